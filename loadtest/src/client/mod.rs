@@ -1,0 +1,36 @@
+//! Thousands of WebSocket clients on one thread: [`connection`] is one of them, [`pool`] is the loop around all.
+
+pub mod connection;
+pub mod pool;
+
+use crate::stamp::Stamp;
+use crate::wire::Reply;
+
+/// Takes what the connections receive.
+pub trait Sink {
+    /// A stamped message arrived on connection `at`; false when it was not the next one, so that the frame around it
+    /// is worth a closer look.
+    fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool;
+    /// A message arrived whose stamp is damaged or absent.
+    fn damaged(&mut self, at: usize);
+    /// Anything but a message arrived.
+    fn reply(&mut self, at: usize, reply: &Reply);
+    /// `bytes` were read from the socket of connection `at`.
+    fn read(&mut self, at: usize, bytes: usize);
+    /// The connection ended, for the reason given.
+    fn ended(&mut self, at: usize, reason: &str);
+}
+
+/// A sink for what is of no interest.
+#[derive(Debug, Default)]
+pub struct Ignore;
+
+impl Sink for Ignore {
+    fn stamped(&mut self, _: usize, _: &Stamp, _: u64) -> bool {
+        true
+    }
+    fn damaged(&mut self, _: usize) {}
+    fn reply(&mut self, _: usize, _: &Reply) {}
+    fn read(&mut self, _: usize, _: usize) {}
+    fn ended(&mut self, _: usize, _: &str) {}
+}

@@ -1,0 +1,177 @@
+//! The loop around all connections: one poll, one read buffer, one alarm for the publishing schedule.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use super::connection::{Connection, State, Target};
+use super::{Ignore, Sink};
+use crate::clock::{self, Alarm, SECOND};
+use crate::error::{Context, Error, Result};
+use crate::wire::Request;
+
+/// Few enough that a due message waits a fraction of a millisecond for a batch to be worked off.
+const EVENTS: usize = 128;
+/// Holds about a thousand small messages, and any frame the tester can be sent.
+const BUFFER: usize = 256 * 1024;
+/// A set-up that gets no further for this long has failed.
+const SETUP_PATIENCE_NS: u64 = 15 * SECOND;
+const ALARM: Token = Token(usize::MAX);
+
+/// All client connections of a run.
+#[derive(Debug)]
+pub struct Pool {
+    poll: Poll,
+    events: Events,
+    alarm: Alarm,
+    buffer: Vec<u8>,
+    connections: Vec<Connection>,
+}
+
+impl Pool {
+    /// Makes an empty pool.
+    ///
+    /// # Errors
+    /// When the system gives no poll or timer.
+    pub fn new() -> Result<Self> {
+        let poll = Poll::new().context("epoll")?;
+        let alarm = Alarm::new()?;
+        poll.registry().register(&mut SourceFd(&alarm.raw_fd()), ALARM, Interest::READABLE).context("timer")?;
+        let events = Events::with_capacity(EVENTS);
+        Ok(Self { poll, events, alarm, buffer: vec![0; BUFFER], connections: Vec::new() })
+    }
+
+    /// How many connections there are, ended ones included; also the number of the next one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether there are no connections.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.connections.is_empty()
+    }
+
+    /// How many connections have ended.
+    #[must_use]
+    pub fn ended(&self) -> usize {
+        self.connections.iter().filter(|c| matches!(c.state, State::Ended(_))).count()
+    }
+
+    /// Connects once per topic, subscribes where there is one, and returns when all are set up. At most `at_once`
+    /// are under way at any moment, so that the server's accept queue never overflows.
+    ///
+    /// # Errors
+    /// When one of them cannot be set up, with the server's reason.
+    pub fn open(&mut self, target: &Rc<Target>, topics: Vec<Option<String>>, at_once: usize) -> Result<()> {
+        let mut waiting = topics.into_iter();
+        let mut under_way = VecDeque::new();
+        let mut progress_ns = clock::now_ns();
+        loop {
+            while under_way.len() < at_once.max(1) {
+                let Some(topic) = waiting.next() else { break };
+                under_way.push_back(self.connect(target, topic)?);
+            }
+            if under_way.is_empty() {
+                return Ok(());
+            }
+            self.turn(Some(Duration::from_millis(100)), &mut Ignore)?;
+            let before = under_way.len();
+            for _ in 0..before {
+                let Some(at) = under_way.pop_front() else { break };
+                match &self.connections[at].state {
+                    State::Live => progress_ns = clock::now_ns(),
+                    State::Ended(reason) => return Err(Error::Setup(format!("connection {at}: {reason}"))),
+                    _ => under_way.push_back(at),
+                }
+            }
+            if clock::now_ns() > progress_ns + SETUP_PATIENCE_NS {
+                let stuck = under_way.front().map(|&at| self.connections[at].state.clone());
+                return Err(Error::Setup(format!("setting up connections got stuck in state {stuck:?}")));
+            }
+        }
+    }
+
+    /// Sends a request on connection `at`.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    pub fn send(&mut self, at: usize, request: &Request<'_>) -> Result<()> {
+        self.connections[at].send(request)
+    }
+
+    /// Stops reading connection `at` for good: from now on it is a stalled subscriber.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn mute(&mut self, at: usize) -> Result<()> {
+        self.poll.registry().deregister(&mut self.connections[at].stream).context("epoll")
+    }
+
+    /// Lets the next turn end at `deadline_ns` at the latest.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn wake_at(&self, deadline_ns: u64) -> Result<()> {
+        self.alarm.set(deadline_ns)
+    }
+
+    /// Waits for events (or the alarm, or the timeout) and works off one batch of them.
+    ///
+    /// # Errors
+    /// When waiting fails; what happens to a single connection goes to the sink.
+    pub fn turn(&mut self, timeout: Option<Duration>, sink: &mut impl Sink) -> Result<()> {
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error).context("epoll_wait"),
+            _ => {}
+        }
+        for event in &self.events {
+            let Token(at) = event.token();
+            let Some(connection) = self.connections.get_mut(at) else { continue };
+            if matches!(connection.state, State::Ended(_)) {
+                continue;
+            }
+            let readable = event.is_readable() || event.is_read_closed() || event.is_error();
+            let until_end = event.is_read_closed() || event.is_error();
+            let outcome = work_off(connection, at, readable, until_end, &mut self.buffer, sink);
+            if let Err(reason) = outcome {
+                // Shut down at once, so that the server sees what the tester has seen.
+                let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+                sink.ended(at, &reason);
+                connection.state = State::Ended(reason);
+            }
+        }
+        Ok(())
+    }
+
+    fn connect(&mut self, target: &Rc<Target>, topic: Option<String>) -> Result<usize> {
+        let at = self.connections.len();
+        let mut connection = Connection::open(target, topic).context("connect")?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut connection.stream, Token(at), interest).context("epoll")?;
+        self.connections.push(connection);
+        Ok(at)
+    }
+}
+
+fn work_off(
+    connection: &mut Connection,
+    at: usize,
+    readable: bool,
+    until_end: bool,
+    buffer: &mut [u8],
+    sink: &mut impl Sink,
+) -> std::result::Result<(), String> {
+    if connection.needs_write() {
+        connection.writable()?;
+    }
+    if !readable || connection.state == State::Connecting {
+        return Ok(());
+    }
+    while connection.readable(at, buffer, sink)? || until_end {}
+    Ok(())
+}

@@ -1,0 +1,23 @@
+//! The load tester's entry point: parse, run, turn the verdict into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use loadtest::cli::{Cli, Command};
+use loadtest::{bare, null, scenario};
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Fanout(options) => scenario::fanout::run(&options),
+        Command::Idle(options) => scenario::idle::run(&options),
+        Command::Bare(options) => bare::serve(&options).map(|()| 0),
+        Command::Null(options) => null::serve(&options).map(|()| 0),
+    };
+    outcome.map_or_else(
+        |error| {
+            eprintln!("loadtest: {error}");
+            ExitCode::from(2)
+        },
+        ExitCode::from,
+    )
+}

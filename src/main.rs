@@ -1,0 +1,2 @@
+//! fanwire.
+fn main() {}
