@@ -17,6 +17,11 @@ macro_rules! error_codes {
                 match self { $(Self::$name => $text,)* }
             }
 
+            /// The code of this text, if there is one.
+            pub fn read(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$name),)* _ => None }
+            }
+
             /// Whether the same command may succeed later without being changed.
             pub const fn retry(self) -> bool {
                 match self { $(Self::$name => $retry,)* }
@@ -93,6 +98,19 @@ pub enum CloseCode {
 }
 
 impl CloseCode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: &[Self] = &[
+        Self::Normal,
+        Self::GoingAway,
+        Self::Protocol,
+        Self::Unsupported,
+        Self::InvalidText,
+        Self::TooBig,
+        Self::TokenExpired,
+        Self::PingTimeout,
+        Self::OutboxFull,
+    ];
+
     /// The number on the wire.
     pub const fn as_u16(self) -> u16 {
         match self {

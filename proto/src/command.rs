@@ -10,6 +10,13 @@ pub type Tags = BTreeMap<String, String>;
 /// Most tags of one message.
 pub const TAGS_MAX: usize = 16;
 
+/// Most objects of one frame from a client. Each may earn a reply longer than itself, so the frame's size alone
+/// does not bound what the broker writes.
+pub const FRAME_OBJECTS_MAX: usize = 4096;
+
+/// Smallest [`Subscribe::max_rate`]: one update in 1000 seconds. Its inverse is a time span anything can hold.
+pub const MAX_RATE_MIN: f64 = 0.001;
+
 /// A command with the number its reply will carry.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
@@ -47,6 +54,25 @@ pub enum Command {
     Ping,
 }
 
+impl Command {
+    /// The names of all commands, in the order of the documentation.
+    pub const NAMES: &[&str] =
+        &["subscribe", "unsubscribe", "publish", "presence", "history", "auth", "ping"];
+
+    /// The command's `type` on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Subscribe(_) => "subscribe",
+            Self::Unsubscribe { .. } => "unsubscribe",
+            Self::Publish(_) => "publish",
+            Self::Presence { .. } => "presence",
+            Self::History(_) => "history",
+            Self::Auth { .. } => "auth",
+            Self::Ping => "ping",
+        }
+    }
+}
+
 /// Start receiving a topic.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subscribe {
@@ -58,7 +84,7 @@ pub struct Subscribe {
     pub last: Option<u32>,
     /// Also report members now, and `join` and `leave` from now on.
     pub presence: bool,
-    /// Kind `latest`: at most this many updates a second; above zero.
+    /// Kind `latest`: at most this many updates a second; [`MAX_RATE_MIN`] at least.
     pub max_rate: Option<f64>,
 }
 

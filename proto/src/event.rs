@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{ClientId, Epoch, ErrorCode, Offset, Payload, Tags, TopicName};
+use crate::{ClientId, Epoch, ErrorCode, Offset, Payload, Reply, Tags, TopicName};
 
 /// One object from server to client. The variants that share the tag `ok` are replies to different commands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -99,10 +99,11 @@ pub enum Event {
         #[serde(skip_serializing_if = "Option::is_none")]
         expires: Option<u64>,
     },
+    /// What a client decodes any of the replies above into. The broker does not write it.
+    #[serde(rename = "ok")]
+    Reply(Box<Reply>),
     /// A command failed, or a frame could not be read.
     Error(ErrorReply),
-    /// A message of a subscribed topic.
-    Message(Message),
     /// A client subscribed to the topic.
     Join {
         /// The topic.
@@ -143,6 +144,15 @@ pub enum Event {
         /// How long to wait before that, in milliseconds.
         after_ms: u64,
     },
+    /// A message of a subscribed topic. It writes its tag itself: serde's way hides whether the format is text.
+    #[serde(untagged, serialize_with = "serialize_tagged")]
+    Message(Message),
+}
+
+impl Event {
+    /// The names of all events, in the order of the documentation.
+    pub const NAMES: &[&str] =
+        &["welcome", "ok", "error", "message", "join", "leave", "pong", "gap", "end", "goodbye"];
 }
 
 /// A command failed.
@@ -247,6 +257,10 @@ impl Serialize for Delivery<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serialize_message(self.message, self.skipped, Some("message"), serializer)
     }
+}
+
+fn serialize_tagged<S: Serializer>(message: &Message, serializer: S) -> Result<S::Ok, S::Error> {
+    serialize_message(message, message.skipped, Some("message"), serializer)
 }
 
 fn serialize_message<S: Serializer>(

@@ -8,6 +8,7 @@
 //! - [`Payload`]: what a message carries, a JSON value or bytes
 //! - [`Request`] and [`Command`]: client to server
 //! - [`Event`] and [`Message`]: server to client
+//! - [`Reply`]: what a client decodes an `ok` into
 //! - [`ErrorCode`] and [`CloseCode`]: the closed lists of ways to say no
 //! - [`Format`]: JSON and MessagePack, decoding without panics and encoding once
 //!
@@ -26,10 +27,16 @@ mod code;
 pub use code::{CloseCode, ErrorCode};
 
 mod command;
-pub use command::{Command, Direction, History, Publish, Rejection, Request, Subscribe, TAGS_MAX, Tags};
+pub use command::{
+    Command, Direction, FRAME_OBJECTS_MAX, History, MAX_RATE_MIN, Publish, Rejection, Request, Subscribe,
+    TAGS_MAX, Tags,
+};
 
 mod event;
 pub use event::{Delivery, ErrorReply, Event, Gap, HistoryReply, Member, Message, PublisherRef};
 
+mod reply;
+pub use reply::Reply;
+
 mod codec;
-pub use codec::{EncodeError, Format};
+pub use codec::{DecodeError, EncodeError, Format};

@@ -23,7 +23,8 @@ impl Payload {
     /// Takes JSON text, having checked that other formats can express it too.
     pub fn json(text: &str) -> Result<Self, InvalidPayload> {
         transcode::check_json(text)?;
-        let raw = serde_json::from_str::<&RawValue>(text).map_err(|error| InvalidPayload(error.to_string()))?;
+        let raw =
+            serde_json::from_str::<&RawValue>(text).map_err(|error| InvalidPayload(error.to_string()))?;
         Ok(Self::Json(raw.to_owned()))
     }
 

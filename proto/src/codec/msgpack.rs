@@ -1,242 +1,164 @@
-//! MessagePack frames. Scalars are read as they are; arrays and maps are turned into JSON text on the way in, the
-//! form in which fanwire keeps them.
+//! MessagePack frames: borrowed bytes, cut into values without interpreting them, so that one strange value costs
+//! its own field and nothing else. Arrays and maps become JSON text when they are a payload, the form in which
+//! fanwire keeps them.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, MapAccess, SeqAccess, Visitor},
-};
+use bytes::Bytes;
+use serde_json::value::RawValue;
 
 use super::{
-    decode::{Fields, Mismatch, Value, bad_frame},
+    Frame,
+    head::{Head, Reader},
     transcode::{self, DEPTH_MAX},
+    value::{Mismatch, Value},
 };
-use crate::{Payload, Rejection, Request};
+use crate::Payload;
 
-pub(super) fn decode_requests(frame: &[u8]) -> Vec<Result<Request, Rejection>> {
-    match frame.first() {
-        Some(0x90..=0x9f | 0xdc | 0xdd) => decode_array(frame),
-        Some(0x80..=0x8f | 0xde | 0xdf) => {
-            let mut objects = Objects::new(frame);
-            let request = objects.next_request();
-            match objects.finish() {
-                Ok(()) => vec![request],
-                Err(trailing) if request.is_ok() => vec![Err(trailing)],
-                Err(_) => vec![request],
-            }
-        }
-        Some(_) => vec![Err(bad_frame("a frame is one map or an array of maps"))],
-        None => vec![Err(bad_frame("the frame is empty"))],
+/// The bytes of exactly one well-formed value.
+#[derive(Clone, Copy)]
+pub(super) struct Packed<'a>(&'a [u8]);
+
+/// Takes a frame apart.
+pub(super) fn frame(bytes: &[u8]) -> Result<Frame<Packed<'_>>, Mismatch> {
+    let mut reader = Reader::new(bytes);
+    let value = Packed(reader.value()?);
+    match reader.rest().len() {
+        0 => {}
+        left => return Err(format!("{left} bytes follow the frame").into()),
+    }
+    match value.head()? {
+        Head::Map(_) => Ok(Frame::One(value)),
+        Head::Array(_) => value.elements().map(Frame::Many),
+        _ => Err(Mismatch::expected("one map or an array of maps")),
     }
 }
 
-/// Reads element by element: a map that is not a request is rejected alone, broken bytes end the frame.
-fn decode_array(frame: &[u8]) -> Vec<Result<Request, Rejection>> {
-    let Some((count, body)) = array_header(frame) else {
-        return vec![Err(bad_frame("the array's length is cut off"))];
-    };
-    let mut objects = Objects::new(body);
-    let mut requests = Vec::new();
-    for _ in 0..count {
-        requests.push(objects.next_request());
-        if objects.broken {
-            return requests;
-        }
+impl<'a> Packed<'a> {
+    fn head(self) -> Result<Head<'a>, Mismatch> {
+        Ok(Reader::new(self.0).head()?)
     }
-    if let Err(trailing) = objects.finish() {
-        requests.push(Err(trailing));
-    }
-    requests
-}
 
-fn array_header(frame: &[u8]) -> Option<(u64, &[u8])> {
-    match *frame {
-        [short @ 0x90..=0x9f, ref body @ ..] => Some((u64::from(short & 0x0f), body)),
-        [0xdc, a, b, ref body @ ..] => Some((u64::from(u16::from_be_bytes([a, b])), body)),
-        [0xdd, a, b, c, d, ref body @ ..] => Some((u64::from(u32::from_be_bytes([a, b, c, d])), body)),
-        _ => None,
+    fn expect<T>(self, what: &str, read: impl FnOnce(Head<'a>) -> Option<T>) -> Result<T, Mismatch> {
+        read(self.head()?).ok_or_else(|| Mismatch::expected(what))
     }
 }
 
-/// A run of maps in one frame.
-struct Objects<'a> {
-    rest: &'a [u8],
-    broken: bool,
-}
-
-impl<'a> Objects<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes, broken: false }
+impl<'a> Value<'a> for Packed<'a> {
+    fn is_null(self) -> bool {
+        matches!(self.head(), Ok(Head::Nil))
     }
 
-    fn next_request(&mut self) -> Result<Request, Rejection> {
-        if !matches!(self.rest.first(), Some(0x80..=0x8f | 0xde | 0xdf)) {
-            self.broken = true;
-            return Err(bad_frame("a frame is one map or an array of maps"));
-        }
-        let mut source = rmp_serde::Deserializer::from_read_ref(self.rest);
-        source.set_max_depth(DEPTH_MAX);
-        match Fields::<Field<'a>>::deserialize(&mut source) {
-            Ok(fields) => {
-                let used = self.rest.len() - source.get_ref().len();
-                self.rest = &self.rest[used..];
-                fields.into_request()
-            }
-            Err(error) => {
-                // Where this map ends is unknown, and with it where the next one starts.
-                self.broken = true;
-                Err(bad_frame(error))
-            }
-        }
+    fn text(self) -> Result<Cow<'a, str>, Mismatch> {
+        self.expect("a string", |head| match head {
+            Head::Text(text) => std::str::from_utf8(text).ok().map(Cow::Borrowed),
+            _ => None,
+        })
     }
 
-    fn finish(&self) -> Result<(), Rejection> {
-        match self.rest.len() {
-            0 => Ok(()),
-            _ if self.broken => Ok(()),
-            left => Err(bad_frame(format!("{left} bytes follow the last object"))),
-        }
-    }
-}
-
-/// A field's value as MessagePack has it.
-enum Field<'a> {
-    Nil,
-    Bool(bool),
-    Unsigned(u64),
-    Negative(i64),
-    Float(f64),
-    Text(Cow<'a, str>),
-    Bytes(Cow<'a, [u8]>),
-    /// An array or map, as JSON text.
-    Tree(String),
-    /// A value JSON cannot express; an error only where a command wants the field.
-    Inexpressible(String),
-}
-
-impl<'a> Value<'a> for Field<'a> {
-    fn is_null(&self) -> bool {
-        matches!(self, Self::Nil)
-    }
-
-    fn text(&self) -> Result<Cow<'a, str>, Mismatch> {
-        match self {
-            Self::Text(text) => Ok(text.clone()),
-            _ => Err(Mismatch::expected("a string")),
-        }
-    }
-
-    fn unsigned(&self) -> Result<u64, Mismatch> {
-        match self {
-            Self::Unsigned(number) => Ok(*number),
-            _ => Err(Mismatch::expected("a non-negative integer")),
-        }
+    fn unsigned(self) -> Result<u64, Mismatch> {
+        self.expect("an integer from 0 to 2^64-1", |head| match head {
+            Head::Unsigned(number) => Some(number),
+            _ => None,
+        })
     }
 
     #[expect(clippy::cast_precision_loss, reason = "a rate needs no 64 bits")]
-    fn number(&self) -> Result<f64, Mismatch> {
-        match self {
-            Self::Unsigned(number) => Ok(*number as f64),
-            Self::Negative(number) => Ok(*number as f64),
-            Self::Float(number) => Ok(*number),
-            _ => Err(Mismatch::expected("a number")),
-        }
+    fn number(self) -> Result<f64, Mismatch> {
+        self.expect("a number", |head| match head {
+            Head::Unsigned(number) => Some(number as f64),
+            Head::Negative(number) => Some(number as f64),
+            Head::Float(number) => Some(number),
+            _ => None,
+        })
     }
 
-    fn boolean(&self) -> Result<bool, Mismatch> {
-        match self {
-            Self::Bool(value) => Ok(*value),
-            _ => Err(Mismatch::expected("true or false")),
-        }
+    fn boolean(self) -> Result<bool, Mismatch> {
+        self.expect("true or false", |head| match head {
+            Head::Bool(value) => Some(value),
+            _ => None,
+        })
     }
 
-    fn tree(&self) -> Result<&str, Mismatch> {
-        match self {
-            Self::Tree(text) => Ok(text),
-            _ => Err(Mismatch::expected("a map")),
+    fn payload(self) -> Result<Payload, Mismatch> {
+        let mut reader = Reader::new(self.0);
+        if let Head::Bytes(bytes) = self.head()? {
+            return Ok(Payload::Bytes(Bytes::copy_from_slice(bytes)));
         }
+        let mut text = Vec::with_capacity(self.0.len());
+        write_json(&mut reader, &mut text, 0)?;
+        Ok(Payload::Json(RawValue::from_string(String::from_utf8(text)?)?))
     }
 
-    fn payload(&self) -> Result<Payload, Mismatch> {
-        let json = |text: &str| Payload::json(text).map_err(Mismatch::from);
-        match self {
-            Self::Nil => json("null"),
-            Self::Bool(value) => json(if *value { "true" } else { "false" }),
-            Self::Unsigned(number) => json(&number.to_string()),
-            Self::Negative(number) => json(&number.to_string()),
-            Self::Float(number) if number.is_finite() => json(&serde_json::to_string(number)?),
-            Self::Float(_) => Err("NaN and infinities are not JSON".into()),
-            Self::Text(text) => Payload::text(text).map_err(Mismatch::from),
-            Self::Bytes(bytes) => Ok(Payload::Bytes(bytes.to_vec().into())),
-            Self::Tree(text) => json(text),
-            Self::Inexpressible(why) => Err(why.into()),
+    fn elements(self) -> Result<Vec<Self>, Mismatch> {
+        let mut reader = Reader::new(self.0);
+        let Head::Array(count) = reader.head()? else {
+            return Err(Mismatch::expected("an array"));
+        };
+        // The count is not trusted with an allocation, although a well-formed value cannot lie.
+        let mut elements = Vec::new();
+        for _ in 0..count {
+            elements.push(Self(reader.value()?));
         }
+        Ok(elements)
+    }
+
+    fn entries(self, mut each: impl FnMut(Option<Cow<'a, str>>, Self)) -> Result<(), Mismatch> {
+        let mut reader = Reader::new(self.0);
+        let Head::Map(count) = reader.head()? else {
+            return Err(Mismatch::expected("a map"));
+        };
+        for _ in 0..count {
+            let name = Self(reader.value()?);
+            each(name.text().ok(), Self(reader.value()?));
+        }
+        Ok(())
     }
 }
 
-impl<'de> Deserialize<'de> for Field<'de> {
-    fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
-        source.deserialize_any(FieldVisitor)
+/// Writes the next value as JSON text, refusing what JSON cannot express.
+fn write_json(reader: &mut Reader<'_>, out: &mut Vec<u8>, depth: usize) -> Result<(), Mismatch> {
+    match reader.head()? {
+        Head::Nil => out.extend_from_slice(b"null"),
+        Head::Bool(value) => serde_json::to_writer(out, &value)?,
+        Head::Unsigned(number) => serde_json::to_writer(out, &number)?,
+        Head::Negative(number) => serde_json::to_writer(out, &number)?,
+        Head::Float(number) if number.is_finite() => serde_json::to_writer(out, &number)?,
+        Head::Float(_) => return Err("holds NaN or an infinity, which JSON lacks".into()),
+        Head::Text(text) => write_text(text, out)?,
+        Head::Bytes(_) => return Err("may be bytes as a whole, but not hold bytes".into()),
+        Head::Extension => return Err("holds a MessagePack extension type, which JSON lacks".into()),
+        Head::Array(_) | Head::Map(_) if depth == DEPTH_MAX => return Err(transcode::too_deep().into()),
+        Head::Array(count) => {
+            out.push(b'[');
+            for index in 0..count {
+                if index > 0 {
+                    out.push(b',');
+                }
+                write_json(reader, out, depth + 1)?;
+            }
+            out.push(b']');
+        }
+        Head::Map(count) => {
+            out.push(b'{');
+            for index in 0..count {
+                if index > 0 {
+                    out.push(b',');
+                }
+                let Head::Text(name) = reader.head()? else {
+                    return Err("holds a map with a key that is no string".into());
+                };
+                write_text(name, out)?;
+                out.push(b':');
+                write_json(reader, out, depth + 1)?;
+            }
+            out.push(b'}');
+        }
     }
+    Ok(())
 }
 
-struct FieldVisitor;
-
-impl<'de> Visitor<'de> for FieldVisitor {
-    type Value = Field<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value that JSON can express")
-    }
-
-    fn visit_unit<E>(self) -> Result<Field<'de>, E> {
-        Ok(Field::Nil)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Field<'de>, E> {
-        Ok(Field::Bool(value))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Field<'de>, E> {
-        Ok(Field::Unsigned(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Field<'de>, E> {
-        Ok(u64::try_from(value).map_or(Field::Negative(value), Field::Unsigned))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Field<'de>, E> {
-        Ok(Field::Float(value))
-    }
-
-    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Borrowed(value)))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Field<'de>, E> {
-        Ok(Field::Text(Cow::Owned(value.into())))
-    }
-
-    fn visit_borrowed_bytes<E>(self, value: &'de [u8]) -> Result<Field<'de>, E> {
-        Ok(Field::Bytes(Cow::Borrowed(value)))
-    }
-
-    fn visit_bytes<E>(self, value: &[u8]) -> Result<Field<'de>, E> {
-        Ok(Field::Bytes(Cow::Owned(value.into())))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Field<'de>, A::Error> {
-        transcode::seq_to_json(seq).map(Field::Tree)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Field<'de>, A::Error> {
-        transcode::map_to_json(map).map(Field::Tree)
-    }
-
-    /// An extension type; its content is read past, so that the rest of the frame stays readable.
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, source: D) -> Result<Field<'de>, D::Error> {
-        de::IgnoredAny::deserialize(source)?;
-        Ok(Field::Inexpressible("MessagePack extension types are not JSON".into()))
-    }
+fn write_text(text: &[u8], out: &mut Vec<u8>) -> Result<(), Mismatch> {
+    let text = std::str::from_utf8(text).map_err(|_| Mismatch("holds a string that is not UTF-8".into()))?;
+    Ok(serde_json::to_writer(out, text)?)
 }

@@ -1,4 +1,4 @@
-//! Moves a value from one format to another without a tree in between, refusing what the other cannot express.
+//! Moves a JSON value into another format without a tree in between, and checks that this can be done.
 //!
 //! The common ground is JSON's data model: null, booleans, numbers that fit an integer of 64 bits or a finite
 //! double, Unicode strings, arrays, and objects with string keys.
@@ -7,13 +7,14 @@ use std::{cell::RefCell, fmt};
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
-    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor, value},
+    de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor},
     ser::{self, SerializeMap, SerializeSeq},
 };
 
 use crate::{InvalidPayload, Payload};
 
-/// Deepest nesting of a payload, the limit `serde_json` applies too.
+/// Deepest nesting of a payload. `serde_json` reads 128 levels, and a payload may stand four deep in a frame: in a
+/// message of the array of a reply of an array.
 pub(super) const DEPTH_MAX: usize = 120;
 
 /// Checks that JSON text is in the common ground.
@@ -23,9 +24,13 @@ pub(crate) fn check_json(text: &str) -> Result<(), InvalidPayload> {
         .and_then(|_| source.end())
         .map_err(|error| InvalidPayload(error.to_string()))?;
     match depth(text) {
-        deep if deep > DEPTH_MAX => Err(InvalidPayload(format!("nested {deep} deep; {DEPTH_MAX} is the limit"))),
+        deep if deep > DEPTH_MAX => Err(too_deep()),
         _ => Ok(()),
     }
+}
+
+pub(super) fn too_deep() -> InvalidPayload {
+    InvalidPayload(format!("is nested more than {DEPTH_MAX} deep"))
 }
 
 /// How deep arrays and objects nest in valid JSON text.
@@ -45,20 +50,6 @@ fn depth(text: &str) -> usize {
         }
     }
     most
-}
-
-/// Writes everything `map` holds as a JSON object.
-pub(super) fn map_to_json<'de, A: MapAccess<'de>>(map: A) -> Result<String, A::Error> {
-    to_json(value::MapAccessDeserializer::new(map))
-}
-
-/// Writes everything `seq` holds as a JSON array.
-pub(super) fn seq_to_json<'de, A: SeqAccess<'de>>(seq: A) -> Result<String, A::Error> {
-    to_json(value::SeqAccessDeserializer::new(seq))
-}
-
-fn to_json<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
-    serde_json::to_string(&Transcoder::new(source)).map_err(de::Error::custom)
 }
 
 /// JSON text writes itself into JSON and is transcoded into anything else; bytes become base64 in text formats.
