@@ -4,8 +4,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::time::{
-    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime, timerfd_create,
-    timerfd_settime,
+    ClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, clock_gettime,
+    timerfd_create, timerfd_settime,
 };
 
 use crate::error::{Context, Result};
@@ -37,9 +37,19 @@ pub fn sleep_until(deadline_ns: u64) {
 
 /// A span of seconds in nanoseconds; negative and absurd spans become 0 and about 584 years.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, reason = "float to integer casts saturate")]
 pub fn span_ns(seconds: f64) -> u64 {
-    (seconds * 1e9) as u64
+    whole(seconds * 1e9)
+}
+
+/// The nearest whole number from 0.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "float to integer casts saturate"
+)]
+pub fn whole(value: f64) -> u64 {
+    value.round() as u64
 }
 
 fn nanoseconds(time: Timespec) -> u64 {

@@ -72,7 +72,9 @@ impl Stream {
 
     /// Takes `sequence` out of the holes; false when it was in none.
     fn fill(&mut self, sequence: u64) -> bool {
-        let Some(at) = self.holes.iter().position(|&(from, to)| (from..to).contains(&sequence)) else { return false };
+        let Some(at) = self.holes.iter().position(|&(from, to)| (from..to).contains(&sequence)) else {
+            return false;
+        };
         let (from, to) = self.holes[at];
         let rest = [(from, sequence), (sequence + 1, to)].into_iter().filter(|(from, to)| from < to);
         self.holes.splice(at..=at, rest);

@@ -55,7 +55,8 @@ impl Stamp {
     fn read(text: &[u8]) -> Result<Self, Corrupt> {
         let text: &[u8; LENGTH] = text.get(..LENGTH).and_then(|t| t.try_into().ok()).ok_or(Corrupt)?;
         let publisher = u32::try_from(read_hex(&text[4..12])?).map_err(|_| Corrupt)?;
-        let stamp = Self { publisher, sequence: read_hex(&text[13..29])?, intended_ns: read_hex(&text[30..46])? };
+        let stamp =
+            Self { publisher, sequence: read_hex(&text[13..29])?, intended_ns: read_hex(&text[30..46])? };
         let dotted = text[12] == b'.' && text[29] == b'.' && text[46] == b'.';
         if dotted && read_hex(&text[47..55])? == stamp.check() { Ok(stamp) } else { Err(Corrupt) }
     }

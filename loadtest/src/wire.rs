@@ -43,7 +43,9 @@ impl Encoding {
     pub fn encode(self, object: &impl Serialize) -> Result<Vec<u8>> {
         match self {
             Self::Json => serde_json::to_vec(object).map_err(|error| Error::Encode(error.to_string())),
-            Self::Msgpack => rmp_serde::to_vec_named(object).map_err(|error| Error::Encode(error.to_string())),
+            Self::Msgpack => {
+                rmp_serde::to_vec_named(object).map_err(|error| Error::Encode(error.to_string()))
+            }
         }
     }
 
@@ -58,7 +60,9 @@ impl Encoding {
         };
         match (self, array) {
             (Self::Json, true) => serde_json::from_slice(payload).map_err(|error| error.to_string()),
-            (Self::Json, false) => serde_json::from_slice(payload).map(|one| vec![one]).map_err(|e| e.to_string()),
+            (Self::Json, false) => {
+                serde_json::from_slice(payload).map(|one| vec![one]).map_err(|e| e.to_string())
+            }
             (Self::Msgpack, true) => rmp_serde::from_slice(payload).map_err(|error| error.to_string()),
             (Self::Msgpack, false) => {
                 rmp_serde::from_slice(payload).map(|one| vec![one]).map_err(|error| error.to_string())
@@ -139,7 +143,8 @@ mod tests {
 
     #[test]
     fn json_replies_come_alone_or_in_an_array_and_unknown_fields_are_ignored() {
-        let one: Vec<Reply> = Encoding::Json.decode(br#"{"type":"ok","id":1,"offset":5,"epoch":"e"}"#).unwrap();
+        let one: Vec<Reply> =
+            Encoding::Json.decode(br#"{"type":"ok","id":1,"offset":5,"epoch":"e"}"#).unwrap();
         assert_eq!(one, [reply("ok", Some(1))]);
         let two: Vec<Reply> = Encoding::Json.decode(br#" [{"type":"pong"},{"type":"ok","id":2}]"#).unwrap();
         assert_eq!(two, [reply("pong", None), reply("ok", Some(2))]);

@@ -44,6 +44,17 @@ pub enum State {
     Ended(String),
 }
 
+/// How much of the buffer one read filled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Filled {
+    /// There was nothing to read.
+    Nothing,
+    /// Some; the socket is empty now.
+    Part,
+    /// All; there may be more.
+    Whole,
+}
+
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
@@ -65,7 +76,15 @@ impl Connection {
     pub(super) fn open(target: &Rc<Target>, topic: Option<String>) -> io::Result<Self> {
         let stream = TcpStream::connect(target.address)?;
         let (partial, unsent, fragments) = (Vec::new(), Vec::new(), Vec::new());
-        Ok(Self { stream, state: State::Connecting, target: Rc::clone(target), topic, partial, unsent, fragments })
+        Ok(Self {
+            stream,
+            state: State::Connecting,
+            target: Rc::clone(target),
+            topic,
+            partial,
+            unsent,
+            fragments,
+        })
     }
 
     /// The socket can take bytes: finish connecting, or send the rest.
@@ -102,21 +121,21 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what is there behind what was left over, and takes in every whole frame. Returns whether there may be
-    /// more to read: a read that fills the buffer only in part has emptied the socket, which saves the second read.
+    /// Reads what is there behind what was left over, and takes in every whole frame. A read
+    /// that fills the buffer only in part has emptied the socket, which saves the caller a second one.
     pub(super) fn readable(
         &mut self,
         at: usize,
         buffer: &mut [u8],
         sink: &mut impl Sink,
-    ) -> std::result::Result<bool, String> {
+    ) -> std::result::Result<Filled, String> {
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
         let count = match self.stream.read(&mut buffer[kept..]) {
             Ok(0) => return Err("the server closed the connection".into()),
             Ok(count) => count,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Filled::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Filled::Whole),
             Err(error) => return Err(format!("reading: {error}")),
         };
         let arrived_ns = crate::clock::now_ns();
@@ -128,7 +147,7 @@ impl Connection {
         if self.partial.len() == buffer.len() {
             return Err("a frame is longer than the read buffer".into());
         }
-        Ok(filled == buffer.len())
+        Ok(if filled == buffer.len() { Filled::Whole } else { Filled::Part })
     }
 
     fn take_in(

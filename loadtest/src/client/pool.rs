@@ -7,7 +7,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::connection::{Connection, State, Target};
+use super::connection::{Connection, Filled, State, Target};
 use super::{Ignore, Sink};
 use crate::clock::{self, Alarm, SECOND};
 use crate::error::{Context, Error, Result};
@@ -29,6 +29,26 @@ pub struct Pool {
     alarm: Alarm,
     buffer: Vec<u8>,
     connections: Vec<Connection>,
+    load: Load,
+}
+
+/// How the turns went so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Events worked off.
+    events: u64,
+    /// Of these, the ones in full batches: more connections were ready than one turn takes.
+    crowded: u64,
+}
+
+impl Load {
+    /// The share of events since `before` that came in full batches, in percent. A tester that keeps up finds a few
+    /// connections ready at a time even when it never sleeps; one that is behind finds them all.
+    #[must_use]
+    pub fn behind_percent(self, before: Self) -> f64 {
+        let events = self.events - before.events;
+        (self.crowded - before.crowded) as f64 * 100.0 / events.max(1) as f64
+    }
 }
 
 impl Pool {
@@ -39,9 +59,18 @@ impl Pool {
     pub fn new() -> Result<Self> {
         let poll = Poll::new().context("epoll")?;
         let alarm = Alarm::new()?;
-        poll.registry().register(&mut SourceFd(&alarm.raw_fd()), ALARM, Interest::READABLE).context("timer")?;
+        poll.registry()
+            .register(&mut SourceFd(&alarm.raw_fd()), ALARM, Interest::READABLE)
+            .context("timer")?;
         let events = Events::with_capacity(EVENTS);
-        Ok(Self { poll, events, alarm, buffer: vec![0; BUFFER], connections: Vec::new() })
+        Ok(Self {
+            poll,
+            events,
+            alarm,
+            buffer: vec![0; BUFFER],
+            connections: Vec::new(),
+            load: Load::default(),
+        })
     }
 
     /// How many connections there are, ended ones included; also the number of the next one.
@@ -54,6 +83,12 @@ impl Pool {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.connections.is_empty()
+    }
+
+    /// How the turns went so far.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        self.load
     }
 
     /// How many connections have ended.
@@ -126,10 +161,14 @@ impl Pool {
     /// When waiting fails; what happens to a single connection goes to the sink.
     pub fn turn(&mut self, timeout: Option<Duration>, sink: &mut impl Sink) -> Result<()> {
         match self.poll.poll(&mut self.events, timeout) {
-            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => return Err(error).context("epoll_wait"),
+            Err(error) if error.kind() != std::io::ErrorKind::Interrupted => {
+                return Err(error).context("epoll_wait");
+            }
             _ => {}
         }
+        let mut events = 0;
         for event in &self.events {
+            events += 1;
             let Token(at) = event.token();
             let Some(connection) = self.connections.get_mut(at) else { continue };
             if matches!(connection.state, State::Ended(_)) {
@@ -145,6 +184,8 @@ impl Pool {
                 connection.state = State::Ended(reason);
             }
         }
+        self.load.events += events;
+        self.load.crowded += if events < EVENTS as u64 { 0 } else { events };
         Ok(())
     }
 
@@ -172,6 +213,11 @@ fn work_off(
     if !readable || connection.state == State::Connecting {
         return Ok(());
     }
-    while connection.readable(at, buffer, sink)? || until_end {}
-    Ok(())
+    loop {
+        match connection.readable(at, buffer, sink)? {
+            Filled::Whole => {}
+            Filled::Part if until_end => {}
+            _ => return Ok(()),
+        }
+    }
 }

@@ -66,7 +66,11 @@ pub fn read_request(bytes: &[u8]) -> Result<Option<Offer>, String> {
 /// The head up to its blank line, and its length with it.
 fn head(bytes: &[u8]) -> Result<Option<(&str, usize)>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n\r\n") else {
-        return if bytes.len() > MAX_HEAD { Err("the head of the handshake does not end".into()) } else { Ok(None) };
+        return if bytes.len() > MAX_HEAD {
+            Err("the head of the handshake does not end".into())
+        } else {
+            Ok(None)
+        };
     };
     let head = std::str::from_utf8(&bytes[..end]).map_err(|_| "the head of the handshake is not text")?;
     Ok(Some((head, end + 4)))

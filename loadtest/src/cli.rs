@@ -1,0 +1,166 @@
+//! The command line.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::wire::Encoding;
+
+/// Measures pub/sub brokers: deliveries, losses, latency and what the server spends.
+#[derive(Debug, Parser)]
+#[command(version, about, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to measure.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 all thresholds met, 1 a threshold missed, 2 usage or set-up failure, \
+3 INVALID (the tester itself was the bottleneck).";
+
+/// The measurements.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// CPU per delivery, latency and ledger of one topic with many subscribers, next to a bare send() loop
+    Fanout(FanoutOptions),
+    /// Memory, descriptors and CPU of many idle subscribed connections, and connects per second
+    Idle(IdleOptions),
+    /// The bare send() loop that `fanout` starts by itself
+    #[command(hide = true)]
+    Bare(BareOptions),
+    /// A naive broker that does nothing but fan out: the tester's own ceiling
+    #[command(hide = true)]
+    Null(NullOptions),
+}
+
+/// The server to measure.
+#[derive(Clone, Debug, Args)]
+pub struct ServerOptions {
+    /// Command that starts the server and prints its ws:// URL [default: `fanwire serve --listen 127.0.0.1:0
+    /// --shards 1`, the fanwire beside this program]
+    #[arg(long, value_name = "CMD", conflicts_with = "url")]
+    pub serve: Option<String>,
+    /// A server that runs already
+    #[arg(long, requires = "pid")]
+    pub url: Option<String>,
+    /// Its process id, for CPU and memory
+    #[arg(long, requires = "url")]
+    pub pid: Option<u32>,
+    /// Encoding of the connections
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    pub encoding: Encoding,
+    /// Leave it to the system which CPU runs what
+    #[arg(long)]
+    pub no_pin: bool,
+    /// Connections being set up at once
+    #[arg(long, default_value_t = 128)]
+    pub at_once: usize,
+    /// Also write everything measured to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<std::path::PathBuf>,
+}
+
+/// Options of `fanout`.
+#[derive(Debug, Args)]
+pub struct FanoutOptions {
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Subscribers of the topic
+    #[arg(long, default_value_t = 1000)]
+    pub subscribers: usize,
+    /// Messages per second, one window each
+    #[arg(long, value_delimiter = ',', default_value = "20,60,200,500,1500")]
+    pub rates: Vec<f64>,
+    /// Bytes of payload (a stamp of 55 bytes is part of it)
+    #[arg(long, default_value_t = 128)]
+    pub payload: usize,
+    /// Length of a window
+    #[arg(long, default_value_t = 4.0)]
+    pub seconds: f64,
+    /// Repeats of the whole series; figures are medians
+    #[arg(long, default_value_t = 3)]
+    pub repeat: usize,
+    /// Extra subscribers that never read; measured without and with them
+    #[arg(long, default_value_t = 0)]
+    pub stalled: usize,
+    /// Unmeasured seconds before the first window, at 50 messages per second
+    #[arg(long, default_value_t = 1.0)]
+    pub warmup: f64,
+}
+
+/// Options of `idle`.
+#[derive(Debug, Args)]
+pub struct IdleOptions {
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Connections, each with one subscription
+    #[arg(long, default_value_t = 10_000)]
+    pub connections: usize,
+    /// All subscribe to one topic instead of one each
+    #[arg(long)]
+    pub topic_shared: bool,
+    /// How long the idle CPU is measured
+    #[arg(long, default_value_t = 30.0)]
+    pub seconds: f64,
+    /// Threshold: bytes of user memory per connection
+    #[arg(long, default_value_t = 4096.0)]
+    pub max_memory: f64,
+}
+
+/// Options of the bare loop.
+#[derive(Debug, Args)]
+pub struct BareOptions {
+    /// Receivers to wait for
+    #[arg(long)]
+    pub connections: usize,
+    /// Bytes of payload
+    #[arg(long)]
+    pub payload: usize,
+    /// Topic named in the frame
+    #[arg(long)]
+    pub topic: String,
+    /// Encoding of the frame
+    #[arg(long, value_enum)]
+    pub encoding: Encoding,
+}
+
+/// Options of the null broker.
+#[derive(Debug, Args)]
+pub struct NullOptions {
+    /// Write after every message instead of once per turn
+    #[arg(long)]
+    pub eager: bool,
+    /// What to do wrong, to see whether the tester notices
+    #[arg(long, value_enum, default_value_t = Fault::None)]
+    pub fault: Fault,
+    /// Every how many deliveries to do it
+    #[arg(long, default_value_t = 1000)]
+    pub fault_every: u64,
+}
+
+/// A broker's misbehaviour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Fault {
+    /// Behave.
+    #[default]
+    None,
+    /// Leave a delivery out.
+    Drop,
+    /// Send a delivery twice.
+    Duplicate,
+    /// Send a delivery after the one that follows it.
+    Swap,
+    /// Change a byte of the stamp.
+    Corrupt,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

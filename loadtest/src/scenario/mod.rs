@@ -1,0 +1,128 @@
+//! What each command measures, and what they share: the server under test.
+
+pub mod fanout;
+pub mod idle;
+pub mod summary;
+
+use std::net::ToSocketAddrs;
+use std::process::Command;
+use std::rc::Rc;
+
+use crate::affinity::{self, Cores};
+use crate::cli::ServerOptions;
+use crate::client::connection::Target;
+use crate::error::{Context, Error, Result};
+use crate::memory;
+use crate::server::{self, Process};
+use crate::wire::Encoding;
+
+/// Descriptors a run needs besides its connections.
+const SPARE_DESCRIPTORS: u64 = 64;
+
+/// The server under test; one that the tester started ends with this.
+#[derive(Debug)]
+pub struct Subject {
+    _process: Option<Process>,
+    /// The process whose CPU and memory are measured.
+    pub pid: u32,
+    /// Where to connect.
+    pub target: Rc<Target>,
+    /// Its command or URL, for the report.
+    pub name: String,
+}
+
+impl Subject {
+    /// Starts the server, or takes the one that runs.
+    ///
+    /// # Errors
+    /// When it does not start or its address is no address.
+    pub fn start(options: &ServerOptions, cores: Option<Cores>) -> Result<Self> {
+        if let (Some(url), Some(pid)) = (&options.url, options.pid) {
+            let target = Rc::new(target(url, options.encoding)?);
+            return Ok(Self { _process: None, pid, target, name: url.clone() });
+        }
+        let name = match &options.serve {
+            Some(command) => command.clone(),
+            None => default_command()?,
+        };
+        let mut command = Command::new("sh");
+        // `exec`, so that the id of the child is the server's own; and where there is a setpriv, the server also
+        // ends when this process is killed.
+        let with_parent = "command -v setpriv >/dev/null && exec setpriv --pdeathsig TERM --";
+        command.args(["-c", &format!("{with_parent} {name}; exec {name}")]);
+        let mut process = Process::start(command, cores)?;
+        let url = process.wait_for("a ws:// URL", server::find_url)?;
+        let target = Rc::new(target(&url, options.encoding)?);
+        Ok(Self { pid: process.pid(), _process: Some(process), target, name })
+    }
+}
+
+/// Prepares this process: descriptors, and its own core. Returns the cores, unless pinning is off or impossible.
+///
+/// # Errors
+/// When there are fewer descriptors than connections.
+pub fn prepare(options: &ServerOptions, connections: usize) -> Result<Option<Cores>> {
+    let limit = memory::raise_descriptor_limit()?;
+    let needed = connections as u64 + SPARE_DESCRIPTORS;
+    if needed > limit {
+        return Err(Error::Usage(format!(
+            "{connections} connections need {needed} descriptors, the limit is {limit}"
+        )));
+    }
+    if options.no_pin {
+        return Ok(None);
+    }
+    let cores = affinity::choose()?;
+    match cores {
+        Some(cores) => affinity::pin(cores.tester)?,
+        None => {
+            eprintln!("note: only one CPU; server and tester share it, so the figures are not comparable")
+        }
+    }
+    if cores.is_some() && options.url.is_some() {
+        eprintln!("note: a server given by --url is not pinned; see to it that it runs on another CPU");
+    }
+    Ok(cores)
+}
+
+/// Writes the machine-readable report where it was asked for.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_json(options: &ServerOptions, report: &impl serde::Serialize) -> Result<()> {
+    let Some(path) = &options.json else { return Ok(()) };
+    let text = serde_json::to_string_pretty(report).map_err(|error| Error::Encode(error.to_string()))?;
+    std::fs::write(path, text + "\n").context("writing the JSON report")
+}
+
+fn default_command() -> Result<String> {
+    let fanwire = std::env::current_exe().context("finding loadtest itself")?.with_file_name("fanwire");
+    if !fanwire.exists() {
+        let message =
+            format!("there is no {}: build it, or name a server with --serve or --url", fanwire.display());
+        return Err(Error::Usage(message));
+    }
+    Ok(format!("'{}' serve --listen 127.0.0.1:0 --shards 1", fanwire.display()))
+}
+
+fn target(url: &str, encoding: Encoding) -> Result<Target> {
+    let not = || Error::Usage(format!("{url} is not a ws://HOST:PORT/PATH URL"));
+    let rest = url.strip_prefix("ws://").ok_or_else(not)?;
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let address = host.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(not)?;
+    let path = if path.is_empty() { "/" } else { path };
+    Ok(Target { address, host: host.into(), path: path.into(), encoding, bare: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_is_taken_apart() {
+        let parts = target("ws://127.0.0.1:7400/ws?token=x", Encoding::Json).unwrap();
+        assert_eq!((parts.address.port(), parts.path.as_str()), (7400, "/ws?token=x"));
+        assert!(target("http://127.0.0.1:7400/ws", Encoding::Json).is_err());
+        assert!(target("ws://127.0.0.1/ws", Encoding::Json).is_err());
+    }
+}

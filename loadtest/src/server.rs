@@ -1,0 +1,143 @@
+//! The process under test: started pinned to its core, asked for its address by reading its output, stopped by its id.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::affinity::{self, Cores};
+use crate::error::{Context, Error, Result};
+
+/// A server that has not said its address by then has failed to start.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+/// A server that has not ended this long after SIGTERM is killed.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running child process. It is stopped when dropped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Process {
+    /// Starts `command` on the server's core.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(mut command: Command, cores: Option<Cores>) -> Result<Self> {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // A child inherits the affinity of the thread that spawns it: no thread of it ever runs elsewhere.
+        if let Some(cores) = cores {
+            affinity::pin(cores.server)?;
+        }
+        let spawned = command.spawn().context("starting the server");
+        if let Some(cores) = cores {
+            affinity::pin(cores.tester)?;
+        }
+        let mut child = spawned?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (sender, lines) = mpsc::sync_channel(64);
+        if let Some(stdout) = stdout {
+            // Reads to the end even when nobody listens any more, or the server would block on a full pipe.
+            std::thread::spawn(move || {
+                for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+                    let _ = sender.try_send(line);
+                }
+            });
+        }
+        Ok(Self { child, stdin, lines })
+    }
+
+    /// The process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for an output line in which `pick` finds something.
+    ///
+    /// # Errors
+    /// When the process ends or stays silent instead.
+    pub fn wait_for<T>(&mut self, what: &str, pick: impl Fn(&str) -> Option<T>) -> Result<T> {
+        let deadline = Instant::now() + START_PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                let status = self.child.try_wait().ok().flatten();
+                let fate = status.map_or_else(|| "is silent".into(), |status| format!("ended with {status}"));
+                return Err(Error::Setup(format!("the server never printed {what}; it {fate}")));
+            };
+            if let Some(found) = pick(&line) {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Writes a line to its standard input.
+    ///
+    /// # Errors
+    /// When the process does not take it.
+    pub fn tell(&mut self, line: &str) -> Result<()> {
+        let Some(stdin) = &mut self.stdin else { return Err(Error::Setup("the server has no input".into())) };
+        writeln!(stdin, "{line}").context("writing to the server")?;
+        stdin.flush().context("writing to the server")
+    }
+
+    fn stop(&mut self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // Only while it has not been waited for is the id certainly its own.
+        if let (Some(pid), Ok(None)) = (pid, self.child.try_wait()) {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > deadline {
+                eprintln!("the server did not end within {STOP_PATIENCE:?} of SIGTERM and is killed");
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The first `ws://HOST:PORT/ws` in a line of output.
+#[must_use]
+pub fn find_url(line: &str) -> Option<String> {
+    let url = &line[line.find("ws://")?..];
+    let end = url.find("/ws").map(|at| at + 3)?;
+    let url = &url[..end];
+    url.bytes().all(|b| b.is_ascii_graphic()).then(|| url.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_found_in_decorated_output() {
+        let url = Some("ws://127.0.0.1:7400/ws".to_owned());
+        assert_eq!(find_url("  WebSocket   ws://127.0.0.1:7400/ws  (native)"), url);
+        assert_eq!(find_url("{\"url\":\"ws://127.0.0.1:7400/ws\"}"), url);
+        assert_eq!(find_url("http://127.0.0.1:7400/"), None);
+        assert_eq!(find_url("see ws:// and /ws"), None);
+    }
+
+    #[test]
+    fn a_server_that_ends_at_once_is_reported() {
+        let mut process = Process::start(Command::new("true"), None).unwrap();
+        let error = process.wait_for("its address", find_url).unwrap_err();
+        assert!(error.to_string().contains("never printed its address"), "{error}");
+    }
+}
