@@ -1,0 +1,129 @@
+//! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
+
+mod lookup;
+mod publish;
+mod read;
+mod subscribe;
+mod sweep;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use dashmap::DashMap;
+use fanwire_proto::{ClientId, TopicName};
+pub use lookup::TooManyTopics;
+pub use publish::PublishError;
+pub use subscribe::SubscribeError;
+
+use crate::{
+    auth::Authenticator,
+    metrics::Metrics,
+    shard::ShardHandle,
+    topic::{Rules, Topic},
+};
+
+/// Bounds that doors and verbs apply; all of them can be reloaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Subscriptions of one connection.
+    pub max_subscriptions: usize,
+    /// Commands a second from one connection.
+    pub max_commands_per_second: u32,
+    /// Topics in all.
+    pub max_topics: usize,
+    /// Largest payload, in bytes.
+    pub max_message_bytes: usize,
+    /// Most bytes of replies waiting for one connection.
+    pub max_outbox_bytes: usize,
+}
+
+/// What can change while the broker runs, replaced as a whole.
+#[derive(Debug)]
+pub struct Policy {
+    /// Which kind a topic is.
+    pub rules: Rules,
+    /// Bounds.
+    pub limits: Limits,
+    /// Who may come in.
+    pub authenticator: Authenticator,
+}
+
+/// State shared by all doors.
+pub struct Broker {
+    topics: DashMap<TopicName, Arc<Topic>>,
+    shards: Arc<[ShardHandle]>,
+    policy: ArcSwap<Policy>,
+    draining: AtomicBool,
+    /// Publishes between their look at `draining` and their end.
+    publishing: AtomicU64,
+    /// Random at the start, so that no epoch or client of an earlier process comes back.
+    next_epoch: AtomicU64,
+    next_client: AtomicU64,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+impl Broker {
+    /// A broker without topics over these shards.
+    pub fn new(shards: Arc<[ShardHandle]>, policy: Policy, metrics: Metrics) -> Result<Self, getrandom::Error> {
+        Ok(Self {
+            topics: DashMap::new(),
+            shards,
+            policy: ArcSwap::from_pointee(policy),
+            draining: AtomicBool::new(false),
+            publishing: AtomicU64::new(0),
+            next_epoch: AtomicU64::new(getrandom::u64()?),
+            next_client: AtomicU64::new(getrandom::u64()?),
+            metrics,
+        })
+    }
+
+    /// The rules of the moment.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// Replaces the rules. Topics of the same kind adopt their new bounds at once; returns the names of those whose
+    /// kind would change, which keep what they are until they are forgotten.
+    pub fn reload(&self, policy: Policy) -> Vec<TopicName> {
+        let policy = Arc::new(policy);
+        self.policy.store(policy.clone());
+        let stuck = |entry: dashmap::mapref::multiple::RefMulti<'_, TopicName, Arc<Topic>>| {
+            (!entry.adopt(&policy.rules.of(entry.key()))).then(|| entry.key().clone())
+        };
+        self.topics.iter().filter_map(stuck).collect()
+    }
+
+    /// A name for a new connection.
+    pub fn new_client(&self) -> ClientId {
+        // An odd factor visits every value once, so names do not show how many there were before.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        ClientId(self.next_client.fetch_add(1, Ordering::Relaxed).wrapping_mul(SPREAD))
+    }
+
+    /// The shard with the fewest connections.
+    pub fn least_loaded_shard(&self) -> Option<&ShardHandle> {
+        self.shards.iter().min_by_key(|shard| shard.connections())
+    }
+
+    /// All shards.
+    pub fn shards(&self) -> &[ShardHandle] {
+        &self.shards
+    }
+
+    /// Refuses publishes and subscriptions from now on, and waits until those under way are done.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+        while self.publishing.load(Ordering::SeqCst) > 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Whether the broker is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,80 @@
+//! Publishing: look the topic up, let it number and keep the message, wake the shards that have to pull.
+
+use std::sync::atomic::Ordering;
+
+use fanwire_proto::TopicName;
+
+use super::{Broker, TooManyTopics};
+use crate::topic::{Draft, NotPublished, Receipt, Refusal};
+
+/// Why a message was not taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The broker is about to end; try another one.
+    #[error("the broker is draining")]
+    Draining,
+    /// The payload is over the limit.
+    #[error("the payload has {bytes} bytes; {limit} are allowed")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
+    /// No topic could be made.
+    #[error(transparent)]
+    TooManyTopics(#[from] TooManyTopics),
+    /// The topic refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Counts a publish as under way for as long as it lives.
+struct UnderWay<'a>(&'a Broker);
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.publishing.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Broker {
+    /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment
+    /// will get it or be told of a gap.
+    pub fn publish(&self, topic: &TopicName, draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+        let outcome = self.try_publish(topic, draft, now_ms);
+        match &outcome {
+            Ok(receipt) => {
+                self.metrics.published.increment(1);
+                if receipt.dropped > 0 {
+                    self.metrics.dropped.increment(receipt.dropped);
+                }
+            }
+            Err(_) => self.metrics.refused.increment(1),
+        }
+        outcome
+    }
+
+    fn try_publish(&self, topic: &TopicName, mut draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+        self.publishing.fetch_add(1, Ordering::SeqCst);
+        let _under_way = UnderWay(self);
+        if self.is_draining() {
+            return Err(PublishError::Draining);
+        }
+        let (bytes, limit) = (draft.payload.len(), self.policy.load().limits.max_message_bytes);
+        if bytes > limit {
+            return Err(PublishError::TooLarge { bytes, limit });
+        }
+        loop {
+            let found = self.find_or_make(topic, now_ms)?;
+            match found.publish(draft, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {
+                Ok(receipt) => return Ok(receipt),
+                Err(NotPublished::Refused(refusal)) => return Err(refusal.into()),
+                Err(NotPublished::Closed(given_back)) => {
+                    self.forget(&found);
+                    draft = *given_back;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Subscribing: look the topic up and let the connection's shard join it.
+
+use std::sync::Arc;
+
+use fanwire_proto::TopicName;
+
+use super::{Broker, TooManyTopics};
+use crate::{
+    shard::{Cx, SubscribeOptions},
+    topic::{Joined, Kind, Refusal, Topic},
+};
+
+/// Why there is no subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The broker is about to end.
+    #[error("the broker is draining")]
+    Draining,
+    /// The connection has it already.
+    #[error("this connection is subscribed to the topic already")]
+    Already,
+    /// The connection has as many as it may.
+    #[error("this connection has {0} subscriptions, the most it may have")]
+    TooMany(usize),
+    /// The topic's rule keeps no presence.
+    #[error("this topic keeps no presence")]
+    PresenceOff,
+    /// `max_rate` on a kind that does not conflate.
+    #[error("`max_rate` is for topics of kind `latest`")]
+    RateNotWanted,
+    /// No topic could be made.
+    #[error(transparent)]
+    TooManyTopics(#[from] TooManyTopics),
+    /// The topic refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+impl Broker {
+    /// Subscribes the connection. The caller sends its reply, then calls [`Cx::start`].
+    pub fn subscribe(
+        &self,
+        cx: &mut Cx<'_>,
+        name: &TopicName,
+        options: &SubscribeOptions,
+    ) -> Result<(Arc<Topic>, Joined), SubscribeError> {
+        if self.is_draining() {
+            return Err(SubscribeError::Draining);
+        }
+        if cx.is_subscribed(name.as_str()) {
+            return Err(SubscribeError::Already);
+        }
+        let limit = self.policy.load().limits.max_subscriptions;
+        if cx.subscriptions() >= limit {
+            return Err(SubscribeError::TooMany(limit));
+        }
+        loop {
+            let topic = self.find_or_make(name, cx.now_ms())?;
+            if options.max_rate.is_some() && topic.kind != Kind::Latest {
+                return Err(SubscribeError::RateNotWanted);
+            }
+            if options.watch && topic.members().is_none() {
+                return Err(SubscribeError::PresenceOff);
+            }
+            match cx.subscribe(&topic, options) {
+                Err(Refusal::Closed) => self.forget(&topic),
+                joined => return Ok((topic, joined?)),
+            }
+        }
+    }
+}

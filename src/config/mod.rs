@@ -1,0 +1,438 @@
+//! From settings to a checked configuration: flag over environment over file over default; every mistake named with
+//! its key and, in a file, its line.
+
+mod rules;
+mod settings;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::SocketAddr,
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::{Args, CommandFactory, Parser};
+pub use rules::{KindName, RuleSettings};
+pub use settings::{LogFormat, Settings};
+
+use crate::{
+    auth::{Authenticator, Secret},
+    broker::{Limits, Policy},
+    defaults,
+    shard::ShardLimits,
+    topic::Rules,
+};
+
+/// Prefix of environment variables.
+const ENV_PREFIX: &str = "FANWIRE_";
+
+/// The environment variable that names the configuration file, as `--config` does.
+const ENV_CONFIG: &str = "FANWIRE_CONFIG";
+
+/// A configuration that can be run.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How many shards.
+    pub shards: usize,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_level: String,
+    /// Certificate chain and key.
+    pub tls: Option<TlsFiles>,
+    /// Whose pages may connect.
+    pub allowed_origins: Vec<String>,
+    /// The key of client tokens.
+    pub secret: Option<Secret>,
+    /// Whether tokens are optional.
+    pub anonymous: bool,
+    /// Bounds of the broker's verbs.
+    pub limits: Limits,
+    /// Bounds of connections inside shards.
+    pub shard: ShardLimits,
+    /// Bounds of connections on their way in.
+    pub door: DoorLimits,
+    /// Time that draining may take.
+    pub drain: Duration,
+    /// Which topic is which kind.
+    pub rules: Rules,
+    /// Every setting with its value in force.
+    pub effective: Settings,
+}
+
+/// Files of a TLS identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain in PEM.
+    pub cert: PathBuf,
+    /// Private key in PEM.
+    pub key: PathBuf,
+}
+
+/// Bounds of connections on their way in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DoorLimits {
+    /// From connecting to a complete request.
+    pub handshake_timeout: Duration,
+    /// In all.
+    pub max_connections: usize,
+    /// From one address.
+    pub max_connections_per_address: usize,
+}
+
+/// Everything wrong with a configuration, at once.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<String>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl From<String> for ConfigErrors {
+    fn from(error: String) -> Self {
+        Self(vec![error])
+    }
+}
+
+/// Where settings come from; kept so that they can be read again.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// Flags and environment.
+    pub given: Settings,
+    /// The file, if one is named.
+    pub file: Option<PathBuf>,
+}
+
+impl Sources {
+    /// Reads and checks everything.
+    pub fn load(&self) -> Result<Config, ConfigErrors> {
+        let unknown = unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
+        if !unknown.is_empty() {
+            return Err(ConfigErrors(unknown));
+        }
+        let (text, file) = match &self.file {
+            Some(path) => read_file(path)?,
+            None => (String::new(), Settings::default()),
+        };
+        let place = Place { file: self.file.as_deref(), text: &text };
+        let mut settings = self.given.clone().or(file);
+        if self.file.is_none() && settings.rule.is_none() {
+            settings.rule = Some(rules::development());
+        }
+        Config::check(settings, &place)
+    }
+}
+
+fn read_file(path: &Path) -> Result<(String, Settings), ConfigErrors> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+    let settings = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+    Ok((text, settings))
+}
+
+/// Names in the environment that look like settings but are none.
+fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+    let command = Settings::augment_args(NoArgs::command());
+    let known: BTreeSet<String> = command
+        .get_arguments()
+        .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
+        .chain([ENV_CONFIG.to_owned()])
+        .collect();
+    names
+        .filter(|name| name.starts_with(ENV_PREFIX) && !known.contains(name))
+        .map(|name| format!("environment: unknown variable `{name}`"))
+        .collect()
+}
+
+#[derive(Parser)]
+struct NoArgs {}
+
+/// The file a mistake may be in.
+struct Place<'a> {
+    file: Option<&'a Path>,
+    text: &'a str,
+}
+
+impl Place<'_> {
+    /// Words a mistake about a key, with the line where the key stands.
+    fn mistake(&self, key: &str, what: &str) -> String {
+        let sets_key = |line: &str| {
+            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
+        };
+        match (self.file, self.text.lines().position(sets_key)) {
+            (Some(file), Some(line)) => format!("{}:{}: `{key}` {what}", file.display(), line + 1),
+            _ => format!("`{key}` {what}"),
+        }
+    }
+}
+
+impl Config {
+    fn check(settings: Settings, place: &Place<'_>) -> Result<Self, ConfigErrors> {
+        let mut mistakes = Vec::new();
+        let settings = with_defaults(settings);
+        let secret = check_secret(&settings, place, &mut mistakes);
+        let tls = check_tls(&settings, place, &mut mistakes);
+        check_rules(&settings, place, &mut mistakes);
+        check_exposure(&settings, secret.is_some(), place, &mut mistakes);
+        let config = Self::from_defaulted(settings, secret, tls);
+        if config.shard.pong_timeout > config.shard.ping {
+            mistakes.push(place.mistake("pong_timeout_s", "must not be more than `ping_s`"));
+        }
+        if config.limits.max_outbox_bytes < 4 * defaults::PASS_BYTES {
+            let least = 4 * defaults::PASS_BYTES;
+            mistakes.push(place.mistake("max_outbox_bytes", &format!("must be at least {least}")));
+        }
+        if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(mistakes)) }
+    }
+
+    /// Every value is set here; what a fallback says is never used.
+    fn from_defaulted(settings: Settings, secret: Option<Secret>, tls: Option<TlsFiles>) -> Self {
+        let effective = settings.clone();
+        let count = |value: Option<NonZeroUsize>| value.map_or(usize::MAX, NonZeroUsize::get);
+        let seconds = |value: Option<NonZeroU64>| Duration::from_secs(value.map_or(1, NonZeroU64::get));
+        let max_message_bytes = count(settings.max_message_bytes);
+        Self {
+            listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
+            shards: settings.shards.filter(|&shards| shards > 0).unwrap_or_else(cores),
+            log_format: settings.log_format.unwrap_or_default(),
+            log_level: settings.log_level.unwrap_or_default(),
+            tls,
+            allowed_origins: settings.allowed_origins.unwrap_or_default(),
+            secret,
+            anonymous: settings.auth_anonymous.unwrap_or(false),
+            limits: Limits {
+                max_subscriptions: count(settings.max_subscriptions),
+                max_commands_per_second: settings.max_commands_per_second.map_or(u32::MAX, NonZeroU32::get),
+                max_topics: count(settings.max_topics),
+                max_message_bytes,
+                max_outbox_bytes: count(settings.max_outbox_bytes),
+            },
+            shard: ShardLimits {
+                max_message_bytes,
+                max_outbox_bytes: count(settings.max_outbox_bytes),
+                ping: seconds(settings.ping_s),
+                pong_timeout: seconds(settings.pong_timeout_s),
+            },
+            door: DoorLimits {
+                handshake_timeout: Duration::from_millis(
+                    settings.handshake_timeout_ms.map_or(1, NonZeroU64::get),
+                ),
+                max_connections: count(settings.max_connections),
+                max_connections_per_address: count(settings.max_connections_per_address),
+            },
+            drain: Duration::from_millis(settings.drain_ms.unwrap_or(0)),
+            rules: rules::rules(
+                &settings.default.unwrap_or_default(),
+                settings.rule.as_deref().unwrap_or_default(),
+            ),
+            effective,
+        }
+    }
+
+    /// Who may come in.
+    pub fn authenticator(&self) -> Authenticator {
+        match &self.secret {
+            Some(secret) => Authenticator::Token { secret: secret.clone(), anonymous: self.anonymous },
+            None => Authenticator::Open,
+        }
+    }
+
+    /// The part that can be reloaded.
+    pub fn policy(&self) -> Policy {
+        Policy {
+            rules: self.rules.clone(),
+            limits: self.limits.clone(),
+            authenticator: self.authenticator(),
+        }
+    }
+
+    /// The effective configuration as a file would say it, without secrets.
+    pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        let mut shown = self.effective.clone();
+        if shown.auth_hmac_secret.is_some() {
+            shown.auth_hmac_secret = Some("(hidden)".into());
+        }
+        toml::to_string(&shown)
+    }
+}
+
+const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::V4(std::net::SocketAddrV4::new(std::net::Ipv4Addr::LOCALHOST, 7400));
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+fn with_defaults(mut settings: Settings) -> Settings {
+    let ping_s = settings.ping_s.map_or(defaults::PING_S, NonZeroU64::get);
+    settings.default = Some(settings.default.unwrap_or_default().spelled_out());
+    settings.rule = settings.rule.map(|rules| rules.iter().map(RuleSettings::spelled_out).collect());
+    settings.or(Settings {
+        listen: Some(DEFAULT_LISTEN),
+        shards: Some(0),
+        insecure: Some(false),
+        log_format: Some(LogFormat::default()),
+        log_level: Some("info".into()),
+        allowed_origins: Some(Vec::new()),
+        auth_anonymous: Some(false),
+        max_message_bytes: NonZeroUsize::new(defaults::MAX_MESSAGE_BYTES),
+        max_subscriptions: NonZeroUsize::new(defaults::MAX_SUBSCRIPTIONS),
+        max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
+        max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),
+        handshake_timeout_ms: NonZeroU64::new(defaults::HANDSHAKE_TIMEOUT_MS),
+        max_connections: NonZeroUsize::new(defaults::MAX_CONNECTIONS),
+        max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
+        max_topics: NonZeroUsize::new(defaults::MAX_TOPICS),
+        ping_s: NonZeroU64::new(ping_s),
+        pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),
+        drain_ms: Some(defaults::DRAIN_MS),
+        ..Settings::default()
+    })
+}
+
+fn check_secret(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<Secret> {
+    let (key, bytes) = match (&settings.auth_hmac_secret, &settings.auth_hmac_secret_file) {
+        (Some(_), Some(_)) => {
+            mistakes.push(place.mistake("auth_hmac_secret_file", "and `auth_hmac_secret` exclude each other"));
+            return None;
+        }
+        (Some(secret), None) => ("auth_hmac_secret", secret.clone().into_bytes()),
+        (None, Some(path)) => match std::fs::read(path) {
+            Ok(bytes) => ("auth_hmac_secret_file", bytes.strip_suffix(b"\n").unwrap_or(&bytes).to_vec()),
+            Err(error) => {
+                let what = format!("cannot be read: {}: {error}", path.display());
+                mistakes.push(place.mistake("auth_hmac_secret_file", &what));
+                return None;
+            }
+        },
+        (None, None) => return None,
+    };
+    let secret = Secret::new(&bytes);
+    if secret.is_none() {
+        mistakes.push(place.mistake(key, "must have at least 32 bytes"));
+    }
+    secret
+}
+
+fn check_tls(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
+    match (&settings.tls_cert, &settings.tls_key) {
+        (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
+        (Some(_), None) => mistakes.push(place.mistake("tls_cert", "needs `tls_key`, too")),
+        (None, Some(_)) => mistakes.push(place.mistake("tls_key", "needs `tls_cert`, too")),
+        (None, None) => {}
+    }
+    None
+}
+
+fn check_rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
+    if let Some(default) = &settings.default {
+        if default.pattern.is_some() {
+            mistakes.push(place.mistake("pattern", "is for [[rule]], not for [default]"));
+        }
+        for key in default.misplaced_keys() {
+            mistakes.push(place.mistake(key, "in [default] does not belong to its `kind`"));
+        }
+    }
+    for (index, rule) in settings.rule.iter().flatten().enumerate() {
+        let number = index + 1;
+        match &rule.pattern {
+            None => mistakes.push(format!("[[rule]] number {number}: `pattern` is missing")),
+            Some(pattern) => {
+                for key in rule.misplaced_keys() {
+                    let what = format!("in the rule for `{pattern}` does not belong to its `kind`");
+                    mistakes.push(place.mistake(key, &what));
+                }
+            }
+        }
+    }
+}
+
+fn check_exposure(settings: &Settings, has_secret: bool, place: &Place<'_>, mistakes: &mut Vec<String>) {
+    let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
+    let insecure = settings.insecure.unwrap_or(false);
+    if !listen.ip().is_loopback() && !has_secret && !insecure {
+        let what = format!(
+            "is {listen}, which others can reach, but no authentication is configured: set `auth_hmac_secret`, \
+             or pass --insecure to let everybody in"
+        );
+        mistakes.push(place.mistake("listen", &what));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str) -> Result<Config, ConfigErrors> {
+        let path = Path::new("f.toml");
+        let settings = toml::from_str(text).map_err(|error| error.to_string())?;
+        Config::check(settings, &Place { file: Some(path), text })
+    }
+
+    fn mistakes(text: &str) -> String {
+        check(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_empty_file_has_the_defaults() {
+        let config = check("").unwrap();
+        assert_eq!(config.listen, DEFAULT_LISTEN);
+        assert_eq!(config.limits.max_message_bytes, defaults::MAX_MESSAGE_BYTES);
+        assert_eq!(config.shard.ping, Duration::from_secs(25));
+    }
+
+    #[test]
+    fn the_effective_configuration_is_a_configuration() {
+        let text = "ping_s = 7\n[[rule]]\npattern = 'a:*'\nkind = 'latest'\n";
+        let effective = check(text).unwrap().to_toml().unwrap();
+        assert_eq!(check(&effective).unwrap().to_toml().unwrap(), effective);
+        assert!(effective.contains("ping_s = 7") && effective.contains("pong_timeout_s = 7"));
+    }
+
+    #[test]
+    fn mistakes_name_key_and_line() {
+        assert!(mistakes("\nmax_mesage_bytes = 1").contains("line 2"));
+        assert!(mistakes("\nmax_mesage_bytes = 1").contains("max_mesage_bytes"));
+        assert!(mistakes("\n\nping_s = 'x'").contains("line 3"));
+        assert!(mistakes("[[rule]]\npattern = 'a**'").contains("line 2"));
+        assert!(mistakes("[[rule]]\nkind = 'document'\npattern = 'a'").contains("line 2"));
+        assert!(mistakes("ping_s = 3\npong_timeout_s = 4").contains("f.toml:2: `pong_timeout_s`"));
+        assert!(mistakes("tls_cert = 'x'").contains("f.toml:1: `tls_cert`"));
+        assert!(mistakes("[[rule]]\nkind = 'log'").contains("`pattern` is missing"));
+        assert!(mistakes("[[rule]]\npattern='a'\nmax_keys = 3").contains("f.toml:3: `max_keys`"));
+        assert!(mistakes("listen = '0.0.0.0:1'").contains("f.toml:1: `listen`"));
+        assert!(mistakes("auth_hmac_secret = 'short'").contains("32 bytes"));
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        assert_eq!(mistakes("listen = '0.0.0.0:1'\ntls_key = 'k'").lines().count(), 2);
+    }
+
+    #[test]
+    fn exposure_needs_authentication_or_consent() {
+        assert!(check("listen = '0.0.0.0:1'\ninsecure = true").is_ok());
+        assert!(check("listen = '0.0.0.0:1'\nauth_hmac_secret = '0123456789abcdef0123456789abcdef'").is_ok());
+    }
+
+    #[test]
+    fn unknown_variables_are_named() {
+        let names = ["FANWIRE_LISTEN", "FANWIRE_CONFIG", "FANWIRE_LISTNE", "PATH"].map(String::from);
+        assert_eq!(unknown_variables(names.into_iter()), ["environment: unknown variable `FANWIRE_LISTNE`"]);
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let config = check("auth_hmac_secret = '0123456789abcdef0123456789abcdef'").unwrap();
+        assert!(!config.to_toml().unwrap().contains("0123456789"));
+        assert!(!format!("{:?}", config.authenticator()).contains("0123456789"));
+    }
+}

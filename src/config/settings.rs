@@ -1,0 +1,115 @@
+//! Settings as people write them: every key once, for the file, the environment and the command line alike.
+//!
+//! `max_message_bytes` in the file is `FANWIRE_MAX_MESSAGE_BYTES` in the environment and `--max-message-bytes` as a
+//! flag. Nothing here is required and nothing has a default; see [`Config`](super::Config).
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde::{Deserialize, Serialize};
+
+use super::rules::RuleSettings;
+
+/// How log lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that can be set.
+#[derive(Clone, Debug, Default, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7400]
+    #[arg(long, env = "FANWIRE_LISTEN", value_name = "ADDRESS")]
+    pub listen: Option<SocketAddr>,
+    /// Threads that own connections; 0 for one per core [default: 0]
+    #[arg(long, env = "FANWIRE_SHARDS", value_name = "COUNT")]
+    pub shards: Option<usize>,
+    /// Listen on other addresses than loopback without authentication
+    #[arg(long, env = "FANWIRE_INSECURE", num_args = 0..=1, default_missing_value = "true")]
+    pub insecure: Option<bool>,
+    /// How log lines look [default: human]
+    #[arg(long, env = "FANWIRE_LOG_FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
+    /// What is logged: error, warn, info, debug, trace, or per module [default: info]
+    #[arg(long, env = "FANWIRE_LOG_LEVEL", value_name = "FILTER")]
+    pub log_level: Option<String>,
+    /// Certificate chain in PEM; turns TLS on together with --tls-key
+    #[arg(long, env = "FANWIRE_TLS_CERT", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key in PEM
+    #[arg(long, env = "FANWIRE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Origins (`https://example.org`) whose pages may connect; `*` for all. The broker's own origin always may, and
+    /// loopback pages while it listens on loopback
+    #[arg(long, env = "FANWIRE_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allowed_origins: Option<Vec<String>>,
+    /// Secret of at least 32 bytes that client tokens (JWT, HS256) are signed with; turns authentication on
+    #[arg(long, env = "FANWIRE_AUTH_HMAC_SECRET", hide_env_values = true, value_name = "SECRET")]
+    pub auth_hmac_secret: Option<String>,
+    /// The same from a file; a final line break is not part of it
+    #[arg(long, env = "FANWIRE_AUTH_HMAC_SECRET_FILE", value_name = "FILE")]
+    pub auth_hmac_secret_file: Option<PathBuf>,
+    /// With a secret: let clients without a token in, too, with everything allowed [default: false]
+    #[arg(long, env = "FANWIRE_AUTH_ANONYMOUS", num_args = 0..=1, default_missing_value = "true")]
+    pub auth_anonymous: Option<bool>,
+    /// Largest message from a client, in bytes [default: 65536]
+    #[arg(long, env = "FANWIRE_MAX_MESSAGE_BYTES", value_name = "BYTES")]
+    pub max_message_bytes: Option<NonZeroUsize>,
+    /// Subscriptions of one connection [default: 1000]
+    #[arg(long, env = "FANWIRE_MAX_SUBSCRIPTIONS", value_name = "COUNT")]
+    pub max_subscriptions: Option<NonZeroUsize>,
+    /// Commands a second from one connection [default: 50000]
+    #[arg(long, env = "FANWIRE_MAX_COMMANDS_PER_SECOND", value_name = "COUNT")]
+    pub max_commands_per_second: Option<std::num::NonZeroU32>,
+    /// Bytes waiting for one connection that does not read them [default: 1048576]
+    #[arg(long, env = "FANWIRE_MAX_OUTBOX_BYTES", value_name = "BYTES")]
+    pub max_outbox_bytes: Option<NonZeroUsize>,
+    /// Milliseconds from connecting to a complete request [default: 10000]
+    #[arg(long, env = "FANWIRE_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
+    pub handshake_timeout_ms: Option<std::num::NonZeroU64>,
+    /// Connections in all [default: 100000, or what the file descriptor limit allows]
+    #[arg(long, env = "FANWIRE_MAX_CONNECTIONS", value_name = "COUNT")]
+    pub max_connections: Option<NonZeroUsize>,
+    /// Connections from one address [default: 20000]
+    #[arg(long, env = "FANWIRE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
+    pub max_connections_per_address: Option<NonZeroUsize>,
+    /// Topics in all [default: 1000000]
+    #[arg(long, env = "FANWIRE_MAX_TOPICS", value_name = "COUNT")]
+    pub max_topics: Option<NonZeroUsize>,
+    /// Seconds between WebSocket pings [default: 25]
+    #[arg(long, env = "FANWIRE_PING_S", value_name = "SECONDS")]
+    pub ping_s: Option<std::num::NonZeroU64>,
+    /// Seconds to answer a ping, at most ping_s [default: 10, or ping_s if that is less]
+    #[arg(long, env = "FANWIRE_PONG_TIMEOUT_S", value_name = "SECONDS")]
+    pub pong_timeout_s: Option<std::num::NonZeroU64>,
+    /// Milliseconds that draining may take after SIGTERM [default: 10000]
+    #[arg(long, env = "FANWIRE_DRAIN_MS", value_name = "MS")]
+    pub drain_ms: Option<u64>,
+    /// The rule of topics that no pattern matches (file only).
+    #[arg(skip)]
+    pub default: Option<RuleSettings>,
+    /// Rules in order of preference (file only).
+    #[arg(skip)]
+    pub rule: Option<Vec<RuleSettings>>,
+}
+
+macro_rules! prefer {
+    ($self:ident, $other:ident, $($field:ident)*) => { Settings { $($field: $self.$field.or($other.$field),)* } };
+}
+
+impl Settings {
+    /// Takes what is missing from settings of lower rank.
+    pub fn or(self, other: Self) -> Self {
+        prefer!(self, other, listen shards insecure log_format log_level tls_cert tls_key allowed_origins
+            auth_hmac_secret auth_hmac_secret_file auth_anonymous max_message_bytes max_subscriptions
+            max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
+            max_connections_per_address max_topics ping_s pong_timeout_s drain_ms default rule)
+    }
+}

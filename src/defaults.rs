@@ -1,0 +1,120 @@
+//! Every limit and default of the broker: its name, its value and why.
+//!
+//! A limit that can be configured has the same name in lower case as file key, flag and environment variable.
+
+/// Largest message read from a client, in bytes: chat and game messages are far smaller, and 10 000 clients that
+/// each send one at the same time cost 640 MiB at most.
+pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
+
+/// Subscriptions of one connection: a busy dashboard needs tens; each costs about 100 bytes.
+pub const MAX_SUBSCRIPTIONS: usize = 1_000;
+
+/// Commands a second from one connection: far above any client of ours, about half a core for the broker.
+pub const MAX_COMMANDS_PER_SECOND: u32 = 50_000;
+
+/// Bytes waiting for one connection that reads slower than it is written to. Holds a few turns of fan-out and
+/// replies; what topics have beyond that waits in their history.
+pub const MAX_OUTBOX_BYTES: usize = 1024 * 1024;
+
+/// Time from accepting a connection to a complete request head and TLS handshake: slow mobile links need seconds,
+/// an attacker who sends a byte at a time gets no more.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+
+/// Connections in all: about 1 KiB each in user memory and 4 KiB in the kernel.
+pub const MAX_CONNECTIONS: usize = 100_000;
+
+/// Connections from one address: a NAT or a reverse proxy puts many users behind one, which opens at most about
+/// 28 000 sockets (its ephemeral ports).
+pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 20_000;
+
+/// Topics in all: an idle one costs about 1 KiB.
+pub const MAX_TOPICS: usize = 1_000_000;
+
+/// Seconds between pings: below the 30 s after which common proxies cut an idle connection.
+pub const PING_S: u64 = 25;
+
+/// Seconds a client has to answer a ping: a phone that changes networks needs several.
+pub const PONG_TIMEOUT_S: u64 = 10;
+
+/// Time that draining may take, from SIGTERM to exit: below the 30 s that orchestrators allow.
+pub const DRAIN_MS: u64 = 10_000;
+
+/// Messages a log keeps.
+pub const HISTORY_COUNT: usize = 1_000;
+
+/// Seconds a log keeps a message: covers a change of network or a reload of the page.
+pub const HISTORY_AGE_S: u64 = 600;
+
+/// Payload bytes a log keeps.
+pub const HISTORY_BYTES: usize = 4 * 1024 * 1024;
+
+/// Keys of one `latest` topic: the instruments of an exchange.
+pub const MAX_KEYS: usize = 10_000;
+
+/// Messages in one `history` reply, whatever the client asks for.
+pub const HISTORY_REPLY_COUNT: usize = 1_000;
+
+/// Payload bytes in one `history` reply.
+pub const HISTORY_REPLY_BYTES: usize = 256 * 1024;
+
+/// Bytes published to a topic but not yet taken over by every shard with subscribers. Beyond it publishes to a log
+/// are refused as `overloaded`, and a volatile topic forgets its oldest.
+pub const UNPULLED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Presence changes of a topic not yet taken over by every shard that watches them; beyond it those watchers'
+/// subscriptions are ended as `overloaded`, so that none keeps a wrong list.
+pub const UNPULLED_PRESENCE: usize = 65_536;
+
+/// Message ids a topic remembers to recognise repeated publishes.
+pub const DEDUPE_COUNT: usize = 10_000;
+
+/// How long a topic remembers a message id, in milliseconds: longer than any client keeps retrying.
+pub const DEDUPE_MS: u64 = 120_000;
+
+/// Payload bytes one pass over a topic's subscribers carries at most. Large enough to coalesce a burst into one
+/// write, small enough that a stalled reader holds little.
+pub const PASS_BYTES: usize = 64 * 1024;
+
+/// Subscribers served before another topic of the shard gets its turn: at 5 µs a write this is well below 1 ms.
+pub const SLICE_SUBSCRIBERS: usize = 128;
+
+/// Deliveries in one turn of a shard before it looks at its sockets again.
+pub const TURN_DELIVERIES: usize = 256;
+
+/// A pass shorter than this is not paced: timers of the operating system are no finer than a millisecond.
+pub const PACE_FROM_US: u64 = 500;
+
+/// Longest pause after a pass, in milliseconds: what pacing may add to a message's latency.
+pub const PACE_MAX_MS: u64 = 10;
+
+/// Bytes of history one catching-up subscriber gets at a time.
+pub const CATCH_UP_BYTES: usize = 32 * 1024;
+
+/// Catch-up batches in one turn of a shard.
+pub const TURN_CATCH_UPS: usize = 32;
+
+/// Bytes read from sockets at a time, through a buffer the shard's connections share.
+pub const READ_BYTES: usize = 64 * 1024;
+
+/// A connection with more bytes than this waiting for it is not read from: it must take its replies first.
+pub const READ_PAUSE_BYTES: usize = 64 * 1024;
+
+/// Unsent bytes the kernel may hold for one connection (`TCP_NOTSENT_LOWAT`). Keeps stale values where they can
+/// still be conflated, and bounds the kernel's memory for slow readers.
+pub const UNSENT_BYTES: u32 = 64 * 1024;
+
+/// How long a closed connection is still read from, in milliseconds, so that a reset does not overtake our last
+/// words.
+pub const LINGER_MS: u64 = 2_000;
+
+/// Bytes of an HTTP request head.
+pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
+
+/// A topic without subscribers and content is forgotten after this many seconds.
+pub const IDLE_TOPIC_S: u64 = 60;
+
+const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
+const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");
+const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");
+const _: () = assert!(SLICE_SUBSCRIBERS <= TURN_DELIVERIES, "a turn has room for one slice");
+const _: () = assert!(PONG_TIMEOUT_S < PING_S, "a ping is judged before the next one is sent");

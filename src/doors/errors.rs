@@ -1,0 +1,82 @@
+//! The broker's errors as protocol codes: the only place where they meet.
+
+use fanwire_proto::ErrorCode;
+
+use crate::{
+    auth::InvalidToken,
+    broker::{PublishError, SubscribeError, TooManyTopics},
+    topic::Refusal,
+};
+
+/// What every door can say about a failure.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// The code.
+    pub code: ErrorCode,
+    /// What was wrong, for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with a text of its own.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// No token, and one is needed.
+    pub fn unauthorized() -> Self {
+        Self::new(ErrorCode::Unauthorized, "a token is needed")
+    }
+
+    /// The token allows other topics.
+    pub fn forbidden(verb: &str) -> Self {
+        Self::new(ErrorCode::Forbidden, format!("the token does not allow to {verb} this topic"))
+    }
+
+    /// The token has ended.
+    pub fn expired() -> Self {
+        Self::new(ErrorCode::InvalidToken, "the token has expired")
+    }
+}
+
+fn code_of(refusal: &Refusal) -> ErrorCode {
+    match refusal {
+        Refusal::Closed => ErrorCode::Internal,
+        Refusal::Overloaded => ErrorCode::Overloaded,
+        Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
+        Refusal::KeyNotWanted => ErrorCode::WrongKind,
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
+        let code = match &error {
+            PublishError::Draining => ErrorCode::Draining,
+            PublishError::TooLarge { .. } => ErrorCode::TooLarge,
+            PublishError::TooManyTopics(TooManyTopics(_)) => ErrorCode::TooManyTopics,
+            PublishError::Refused(refusal) => code_of(refusal),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<SubscribeError> for Failure {
+    fn from(error: SubscribeError) -> Self {
+        let code = match &error {
+            SubscribeError::Draining => ErrorCode::Draining,
+            SubscribeError::Already => ErrorCode::AlreadySubscribed,
+            SubscribeError::TooMany(_) => ErrorCode::TooManySubscriptions,
+            SubscribeError::PresenceOff => ErrorCode::PresenceOff,
+            SubscribeError::RateNotWanted => ErrorCode::WrongKind,
+            SubscribeError::TooManyTopics(TooManyTopics(_)) => ErrorCode::TooManyTopics,
+            SubscribeError::Refused(refusal) => code_of(refusal),
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<InvalidToken> for Failure {
+    fn from(error: InvalidToken) -> Self {
+        Self::new(ErrorCode::InvalidToken, error.to_string())
+    }
+}

@@ -1,0 +1,5 @@
+//! The ways in: one module per wire protocol. A door decodes, asks the broker, and answers in its own dialect; it owns
+//! no topic state and no fan-out.
+
+pub mod errors;
+pub mod native;

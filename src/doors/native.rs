@@ -1,0 +1,220 @@
+//! The native door: fanwire's own protocol over `/ws`, as `proto/PROTOCOL.md` specifies it.
+//!
+//! ```text
+//!          token at the handshake, or none needed
+//! opened ────────────────────────────────────────► Granted ──token ends──► close 4001
+//!    │                                               ▲
+//!    └──none yet──► Stranger ──auth with a token─────┘
+//!                      └──a ping interval later──► close 4001
+//! ```
+
+use std::{sync::Arc, time::Instant};
+
+use fanwire_proto::{
+    CloseCode, Command, Direction, ErrorCode, ErrorReply, Event, Format, History, Publish, Rejection, Request,
+    Subscribe, TopicName,
+};
+
+use super::errors::Failure;
+use crate::{
+    auth::Grant,
+    broker::Broker,
+    defaults,
+    session::TokenBucket,
+    shard::{Cx, Door, Inbound, SubscribeOptions},
+    topic::{Draft, HistoryQuery},
+};
+
+/// What the welcome says the server is.
+const VERSION: &str = concat!("fanwire/", env!("CARGO_PKG_VERSION"));
+
+/// The protocol on one connection.
+pub struct NativeDoor<P> {
+    broker: Arc<Broker>,
+    /// `None` for a stranger, who may only present a token.
+    grant: Option<Grant>,
+    ping_s: u64,
+    bucket: TokenBucket,
+    /// Counts the connection where connections are limited, until it is dropped.
+    _permit: P,
+}
+
+impl<P: Send> NativeDoor<P> {
+    /// A door for a client with this grant.
+    pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
+        let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
+        Self { broker, grant, ping_s, bucket, _permit: permit }
+    }
+}
+
+impl<P: Send> Door for NativeDoor<P> {
+    fn opened(&mut self, cx: &mut Cx<'_>) {
+        let welcome = Event::Welcome {
+            client: cx.member().client,
+            version: VERSION.into(),
+            ping_s: self.ping_s,
+            max_message_bytes: self.broker.policy().limits.max_message_bytes,
+            user: cx.member().user,
+        };
+        cx.send(&welcome);
+    }
+
+    fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>) {
+        let bytes = match (frame, cx.format()) {
+            (Inbound::Text(text), Format::Json) => text.as_bytes(),
+            (Inbound::Binary(bytes), Format::MsgPack) => bytes,
+            (Inbound::Text(_), Format::MsgPack) | (Inbound::Binary(_), Format::Json) => {
+                return cx.close(CloseCode::Unsupported);
+            }
+        };
+        for request in cx.format().decode_requests(bytes) {
+            self.handle(cx, request);
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        if self.grant.as_ref().is_none_or(|grant| grant.is_expired(cx.now_ms())) {
+            cx.close(CloseCode::TokenExpired);
+        }
+    }
+}
+
+impl<P: Send> NativeDoor<P> {
+    fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) {
+        let rate = self.broker.policy().limits.max_commands_per_second;
+        if !self.bucket.take(rate, cx.now()) {
+            let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
+            let message = format!("more than {rate} commands a second");
+            return fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
+        }
+        match request {
+            Err(Rejection { id, code, message }) => fail(cx, id, Failure { code, message }),
+            Ok(Request { id, command }) => match self.perform(cx, id, command) {
+                Err(failure) => fail(cx, id, failure),
+                Ok(()) => {}
+            },
+        }
+    }
+
+    fn perform(&mut self, cx: &mut Cx<'_>, id: Option<u64>, command: Command) -> Result<(), Failure> {
+        match command {
+            Command::Ping => {
+                cx.send(&Event::Pong { id });
+                Ok(())
+            }
+            Command::Auth { token } => self.auth(cx, id, &token),
+            Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe),
+            Command::Unsubscribe { topic } => unsubscribe(cx, id, topic),
+            Command::Publish(publish) => self.publish(cx, id, publish),
+            Command::Presence { topic } => self.presence(cx, id, topic),
+            Command::History(history) => self.history(cx, id, history),
+        }
+    }
+
+    /// The grant in force, or why there is none.
+    fn grant(&self, cx: &Cx<'_>) -> Result<&Grant, Failure> {
+        let grant = self.grant.as_ref().ok_or_else(Failure::unauthorized)?;
+        if grant.is_expired(cx.now_ms()) { Err(Failure::expired()) } else { Ok(grant) }
+    }
+
+    fn may_read(&self, cx: &Cx<'_>, topic: &TopicName) -> Result<(), Failure> {
+        match self.grant(cx)?.subscribe.includes(topic) {
+            true => Ok(()),
+            false => Err(Failure::forbidden("read")),
+        }
+    }
+
+    fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
+        let grant = self.broker.policy().authenticator.verify(token, cx.now_ms())?;
+        cx.set_user(grant.user.clone());
+        // A narrower token takes effect on what is open, too.
+        for topic in cx.topics() {
+            if !grant.subscribe.includes(&topic.name) {
+                cx.unsubscribe(topic.name.as_str());
+                cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
+            }
+        }
+        let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
+        self.grant = Some(grant);
+        cx.reply(id, &reply);
+        Ok(())
+    }
+
+    fn subscribe(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Subscribe) -> Result<(), Failure> {
+        let Subscribe { topic, since, last, presence, max_rate } = request;
+        self.may_read(cx, &topic)?;
+        self.check_room_for_replies(cx)?;
+        let options = SubscribeOptions { since, last, watch: presence, max_rate };
+        let (topic, mut joined) = self.broker.subscribe(cx, &topic, &options)?;
+        let reply = Event::Subscribed {
+            id,
+            topic: topic.name.clone(),
+            epoch: joined.epoch,
+            offset: joined.offset,
+            recovered: joined.recovered,
+            members: joined.members.take(),
+        };
+        cx.reply(id, &reply);
+        cx.start(&topic, &joined);
+        Ok(())
+    }
+
+    fn publish(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Publish) -> Result<(), Failure> {
+        let Publish { topic, payload, key, message_id, tags } = request;
+        if !self.grant(cx)?.publish.includes(&topic) {
+            return Err(Failure::forbidden("publish to"));
+        }
+        let draft = Draft { payload, key, message_id, tags, from: Some(cx.member()) };
+        let receipt = self.broker.publish(&topic, draft, cx.now_ms())?;
+        let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
+        cx.reply(id, &Event::Published { id, topic, epoch, offset, duplicate });
+        Ok(())
+    }
+
+    fn presence(&mut self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+        self.may_read(cx, &topic)?;
+        self.check_room_for_replies(cx)?;
+        let off = || Failure::new(ErrorCode::PresenceOff, "this topic keeps no presence");
+        let found = self.broker.members(&topic).ok_or_else(off)?;
+        let (members, clients, users) = (found.members, found.clients, found.users);
+        cx.reply(id, &Event::Members { id, topic, members, clients, users });
+        Ok(())
+    }
+
+    fn history(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: History) -> Result<(), Failure> {
+        self.may_read(cx, &request.topic)?;
+        self.check_room_for_replies(cx)?;
+        let wanted = request.limit.and_then(|limit| usize::try_from(limit).ok());
+        let query = HistoryQuery {
+            since: request.since,
+            limit: wanted.unwrap_or(usize::MAX).min(defaults::HISTORY_REPLY_COUNT),
+            reverse: request.direction == Direction::Backward,
+        };
+        let mut reply = self.broker.history(&request.topic, &query, cx.now_ms());
+        reply.id = id;
+        cx.reply(id, &Event::History(reply));
+        Ok(())
+    }
+
+    /// Large replies are for clients that read them.
+    fn check_room_for_replies(&self, cx: &Cx<'_>) -> Result<(), Failure> {
+        let limit = self.broker.policy().limits.max_outbox_bytes / 2;
+        match cx.waiting_bytes() > limit {
+            true => Err(Failure::new(ErrorCode::RateLimited, "earlier replies are not read yet")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn unsubscribe(cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+    if !cx.unsubscribe(topic.as_str()) {
+        return Err(Failure::new(ErrorCode::NotSubscribed, "this connection is not subscribed to the topic"));
+    }
+    cx.reply(id, &Event::Unsubscribed { id, topic });
+    Ok(())
+}
+
+fn fail(cx: &mut Cx<'_>, id: Option<u64>, failure: Failure) {
+    let Failure { code, message } = failure;
+    cx.send(&Event::Error(ErrorReply { id, code, message, retry: code.retry() }));
+}

@@ -1,0 +1,201 @@
+//! A message as bytes on the wire: encoded once per (message, format), WebSocket header included.
+//!
+//! A server's frames are unmasked and hold nothing that differs between subscribers, so one buffer serves them all.
+
+use std::sync::OnceLock;
+
+use bytes::Bytes;
+use fanwire_proto::{CloseCode, Delivery, EncodeError, Event, Format, Message};
+
+/// Opcodes with the FIN bit set (RFC 6455 §5.2).
+const FIN_TEXT: u8 = 0x81;
+const FIN_BINARY: u8 = 0x82;
+const FIN_CLOSE: u8 = 0x88;
+const FIN_PING: u8 = 0x89;
+const FIN_PONG: u8 = 0x8a;
+
+/// An empty WebSocket ping.
+pub const PING: Bytes = Bytes::from_static(&[FIN_PING, 0]);
+
+/// One slot per [`Format`], filled on first use.
+#[derive(Debug, Default)]
+struct Encoded([OnceLock<Bytes>; Format::ALL.len()]);
+
+impl Encoded {
+    fn get(&self, format: Format, encode: impl FnOnce() -> Result<Vec<u8>, EncodeError>) -> &Bytes {
+        self.0[format.index()].get_or_init(|| frame_or_report(format, encode()))
+    }
+}
+
+/// A message of a topic together with its encodings.
+#[derive(Debug)]
+pub struct FrameSet {
+    /// The message.
+    pub message: Message,
+    /// How many messages of the same key came before it in this epoch, plus one. Zero where keys play no part.
+    pub key_seq: u64,
+    encoded: Encoded,
+}
+
+impl FrameSet {
+    /// Takes a message; nothing is encoded yet.
+    pub fn new(message: Message, key_seq: u64) -> Self {
+        Self { message, key_seq, encoded: Encoded::default() }
+    }
+
+    /// The frame every subscriber with this format gets.
+    pub fn frame(&self, format: Format) -> &Bytes {
+        self.encoded.get(format, || format.encode_delivery(Delivery { message: &self.message, skipped: 0 }))
+    }
+
+    /// A frame that reports `skipped` conflated values; not kept.
+    pub fn frame_with_skipped(&self, format: Format, skipped: u64) -> Bytes {
+        if skipped == 0 {
+            return self.frame(format).clone();
+        }
+        frame_or_report(format, format.encode_delivery(Delivery { message: &self.message, skipped }))
+    }
+
+    /// What it counts for in a history's byte bound.
+    pub fn cost(&self) -> usize {
+        let tags = self.message.tags.iter().flat_map(|tags| tags.iter()).map(|(k, v)| k.len() + v.len());
+        self.message.payload.len() + self.message.key.as_ref().map_or(0, |key| key.len()) + tags.sum::<usize>()
+    }
+
+    /// About how many bytes its frame has, for budgets.
+    pub fn weight(&self) -> usize {
+        /// Field names, offset and time of a `message` event.
+        const ENVELOPE: usize = 64;
+        self.cost() + self.message.topic.as_str().len() + ENVELOPE
+    }
+}
+
+/// An event that many subscribers get, together with its encodings.
+#[derive(Debug)]
+pub struct SharedEvent {
+    /// The event.
+    pub event: Event,
+    encoded: Encoded,
+}
+
+impl SharedEvent {
+    /// Takes an event; nothing is encoded yet.
+    pub fn new(event: Event) -> Self {
+        Self { event, encoded: Encoded::default() }
+    }
+
+    /// The frame every subscriber with this format gets.
+    pub fn frame(&self, format: Format) -> &Bytes {
+        self.encoded.get(format, || format.encode_event(&self.event))
+    }
+}
+
+/// Appends an event for one connection as a frame.
+pub fn append_event(buffer: &mut Vec<u8>, format: Format, event: &Event) {
+    match format.encode_event(event) {
+        Ok(body) => append_frame(buffer, data_opcode(format), &body),
+        Err(error) => tracing::error!(%error, "an event was not sent"),
+    }
+}
+
+/// Appends a pong that answers a ping's payload (at most 125 bytes by RFC 6455 §5.5).
+pub fn append_pong(buffer: &mut Vec<u8>, payload: &[u8]) {
+    append_frame(buffer, FIN_PONG, payload);
+}
+
+/// Appends a close frame.
+pub fn append_close(buffer: &mut Vec<u8>, code: CloseCode) {
+    let mut body = code.as_u16().to_be_bytes().to_vec();
+    body.extend_from_slice(code.reason().as_bytes());
+    append_frame(buffer, FIN_CLOSE, &body);
+}
+
+fn frame_or_report(format: Format, encoded: Result<Vec<u8>, EncodeError>) -> Bytes {
+    match encoded {
+        Ok(body) => {
+            let mut frame = Vec::with_capacity(body.len() + 10);
+            append_frame(&mut frame, data_opcode(format), &body);
+            frame.into()
+        }
+        Err(error) => {
+            tracing::error!(%error, "a message was not sent");
+            Bytes::new()
+        }
+    }
+}
+
+const fn data_opcode(format: Format) -> u8 {
+    match format {
+        Format::Json => FIN_TEXT,
+        Format::MsgPack => FIN_BINARY,
+    }
+}
+
+/// RFC 6455 §5.2: seven bits of length, or 126 and two bytes, or 127 and eight.
+fn append_frame(buffer: &mut Vec<u8>, opcode: u8, body: &[u8]) {
+    buffer.push(opcode);
+    match (u8::try_from(body.len()), u16::try_from(body.len())) {
+        (Ok(length @ 0..=125), _) => buffer.push(length),
+        (_, Ok(length)) => {
+            buffer.push(126);
+            buffer.extend_from_slice(&length.to_be_bytes());
+        }
+        _ => {
+            buffer.push(127);
+            buffer.extend_from_slice(&(body.len() as u64).to_be_bytes());
+        }
+    }
+    buffer.extend_from_slice(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use fanwire_proto::{Offset, Payload};
+
+    use super::*;
+
+    fn message(data: &str) -> FrameSet {
+        let message = Message {
+            topic: "t".parse().unwrap(),
+            offset: Offset(1),
+            time: 0,
+            payload: Payload::json(data).unwrap(),
+            key: None,
+            tags: None,
+            from: None,
+            skipped: 0,
+        };
+        FrameSet::new(message, 0)
+    }
+
+    #[test]
+    fn a_message_is_encoded_once_per_format() {
+        let set = message("1");
+        for format in Format::ALL {
+            let first = set.frame(format).as_ptr();
+            assert_eq!(set.frame(format).as_ptr(), first);
+        }
+    }
+
+    #[test]
+    fn lengths_take_the_shortest_form() {
+        let header = |length: usize| {
+            let mut frame = Vec::new();
+            append_frame(&mut frame, FIN_TEXT, &vec![0; length]);
+            frame.truncate(frame.len() - length);
+            frame
+        };
+        assert_eq!(header(125), [0x81, 125]);
+        assert_eq!(header(126), [0x81, 126, 0, 126]);
+        assert_eq!(header(65_535), [0x81, 126, 255, 255]);
+        assert_eq!(header(65_536), [0x81, 127, 0, 0, 0, 0, 0, 1, 0, 0]);
+    }
+
+    #[test]
+    fn skipped_changes_the_frame() {
+        let set = message("1");
+        assert_eq!(set.frame_with_skipped(Format::Json, 0), set.frame(Format::Json));
+        let frame = set.frame_with_skipped(Format::Json, 7);
+        assert!(String::from_utf8_lossy(&frame).contains(r#""skipped":7"#));
+    }
+}

@@ -1,0 +1,100 @@
+//! Everything fanwire counts: one struct, one documented field per metric.
+
+use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+use crate::shard::{Tally, TallySink};
+
+macro_rules! metrics {
+    ($($(#[doc = $doc:literal])+ $kind:ident $describe:ident $field:ident: $type:ident = $name:literal;)*) => {
+        /// Handles of all metrics.
+        #[derive(Clone)]
+        pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)* }
+
+        impl Metrics {
+            fn register() -> Self {
+                $($describe!($name, concat!($($doc),+).trim());)*
+                Self { $($field: $kind!($name),)* }
+            }
+
+            /// The names on `/metrics`.
+            pub const NAMES: &[&str] = &[$($name),*];
+        }
+    };
+}
+
+metrics! {
+    /// Messages taken and numbered, whatever door they came through.
+    counter describe_counter published: Counter = "fanwire_messages_published_total";
+    /// Publishes that were refused.
+    counter describe_counter refused: Counter = "fanwire_publishes_refused_total";
+    /// Messages handed to subscribers, one per message and subscriber.
+    counter describe_counter deliveries: Counter = "fanwire_deliveries_total";
+    /// Messages that volatile subscribers missed because they were too slow.
+    counter describe_counter dropped: Counter = "fanwire_deliveries_dropped_total";
+    /// Values left out for subscribers of the newest.
+    counter describe_counter conflated: Counter = "fanwire_deliveries_conflated_total";
+    /// Gaps signalled to log subscribers.
+    counter describe_counter gaps: Counter = "fanwire_gaps_total";
+    /// Writes to sockets; deliveries per write is what coalescing brings.
+    counter describe_counter writes: Counter = "fanwire_socket_writes_total";
+    /// Times a socket took less than it was given.
+    counter describe_counter blocked: Counter = "fanwire_socket_blocked_total";
+    /// Bytes sent to WebSocket clients.
+    counter describe_counter bytes_out: Counter = "fanwire_sent_bytes_total";
+    /// Bytes received from WebSocket clients.
+    counter describe_counter bytes_in: Counter = "fanwire_received_bytes_total";
+    /// WebSocket messages received.
+    counter describe_counter frames_in: Counter = "fanwire_received_frames_total";
+    /// WebSocket connections opened.
+    counter describe_counter opened: Counter = "fanwire_connections_opened_total";
+    /// WebSocket connections closed, for any reason.
+    counter describe_counter closed: Counter = "fanwire_connections_closed_total";
+    /// WebSocket connections closed because a ping was not answered.
+    counter describe_counter closed_ping: Counter = "fanwire_connections_closed_ping_total";
+    /// WebSocket connections closed because replies were not read.
+    counter describe_counter closed_outbox: Counter = "fanwire_connections_closed_outbox_total";
+    /// WebSocket connections closed for breaking the protocol.
+    counter describe_counter closed_violation: Counter = "fanwire_connections_closed_violation_total";
+    /// Connections turned away by a limit.
+    counter describe_counter turned_away: Counter = "fanwire_connections_turned_away_total";
+    /// HTTP requests answered.
+    counter describe_counter http_requests: Counter = "fanwire_http_requests_total";
+    /// WebSocket connections open now.
+    gauge describe_gauge connections: Gauge = "fanwire_connections";
+    /// Topics that exist now.
+    gauge describe_gauge topics: Gauge = "fanwire_topics";
+}
+
+impl Metrics {
+    /// Creates the metrics together with what renders them as Prometheus text.
+    pub fn new() -> (Self, PrometheusHandle) {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = metrics::with_local_recorder(&recorder, Self::register);
+        (metrics, recorder.handle())
+    }
+}
+
+impl TallySink for Metrics {
+    fn add(&mut self, tally: &Tally) {
+        let counts = [
+            (&self.deliveries, tally.deliveries),
+            (&self.dropped, tally.dropped),
+            (&self.conflated, tally.conflated),
+            (&self.gaps, tally.gaps),
+            (&self.writes, tally.writes),
+            (&self.blocked, tally.blocked),
+            (&self.bytes_out, tally.bytes_out),
+            (&self.bytes_in, tally.bytes_in),
+            (&self.frames_in, tally.frames_in),
+            (&self.opened, tally.opened),
+            (&self.closed, tally.closed),
+            (&self.closed_ping, tally.closed_ping),
+            (&self.closed_outbox, tally.closed_outbox),
+            (&self.closed_violation, tally.closed_violation),
+        ];
+        for (counter, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            counter.increment(count);
+        }
+    }
+}

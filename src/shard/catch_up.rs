@@ -1,0 +1,95 @@
+//! Subscribers that could not be served when a pass came by, once their socket takes bytes again.
+
+use bytes::Bytes;
+use fanwire_proto::Offset;
+
+use super::{
+    conn::SubRef,
+    core::Core,
+    feed::{SubState, join},
+    subscriptions::take_waiting,
+};
+use crate::{defaults, frames, topic::gap_event};
+
+impl Core {
+    /// Serves connections with waiting subscriptions, each in turn, until the turn's share is used up.
+    pub(super) fn run_catch_ups(&mut self) {
+        for _ in 0..defaults::TURN_CATCH_UPS.min(self.catching.len()) {
+            if let Some(slot) = self.catching.pop_front() {
+                self.catch_up_connection(slot);
+            }
+        }
+    }
+
+    /// Gives each waiting subscription of a connection one batch, as long as its socket takes it.
+    fn catch_up_connection(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        conn.queued = false;
+        conn.lagging = false;
+        for index in 0..conn.subs.len() {
+            let conn = &self.conns[slot as usize];
+            if conn.is_blocked() {
+                return self.mark_lagging(slot);
+            }
+            let at = conn.subs[index];
+            if self.feeds[at.feed as usize].subs[at.index as usize].is_waiting() {
+                self.catch_up_subscription(slot, at);
+                self.flush(slot);
+            }
+        }
+        let conn = &self.conns[slot as usize];
+        let waiting = |at: &SubRef| self.feeds[at.feed as usize].subs[at.index as usize].is_waiting();
+        if conn.subs.iter().any(waiting) {
+            self.schedule_catch_up(slot);
+        }
+    }
+
+    /// The rest waits for the socket.
+    fn mark_lagging(&mut self, slot: u32) {
+        if let Some(conn) = self.conns.get_mut(slot as usize) {
+            conn.lagging = true;
+        }
+    }
+
+    fn catch_up_subscription(&mut self, slot: u32, at: SubRef) {
+        let format = self.conns[slot as usize].format;
+        let sub = &mut self.feeds[at.feed as usize].subs[at.index as usize];
+        let missed = sub.watch.as_mut().map(|watch| std::mem::take(&mut watch.missed)).unwrap_or_default();
+        let changes = join(missed.values().map(|change| change.event.frame(format).clone()));
+        let messages = match &mut sub.state {
+            SubState::Behind(upto) => {
+                let upto = *upto;
+                self.read_on(at, upto, format)
+            }
+            SubState::Apart(apart) => {
+                let values = take_waiting(&mut apart.waiting, defaults::CATCH_UP_BYTES);
+                self.tally.deliveries += values.len() as u64;
+                join(values.iter().map(|waiting| waiting.value.frame_with_skipped(format, waiting.skipped)))
+            }
+            SubState::Live | SubState::From(_) => Bytes::new(),
+        };
+        self.stage_own(slot, messages);
+        self.stage_own(slot, changes);
+    }
+
+    /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
+    fn read_on(&mut self, at: SubRef, after: Offset, format: fanwire_proto::Format) -> Bytes {
+        let feed = &mut self.feeds[at.feed as usize];
+        let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
+        let mut bytes = Vec::new();
+        if let Some(next) = found.gap {
+            self.tally.gaps += 1;
+            frames::append_event(&mut bytes, format, &gap_event(&feed.topic.name, found.epoch, after, next));
+        }
+        for message in &found.messages {
+            bytes.extend_from_slice(message.frame(format));
+        }
+        self.tally.deliveries += found.messages.len() as u64;
+        // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.
+        feed.subs[at.index as usize].state = match found.upto >= feed.position {
+            true => SubState::From(found.upto),
+            false => SubState::Behind(found.upto),
+        };
+        bytes.into()
+    }
+}

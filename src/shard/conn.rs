@@ -1,0 +1,146 @@
+//! One connection as its shard holds it.
+
+use std::time::Instant;
+
+use fanwire_proto::{Format, Member};
+
+use super::{codec::Codec, socket::Socket};
+
+/// Frames that one turn may hand a connection before it is written to at once.
+const STAGED_MAX: usize = 4;
+
+/// Where a connection is in its life.
+///
+/// ```text
+/// Open ──close frame sent or received──► Lingering ──peer's end or deadline──► gone
+///   └──────────────error or reset───────────────────────────────────────────► gone
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    Open,
+    /// Our last words are written; input is discarded, so that no reset overtakes them.
+    Lingering {
+        until: Instant,
+        /// Our direction has been ended.
+        shut: bool,
+    },
+}
+
+/// A subscription as seen from its connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SubRef {
+    pub(super) feed: u32,
+    pub(super) index: u32,
+}
+
+/// Frames of this turn, by their index in the shard's table.
+#[derive(Default)]
+pub(super) struct Staged {
+    frames: [u32; STAGED_MAX],
+    count: u8,
+}
+
+impl Staged {
+    pub(super) fn push(&mut self, frame: u32) {
+        self.frames[usize::from(self.count)] = frame;
+        self.count += 1;
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        usize::from(self.count) == STAGED_MAX
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    pub(super) fn indices(&self) -> &[u32] {
+        &self.frames[..usize::from(self.count)]
+    }
+
+    /// Empties it.
+    pub(super) fn take(&mut self) -> ([u32; STAGED_MAX], usize) {
+        (self.frames, usize::from(std::mem::take(&mut self.count)))
+    }
+}
+
+/// Bytes the socket did not take yet, in order.
+pub(super) struct Backlog {
+    pub(super) bytes: Vec<u8>,
+    pub(super) sent: usize,
+}
+
+impl Backlog {
+    pub(super) fn rest(&self) -> &[u8] {
+        &self.bytes[self.sent..]
+    }
+
+    /// Appends, dropping what was sent once that is the larger part.
+    pub(super) fn append(&mut self, bytes: &[u8]) {
+        if self.sent > self.bytes.len() / 2 {
+            self.bytes.drain(..self.sent);
+            self.sent = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// A connection. Invariant: it is written to only through its stage and backlog, so frames never interleave.
+pub(super) struct Conn {
+    pub(super) socket: Socket,
+    pub(super) format: Format,
+    pub(super) phase: Phase,
+    pub(super) staged: Staged,
+    /// Present while the socket takes no more; then nothing is written past it.
+    pub(super) backlog: Option<Box<Backlog>>,
+    /// Present in the middle of a message.
+    pub(super) codec: Option<Box<Codec>>,
+    /// Input that waits until the client has read its replies.
+    pub(super) unread: Option<Box<[u8]>>,
+    /// The socket had more to read when reading stopped.
+    pub(super) read_again: bool,
+    pub(super) subs: Vec<SubRef>,
+    /// Some subscription waits to catch up.
+    pub(super) lagging: bool,
+    /// In the queue of those that catch up.
+    pub(super) queued: bool,
+    /// Something came from the peer, or it took something, since the last ping.
+    pub(super) heard: bool,
+    /// A ping waits for its answer.
+    pub(super) pinged: bool,
+    pub(super) member: Member,
+}
+
+impl Conn {
+    pub(super) fn new(socket: Socket, format: Format, member: Member) -> Self {
+        Self {
+            socket,
+            format,
+            phase: Phase::Open,
+            staged: Staged::default(),
+            backlog: None,
+            codec: None,
+            unread: None,
+            read_again: false,
+            subs: Vec::new(),
+            lagging: false,
+            queued: false,
+            heard: true,
+            pinged: false,
+            member,
+        }
+    }
+
+    /// Whether the socket takes no more for now.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
+    pub(super) fn backlog_bytes(&self) -> usize {
+        self.backlog.as_ref().map_or(0, |backlog| backlog.rest().len())
+    }
+}

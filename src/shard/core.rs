@@ -1,0 +1,134 @@
+//! What a shard owns: connections, feeds, and the queues of work between them.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use mio::Registry;
+use rustc_hash::FxHashMap;
+use slab::Slab;
+
+use super::{
+    conn::Conn,
+    feed::{Feed, Turn},
+    inbox::ShardHandle,
+    tally::Tally,
+    timers::{Timer, Timers},
+};
+use crate::topic::Topic;
+
+/// The bounds a shard applies.
+#[derive(Clone, Debug)]
+pub struct ShardLimits {
+    /// Largest message from a client, in bytes.
+    pub max_message_bytes: usize,
+    /// Most bytes waiting for one connection.
+    pub max_outbox_bytes: usize,
+    /// Between pings.
+    pub ping: Duration,
+    /// To answer a ping; at most `ping`.
+    pub pong_timeout: Duration,
+}
+
+/// Everything of a shard but its doors. One thread owns it, so all of it is plain values.
+pub(super) struct Core {
+    pub(super) handle: ShardHandle,
+    pub(super) peers: Arc<[ShardHandle]>,
+    pub(super) registry: Registry,
+    pub(super) limits: ShardLimits,
+    pub(super) conns: Slab<Conn>,
+    pub(super) feeds: Slab<Feed>,
+    pub(super) feed_of: FxHashMap<FeedKey, u32>,
+    /// Feeds with a pass to run, in turn.
+    pub(super) runnable: VecDeque<u32>,
+    /// Connections with subscriptions that read on in the history, in turn.
+    pub(super) catching: VecDeque<u32>,
+    /// Connections with more to read.
+    pub(super) readable: VecDeque<u32>,
+    /// Connections written to in this turn.
+    pub(super) dirty: Vec<u32>,
+    /// Connections whose backlog went over its bound in this turn.
+    pub(super) overflowed: Vec<u32>,
+    /// Subscriptions that the server ends in this turn.
+    pub(super) ended: Vec<(u32, Arc<Topic>)>,
+    /// Connections to be dropped at the end of this turn.
+    pub(super) dead: Vec<u32>,
+    /// Connections whose last words are being read.
+    pub(super) lingering: Vec<u32>,
+    /// The frames of this turn, referred to by index from connections' stages.
+    pub(super) frames: Vec<Bytes>,
+    /// What the connection whose door runs is about to be sent.
+    pub(super) replies: Vec<u8>,
+    pub(super) scratch: Vec<u8>,
+    pub(super) timers: Timers,
+    pub(super) now: Instant,
+    pub(super) now_ms: u64,
+    pub(super) tally: Tally,
+    /// The shard ends: nothing is held back any more.
+    pub(super) draining: bool,
+}
+
+/// Subscribers of the same topic with the same interval share a feed.
+#[derive(PartialEq, Eq, Hash, Clone, Copy)]
+pub(super) struct FeedKey {
+    topic: usize,
+    interval: Duration,
+}
+
+impl FeedKey {
+    pub(super) fn new(topic: &Arc<Topic>, interval: Duration) -> Self {
+        // The feed holds the topic, so the address stays its own for as long as the key is in use.
+        Self { topic: Arc::as_ptr(topic) as usize, interval }
+    }
+}
+
+/// Slots are kept in 32 bits: the descriptors of a process never reach that many.
+pub(super) fn slot32(slot: usize) -> u32 {
+    u32::try_from(slot).unwrap_or(u32::MAX)
+}
+
+impl Core {
+    pub(super) fn has_work(&self) -> bool {
+        !self.runnable.is_empty() || !self.catching.is_empty() || !self.readable.is_empty()
+    }
+
+    /// Makes a feed run now, or when its pause is over.
+    pub(super) fn schedule(&mut self, slot: u32) {
+        let Some(feed) = self.feeds.get_mut(slot as usize) else { return };
+        match feed.turn {
+            Turn::Running | Turn::Waiting => feed.again = true,
+            Turn::Idle if feed.not_before <= self.now => {
+                feed.turn = Turn::Running;
+                self.runnable.push_back(slot);
+            }
+            Turn::Idle => {
+                feed.turn = Turn::Waiting;
+                self.timers.set(feed.not_before, Timer::Feed(slot));
+            }
+        }
+    }
+
+    /// A feed's pause may be over.
+    pub(super) fn resume_feed(&mut self, slot: u32) {
+        if let Some(feed) = self.feeds.get_mut(slot as usize)
+            && feed.turn == Turn::Waiting
+            && feed.not_before <= self.now
+        {
+            feed.turn = Turn::Running;
+            self.runnable.push_back(slot);
+        }
+    }
+
+    /// Makes a connection's waiting subscriptions be looked at, unless its socket must drain first.
+    pub(super) fn schedule_catch_up(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        conn.lagging = true;
+        if !conn.is_blocked() && !conn.queued {
+            conn.queued = true;
+            self.catching.push_back(slot);
+        }
+    }
+}

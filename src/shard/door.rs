@@ -1,0 +1,145 @@
+//! The seam between a shard and the protocols it runs without knowing them.
+
+use std::{sync::Arc, time::Instant};
+
+use fanwire_proto::{CloseCode, Event, Format, Member, Position};
+
+use super::{core::Core, socket::Socket};
+use crate::{
+    frames,
+    topic::{Joined, Refusal, Topic},
+};
+
+/// A protocol on one connection: turns what comes in into calls on [`Cx`].
+pub trait Door: Send {
+    /// The connection is ready; first words go out here.
+    fn opened(&mut self, cx: &mut Cx<'_>);
+
+    /// A whole message came in.
+    fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>);
+
+    /// Called about once per ping interval, for what ends by itself.
+    fn tick(&mut self, cx: &mut Cx<'_>);
+}
+
+/// A message as WebSocket types it.
+pub enum Inbound<'a> {
+    /// A text message.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+/// A connection on its way to a shard.
+pub struct Newcomer {
+    /// Its bytes.
+    pub socket: Socket,
+    /// Its encoding.
+    pub format: Format,
+    /// Who it is.
+    pub member: Member,
+    /// Its protocol.
+    pub door: Box<dyn Door>,
+    /// Input that was read along with the handshake.
+    pub input: Vec<u8>,
+}
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug, Default)]
+pub struct SubscribeOptions {
+    /// Resume after this position.
+    pub since: Option<Position>,
+    /// Without `since`: start with this many past messages.
+    pub last: Option<u32>,
+    /// Whether it wants members, joins and leaves.
+    pub watch: bool,
+    /// Kind `latest`: at most this many passes a second.
+    pub max_rate: Option<f64>,
+}
+
+/// One connection's view of its shard while its door runs.
+pub struct Cx<'a> {
+    pub(super) core: &'a mut Core,
+    pub(super) slot: u32,
+}
+
+impl Cx<'_> {
+    /// Sends an event to this client.
+    pub fn send(&mut self, event: &Event) {
+        let format = self.format();
+        frames::append_event(&mut self.core.replies, format, event);
+    }
+
+    /// Sends the reply to a request, if it asked for one.
+    pub fn reply(&mut self, id: Option<u64>, event: &Event) {
+        if id.is_some() {
+            self.send(event);
+        }
+    }
+
+    /// Adds a subscription. Nothing is sent yet: send the reply, then [`start`](Self::start) it.
+    pub fn subscribe(&mut self, topic: &Arc<Topic>, options: &SubscribeOptions) -> Result<Joined, Refusal> {
+        self.core.subscribe(self.slot, topic, options)
+    }
+
+    /// Sends what a subscription begins with, right after its reply.
+    pub fn start(&mut self, topic: &Arc<Topic>, joined: &Joined) {
+        self.core.start_subscription(self.slot, topic, joined);
+    }
+
+    /// Removes a subscription; false when there was none.
+    pub fn unsubscribe(&mut self, topic: &str) -> bool {
+        self.core.unsubscribe(self.slot, topic)
+    }
+
+    /// Whether this connection has a subscription to the topic.
+    pub fn is_subscribed(&self, topic: &str) -> bool {
+        self.core.find_sub(self.slot, topic).is_some()
+    }
+
+    /// How many subscriptions this connection has.
+    pub fn subscriptions(&self) -> usize {
+        self.core.conns.get(self.slot as usize).map_or(0, |conn| conn.subs.len())
+    }
+
+    /// The topics this connection is subscribed to.
+    pub fn topics(&self) -> Vec<Arc<Topic>> {
+        self.core.topics_of(self.slot)
+    }
+
+    /// Bytes that wait for this client.
+    pub fn waiting_bytes(&self) -> usize {
+        let backlog = self.core.conns.get(self.slot as usize).map_or(0, super::conn::Conn::backlog_bytes);
+        backlog + self.core.replies.len()
+    }
+
+    /// Who this is.
+    pub fn member(&self) -> Member {
+        self.core.conns[self.slot as usize].member.clone()
+    }
+
+    /// Changes who this is; subscriptions made before keep the old name.
+    pub fn set_user(&mut self, user: Option<Arc<str>>) {
+        self.core.conns[self.slot as usize].member.user = user;
+    }
+
+    /// Ends the connection in order: what was sent is delivered, then a close frame.
+    pub fn close(&mut self, code: CloseCode) {
+        self.core.close(self.slot, code);
+    }
+
+    /// The encoding of this connection.
+    pub fn format(&self) -> Format {
+        self.core.conns[self.slot as usize].format
+    }
+
+    /// This turn's time.
+    pub fn now(&self) -> Instant {
+        self.core.now
+    }
+
+    /// This turn's time in milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.core.now_ms
+    }
+}

@@ -1,0 +1,79 @@
+//! Ending a shard in order: deliver what was accepted, say goodbye in waves, let the last bytes out.
+
+use std::time::{Duration, Instant};
+
+use fanwire_proto::{CloseCode, ErrorCode, Event};
+
+use super::core::{Core, slot32};
+use crate::frames;
+
+/// Share of the time that goodbyes are spread over; the rest is for the slow.
+const WAVES_SHARE: u32 = 4;
+
+/// Reconnects are spread over this many milliseconds by the hint in the goodbye.
+const RETURN_SPREAD_MS: u64 = 5_000;
+
+/// The end of a shard.
+pub(super) struct Drain {
+    deadline: Instant,
+    /// Goodbyes per tick.
+    wave: usize,
+    /// Slots before this one have been offered their goodbye in this round.
+    cursor: usize,
+    allowance: usize,
+}
+
+impl Drain {
+    pub(super) fn begin(core: &mut Core, limit: Duration) -> Self {
+        let ticks = (limit / WAVES_SHARE).as_millis() / super::keepalive::TICK.as_millis();
+        let wave = core.conns.len().div_ceil(usize::try_from(ticks.max(1)).unwrap_or(1)).max(100);
+        core.draining = true;
+        let feeds: Vec<u32> = core.feeds.iter().map(|(slot, _)| slot32(slot)).collect();
+        for slot in feeds {
+            core.feeds[slot as usize].not_before = core.now;
+            core.resume_feed(slot);
+            core.schedule(slot);
+        }
+        Self { deadline: core.now + limit, wave, cursor: 0, allowance: wave }
+    }
+
+    pub(super) fn next_wave(&mut self, core: &mut Core) {
+        self.allowance = self.wave;
+        self.cursor = 0;
+        self.go_on(core);
+    }
+
+    /// Says goodbye to connections that have everything, up to the wave's size; to all of them at the deadline.
+    pub(super) fn go_on(&mut self, core: &mut Core) {
+        let out_of_time = core.now >= self.deadline;
+        if !out_of_time && core.feeds.iter().any(|(_, feed)| feed.turn != super::feed::Turn::Idle) {
+            return;
+        }
+        let slots = core.conns.capacity();
+        while self.cursor < slots && (self.allowance > 0 || out_of_time) {
+            let slot = self.cursor;
+            self.cursor += 1;
+            let Some(conn) = core.conns.get(slot) else { continue };
+            let has_everything = !conn.is_blocked() && !conn.lagging;
+            if conn.is_open() && (has_everything || out_of_time) {
+                say_goodbye(core, slot32(slot));
+                self.allowance = self.allowance.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Nothing is left, or there is no time left.
+    pub(super) fn is_over(&self, core: &Core) -> bool {
+        let last_words = Duration::from_millis(crate::defaults::LINGER_MS);
+        core.conns.is_empty() || core.now >= self.deadline + last_words
+    }
+}
+
+fn say_goodbye(core: &mut Core, slot: u32) {
+    let after_ms = u64::from(slot) * 37 % RETURN_SPREAD_MS;
+    let format = core.conns[slot as usize].format;
+    let goodbye = Event::Goodbye { code: ErrorCode::Draining, reconnect: true, after_ms };
+    frames::append_event(&mut core.replies, format, &goodbye);
+    core.close(slot, CloseCode::GoingAway);
+    core.stage_replies(slot);
+}

@@ -1,0 +1,303 @@
+//! Fan-out: one pass per pull over a feed's dense list, in slices, so that a topic with 100 000 subscribers delays a
+//! small one by a slice and no more.
+//!
+//! What comes while a pass runs, or while it is paced, rides in the next one: the busier a topic, the more messages
+//! share a write. Per delivery there is a step in the list, a look at the connection and an index pushed: no clock, no
+//! lock, no reference count, no allocation.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fanwire_proto::{ErrorCode, Event, Format, Offset};
+
+use rustc_hash::FxHashMap;
+
+use super::{
+    core::Core,
+    feed::{Apart, Feed, Pass, Sub, SubState, Turn},
+    subscriptions::offer,
+};
+use crate::{
+    defaults,
+    frames::{self, FrameSet},
+    topic::{FeedRef, Kind, Pulled},
+};
+
+/// Frame table entries of a slice, by format; none while no subscriber of that format has been met.
+type SliceFrames = [Option<u32>; Format::ALL.len()];
+
+impl Core {
+    /// Runs slices of passes, each runnable feed in turn, until the turn's share is used up.
+    pub(super) fn fan_out(&mut self) {
+        let mut budget = defaults::TURN_DELIVERIES;
+        while budget > 0
+            && let Some(slot) = self.runnable.pop_front()
+        {
+            budget = budget.saturating_sub(self.run_feed(slot).max(1));
+        }
+    }
+
+    /// Runs one slice; returns how many subscribers it served.
+    fn run_feed(&mut self, slot: u32) -> usize {
+        let Some(mut feed) = self.take_feed(slot) else { return 0 };
+        if feed.pass.is_none() {
+            feed.again = false;
+            self.begin_pass(slot, &mut feed);
+        }
+        let served = match feed.pass.take() {
+            Some(pass) => self.run_pass(&mut feed, pass),
+            None => {
+                feed.turn = Turn::Idle;
+                0
+            }
+        };
+        let (turn, again) = (feed.turn, feed.again);
+        self.feeds[slot as usize] = feed;
+        match turn {
+            Turn::Running => self.runnable.push_back(slot),
+            Turn::Idle if again => self.schedule(slot),
+            Turn::Idle | Turn::Waiting => {}
+        }
+        served
+    }
+
+    /// Runs a slice of a pass, and puts the pass back unless that was the last one.
+    fn run_pass(&mut self, feed: &mut Feed, mut pass: Pass) -> usize {
+        let end = feed.subs.len().min(pass.cursor + defaults::SLICE_SUBSCRIBERS);
+        let served = end - pass.cursor;
+        let started = Instant::now();
+        self.run_slice(feed, &mut pass, end);
+        if feed.subs.len() > defaults::SLICE_SUBSCRIBERS {
+            // A large topic pays for its own writes; small ones share the write at the end of the turn.
+            self.flush_dirty();
+        }
+        let now = Instant::now();
+        pass.spent += now - started;
+        match pass.cursor < feed.subs.len() {
+            true => feed.pass = Some(pass),
+            false => self.end_pass(feed, &pass, now),
+        }
+        served
+    }
+
+    /// Moves a feed out while it runs, so that connections can be worked on beside it.
+    fn take_feed(&mut self, slot: u32) -> Option<Feed> {
+        let feed = self.feeds.get_mut(slot as usize).filter(|feed| feed.turn == Turn::Running)?;
+        let placeholder = Feed::new(feed.topic.clone(), feed.interval, feed.not_before);
+        Some(std::mem::replace(feed, placeholder))
+    }
+
+    fn begin_pass(&mut self, slot: u32, feed: &mut Feed) {
+        let at = FeedRef { shard: self.handle.id, slot };
+        let Some(pulled) = feed.topic.pull(at, defaults::PASS_BYTES) else { return };
+        let Pulled { messages, upto, changes, more } = pulled;
+        let changes = changes.unwrap_or_else(|| {
+            self.end_watching(feed);
+            Default::default()
+        });
+        let prev = std::mem::replace(&mut feed.position, upto);
+        if messages.is_empty() && changes.list.is_empty() {
+            return;
+        }
+        let skipped = match feed.topic.kind {
+            Kind::Latest => messages.iter().map(|message| pass_on(&mut feed.seen, message)).collect(),
+            Kind::Log | Kind::Volatile => Vec::new(),
+        };
+        self.tally.conflated += skipped.iter().sum::<u64>();
+        feed.pass = Some(Pass::new(messages, skipped, changes, (prev, upto), more, self.now));
+    }
+
+    fn end_pass(&self, feed: &mut Feed, pass: &Pass, now: Instant) {
+        feed.turn = Turn::Idle;
+        feed.again |= pass.more;
+        if self.draining {
+            return;
+        }
+        let pause = match feed.topic.kind {
+            Kind::Volatile => Duration::ZERO,
+            Kind::Log | Kind::Latest => pause_after(pass.spent),
+        };
+        let interval = if pass.more { Duration::ZERO } else { feed.interval };
+        feed.not_before = (pass.started + interval).max(now + pause);
+    }
+
+    fn run_slice(&mut self, feed: &mut Feed, pass: &mut Pass, end: usize) {
+        let (mut batches, mut changes): (SliceFrames, SliceFrames) = Default::default();
+        let mut delivered = 0;
+        for index in pass.cursor..end {
+            let sub = &mut feed.subs[index];
+            let Some(conn) = self.conns.get(sub.conn as usize) else { continue };
+            let (format, blocked) = (conn.format, conn.is_blocked());
+            let takes_all = match &sub.state {
+                SubState::Live => !blocked,
+                SubState::From(at) => !blocked && *at == pass.prev,
+                SubState::Behind(_) | SubState::Apart(_) => false,
+            };
+            if takes_all {
+                sub.state = SubState::Live;
+                if !pass.messages.is_empty() {
+                    let frame = match batches[format.index()] {
+                        Some(frame) => frame,
+                        None => *batches[format.index()].insert(self.add_frame(pass.batch(format))),
+                    };
+                    self.stage(sub.conn, frame);
+                    delivered += 1;
+                }
+            } else {
+                self.serve_apart(feed.topic.kind, sub, pass, blocked, format);
+            }
+            if sub.watch.is_some() && !pass.changes.list.is_empty() {
+                self.serve_watcher(sub, pass, blocked, &mut changes[format.index()], format);
+            }
+        }
+        pass.cursor = end;
+        self.tally.deliveries += delivered * pass.messages.len() as u64;
+    }
+
+    /// Serves a subscriber that does not simply take the whole batch.
+    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, format: Format) {
+        match &mut sub.state {
+            SubState::Apart(apart) => {
+                let frames = self.serve_latest(apart, pass, blocked, format);
+                let waits = !apart.waiting.is_empty();
+                if waits {
+                    self.schedule_catch_up(sub.conn);
+                } else if !pass.more {
+                    sub.state = SubState::Live;
+                }
+                self.stage_own(sub.conn, frames);
+            }
+            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass),
+            SubState::From(at) if *at > pass.last => {}
+            SubState::From(at) if *at == pass.last => sub.state = SubState::Live,
+            SubState::From(at) if blocked => {
+                let has = *at;
+                self.fall_behind(kind, sub, has, pass);
+            }
+            SubState::From(at) => {
+                let new = pass.messages.iter().filter(|message| message.message.offset > *at);
+                self.tally.deliveries += new.count() as u64;
+                let tail = pass.tail(*at, format);
+                sub.state = SubState::Live;
+                self.stage_own(sub.conn, tail);
+            }
+            SubState::Behind(_) => {}
+        }
+    }
+
+    /// The subscriber's socket is full: what its kind promises for that.
+    fn fall_behind(&mut self, kind: Kind, sub: &mut Sub, has: Offset, pass: &Pass) {
+        match kind {
+            Kind::Volatile => {
+                self.tally.dropped += pass.messages.len() as u64;
+                sub.state = SubState::Live;
+            }
+            Kind::Log => {
+                sub.state = SubState::Behind(has);
+                self.schedule_catch_up(sub.conn);
+            }
+            Kind::Latest => {
+                let mut apart = Apart { after: has, ..Apart::default() };
+                self.serve_latest(&mut apart, pass, true, Format::Json);
+                sub.state = SubState::Apart(Box::new(apart));
+                self.schedule_catch_up(sub.conn);
+            }
+        }
+    }
+
+    /// Values for a subscriber with a history of its own: sent now, or added to what waits.
+    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, format: Format) -> Bytes {
+        let mut frames = Vec::new();
+        for (index, value) in pass.messages.iter().enumerate() {
+            if value.message.offset <= apart.after {
+                continue;
+            }
+            let key = value.message.key.as_deref().unwrap_or_default();
+            let skipped = match apart.key_seqs.remove(key) {
+                Some(seen) => value.key_seq.saturating_sub(seen + 1),
+                None => pass.skipped.get(index).copied().unwrap_or(0),
+            };
+            if blocked || !apart.waiting.is_empty() {
+                self.tally.conflated += offer(&mut apart.waiting, value, skipped);
+            } else {
+                frames.extend_from_slice(&value.frame_with_skipped(format, skipped));
+                self.tally.deliveries += 1;
+            }
+        }
+        apart.after = apart.after.max(pass.last);
+        frames.into()
+    }
+
+    fn serve_watcher(
+        &mut self,
+        sub: &mut Sub,
+        pass: &mut Pass,
+        blocked: bool,
+        shared: &mut Option<u32>,
+        format: Format,
+    ) {
+        let Some(watch) = &mut sub.watch else { return };
+        let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
+        let new = pass.changes.list.get(known..).unwrap_or_default();
+        watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
+        if blocked || !watch.missed.is_empty() {
+            watch.missed.extend(new.iter().map(|change| (change.client, change.clone())));
+            return self.schedule_catch_up(sub.conn);
+        }
+        if known > 0 {
+            let frames = super::feed::join(new.iter().map(|change| change.event.frame(format).clone()));
+            return self.stage_own(sub.conn, frames);
+        }
+        let frame = match *shared {
+            Some(frame) => frame,
+            None => *shared.insert(self.add_frame(pass.change_batch(format))),
+        };
+        self.stage(sub.conn, frame);
+    }
+
+    /// Presence changes were lost: better no list than a wrong one.
+    fn end_watching(&mut self, feed: &mut Feed) {
+        let watchers: Vec<u32> =
+            feed.subs.iter().filter(|sub| sub.watch.is_some()).map(|sub| sub.conn).collect();
+        for slot in watchers {
+            let end = Event::End { topic: feed.topic.name.clone(), code: ErrorCode::Overloaded };
+            let mut frame = Vec::new();
+            let Some(conn) = self.conns.get(slot as usize) else { continue };
+            frames::append_event(&mut frame, conn.format, &end);
+            self.stage_own(slot, frame.into());
+            self.ended.push((slot, feed.topic.clone()));
+        }
+    }
+
+    /// Removes the subscriptions that a pass had to end.
+    pub(super) fn remove_ended(&mut self) {
+        for (slot, topic) in std::mem::take(&mut self.ended) {
+            self.unsubscribe(slot, topic.name.as_str());
+        }
+    }
+}
+
+/// Notes that a value is passed on; returns how many of its key were left out since the last one that was.
+fn pass_on(seen: &mut FxHashMap<Arc<str>, u64>, value: &FrameSet) -> u64 {
+    let key = value.message.key.as_deref().unwrap_or_default();
+    let before = match seen.get_mut(key) {
+        Some(last) => std::mem::replace(last, value.key_seq),
+        None => {
+            seen.insert(key.into(), value.key_seq);
+            0
+        }
+    };
+    value.key_seq.saturating_sub(before + 1)
+}
+
+/// Pacing: a feed rests for as long as its pass took, so that under load twice the messages share half the writes,
+/// and the shard stays responsive. Costs a subscriber at most what its place in the list costs it anyway.
+fn pause_after(spent: Duration) -> Duration {
+    if spent < Duration::from_micros(defaults::PACE_FROM_US) {
+        return Duration::ZERO;
+    }
+    spent.min(Duration::from_millis(defaults::PACE_MAX_MS))
+}

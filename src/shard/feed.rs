@@ -1,0 +1,276 @@
+//! A shard's share of a topic: its dense list of subscribers, and how far each is.
+//!
+//! ```text
+//!             pass reaches p           blocked at a pass
+//! (join) ─► From(p) ─────────► Live ───────────────────────► Behind(p)          kind log
+//!             ▲                ▲  │                             │
+//!             └──history read──┼──┼─────────────────────────────┘
+//!                 up           │  └── blocked at a pass ─────► Apart            kind latest
+//!                              └────── pass with nothing waiting ┘
+//! ```
+//! Kind `volatile` stays `Live` and misses what comes while its connection is blocked.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use fanwire_proto::{ClientId, Epoch, Format, Offset};
+use rustc_hash::FxHashMap;
+
+use crate::{
+    frames::FrameSet,
+    topic::{Changes, Conflated, PresenceChange, Topic},
+};
+
+/// How far a subscriber is.
+pub(super) enum SubState {
+    /// It has everything up to where the feed's pass stands at its place in the list.
+    Live,
+    /// It has everything up to here, which is not before the feed's position.
+    From(Offset),
+    /// It has everything up to here and reads on in the history.
+    Behind(Offset),
+    /// Kind `latest`: it is not in step with the feed.
+    Apart(Box<Apart>),
+}
+
+/// A subscriber to newest values that has more than the feed passed on (a fresh snapshot), or less (a full socket).
+#[derive(Default)]
+pub(super) struct Apart {
+    /// It has, or has waiting, everything up to here.
+    pub(super) after: Offset,
+    /// The values of its snapshot that the feed has not passed on yet, by their `key_seq`.
+    pub(super) key_seqs: FxHashMap<Arc<str>, u64>,
+    /// What waits until its connection takes it.
+    pub(super) waiting: Conflated<Pending>,
+}
+
+/// A value that waits for one subscriber.
+pub(super) struct Pending {
+    pub(super) value: Arc<FrameSet>,
+    pub(super) skipped: u64,
+}
+
+/// One subscriber in the dense list.
+pub(super) struct Sub {
+    pub(super) conn: u32,
+    /// Its place in the connection's own list.
+    pub(super) place: u32,
+    pub(super) state: SubState,
+    pub(super) watch: Option<Box<Watch>>,
+}
+
+/// What a subscriber that watches presence has seen of it.
+pub(super) struct Watch {
+    /// The number of the last change it knows.
+    pub(super) upto: u64,
+    /// Changes it could not take, the last one per client.
+    pub(super) missed: FxHashMap<ClientId, Arc<PresenceChange>>,
+}
+
+impl Sub {
+    /// Whether something waits for this subscriber apart from the pass.
+    pub(super) fn is_waiting(&self) -> bool {
+        let waits = match &self.state {
+            SubState::Live | SubState::From(_) => false,
+            SubState::Behind(_) => true,
+            SubState::Apart(apart) => !apart.waiting.is_empty(),
+        };
+        waits || self.watch.as_ref().is_some_and(|watch| !watch.missed.is_empty())
+    }
+}
+
+/// One run over the subscribers with what was pulled.
+pub(super) struct Pass {
+    pub(super) messages: Vec<Arc<FrameSet>>,
+    /// Kind `latest`: values left out before each message, for subscribers who take every pass.
+    pub(super) skipped: Vec<u64>,
+    pub(super) changes: Changes,
+    /// Subscribers who are `Live` before the pass have everything up to here,
+    pub(super) prev: Offset,
+    /// and after it everything up to here.
+    pub(super) last: Offset,
+    /// Subscribers before this index are served.
+    pub(super) cursor: usize,
+    /// Whether the topic had more than fits one pass.
+    pub(super) more: bool,
+    pub(super) started: Instant,
+    /// Time spent on it so far.
+    pub(super) spent: Duration,
+    batches: [Option<Bytes>; Format::ALL.len()],
+    change_batches: [Option<Bytes>; Format::ALL.len()],
+}
+
+impl Pass {
+    pub(super) fn new(
+        messages: Vec<Arc<FrameSet>>,
+        skipped: Vec<u64>,
+        changes: Changes,
+        reach: (Offset, Offset),
+        more: bool,
+        started: Instant,
+    ) -> Self {
+        let (prev, last) = reach;
+        let (batches, change_batches) = Default::default();
+        let (cursor, spent) = (0, Duration::ZERO);
+        Self { messages, skipped, changes, prev, last, cursor, more, started, spent, batches, change_batches }
+    }
+
+    /// The frames of all messages in one buffer, made on first use.
+    pub(super) fn batch(&mut self, format: Format) -> Bytes {
+        let (messages, skipped) = (&self.messages, &self.skipped);
+        let make = || match messages.as_slice() {
+            [one] => one.frame_with_skipped(format, skipped.first().copied().unwrap_or(0)),
+            many => join(many.iter().enumerate().map(|(index, message)| {
+                message.frame_with_skipped(format, skipped.get(index).copied().unwrap_or(0))
+            })),
+        };
+        self.batches[format.index()].get_or_insert_with(make).clone()
+    }
+
+    /// The frames of all presence changes in one buffer, made on first use.
+    pub(super) fn change_batch(&mut self, format: Format) -> Bytes {
+        let list = &self.changes.list;
+        let make = || join(list.iter().map(|change| change.event.frame(format).clone()));
+        self.change_batches[format.index()].get_or_insert_with(make).clone()
+    }
+
+    /// The frames of the messages after an offset.
+    pub(super) fn tail(&self, after: Offset, format: Format) -> Bytes {
+        let newer = self.messages.iter().filter(|message| message.message.offset > after);
+        join(newer.map(|message| message.frame(format).clone()))
+    }
+}
+
+/// Puts frames one after the other.
+pub(super) fn join(frames: impl Iterator<Item = Bytes>) -> Bytes {
+    let mut joined = Vec::new();
+    for frame in frames {
+        joined.extend_from_slice(&frame);
+    }
+    joined.into()
+}
+
+/// Whether a feed has something to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Turn {
+    Idle,
+    /// Paced or limited in its rate: a timer is set.
+    Waiting,
+    /// In the queue of those that run.
+    Running,
+}
+
+/// Who subscribes to a topic on this shard with the same rate.
+pub(super) struct Feed {
+    pub(super) topic: Arc<Topic>,
+    pub(super) epoch: Epoch,
+    /// At most one pass per this time; zero for as fast as it comes.
+    pub(super) interval: Duration,
+    pub(super) subs: Vec<Sub>,
+    /// What this shard has taken over.
+    pub(super) position: Offset,
+    pub(super) pass: Option<Pass>,
+    pub(super) turn: Turn,
+    /// Notified while not idle.
+    pub(super) again: bool,
+    pub(super) not_before: Instant,
+    /// Kind `latest`: the `key_seq` last passed on, by key.
+    pub(super) seen: FxHashMap<Arc<str>, u64>,
+}
+
+impl Feed {
+    pub(super) fn new(topic: Arc<Topic>, interval: Duration, now: Instant) -> Self {
+        Self {
+            topic,
+            epoch: Epoch::FOREIGN,
+            interval,
+            subs: Vec::new(),
+            position: Offset::ZERO,
+            pass: None,
+            turn: Turn::Idle,
+            again: false,
+            not_before: now,
+            seen: FxHashMap::default(),
+        }
+    }
+
+    /// Removes a subscriber without changing who has been served by the pass that runs. Calls `moved` with each
+    /// subscriber whose index changed.
+    pub(super) fn remove(&mut self, index: usize, mut moved: impl FnMut(&Sub, usize)) {
+        let mut hole = index;
+        if let Some(pass) = &mut self.pass
+            && hole < pass.cursor
+        {
+            // The last served one takes the place, so that the hole is between served and unserved.
+            pass.cursor -= 1;
+            self.subs.swap(hole, pass.cursor);
+            if hole != pass.cursor {
+                moved(&self.subs[hole], hole);
+            }
+            hole = pass.cursor;
+        }
+        self.subs.swap_remove(hole);
+        if let Some(sub) = self.subs.get(hole) {
+            moved(sub, hole);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::topic::Rule;
+
+    fn feed(subs: u32) -> Feed {
+        let rule = Arc::new(Rule::default());
+        let topic = Topic::new("t".parse().unwrap(), rule, Epoch(1), 0);
+        let mut feed = Feed::new(Arc::new(topic), Duration::ZERO, Instant::now());
+        for conn in 0..subs {
+            feed.subs.push(Sub { conn, place: 0, state: SubState::Live, watch: None });
+        }
+        feed
+    }
+
+    proptest! {
+        /// Whoever leaves during a pass, everyone else is served exactly once.
+        #[test]
+        fn removal_keeps_served_and_unserved_apart(
+            count in 1..40_u32,
+            steps in prop::collection::vec((any::<bool>(), any::<prop::sample::Index>()), 0..80),
+        ) {
+            let mut feed = feed(count);
+            let reach = (Offset(0), Offset(1));
+            feed.pass = Some(Pass::new(vec![], vec![], Changes::default(), reach, false, Instant::now()));
+            let mut place_of: Vec<usize> = (0..count as usize).collect();
+            let (mut served, mut left) = (Vec::new(), Vec::new());
+            for (serve, pick) in steps {
+                let cursor = feed.pass.as_ref().unwrap().cursor;
+                if serve && cursor < feed.subs.len() {
+                    served.push(feed.subs[cursor].conn);
+                    feed.pass.as_mut().unwrap().cursor += 1;
+                } else if !feed.subs.is_empty() {
+                    let index = pick.index(feed.subs.len());
+                    left.push(feed.subs[index].conn);
+                    feed.remove(index, |sub, index| place_of[sub.conn as usize] = index);
+                }
+                for (index, sub) in feed.subs.iter().enumerate() {
+                    prop_assert_eq!(place_of[sub.conn as usize], index);
+                }
+            }
+            let cursor = feed.pass.as_ref().unwrap().cursor;
+            served.extend(feed.subs[cursor..].iter().map(|sub| sub.conn));
+            let mut once = served.clone();
+            once.sort_unstable();
+            once.dedup();
+            prop_assert_eq!(once.len(), served.len(), "nobody twice");
+            for conn in (0..count).filter(|conn| !left.contains(conn)) {
+                prop_assert!(served.contains(&conn), "{} was left out", conn);
+            }
+        }
+    }
+}

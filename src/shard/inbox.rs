@@ -1,0 +1,126 @@
+//! The only way into a shard from another thread.
+//!
+//! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once,
+//! and orders come from the one place that drains.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use mio::Waker;
+use parking_lot::Mutex;
+
+use super::Newcomer;
+use crate::topic::{FeedRef, ShardId};
+
+/// Everything that other threads ask of a shard.
+pub(super) enum Job {
+    /// A topic has something for this feed.
+    Pull(u32),
+    /// Take over a connection.
+    Adopt(Box<Newcomer>),
+    /// Say when everything that was begun before this is done.
+    Sync(mpsc::SyncSender<()>),
+    /// Deliver what is left, say goodbye, end.
+    Finish(Duration),
+}
+
+struct Shared {
+    jobs: Mutex<Vec<Job>>,
+    /// True while the shard is, or is about to be, asleep in `poll`: then somebody must wake it.
+    asleep: AtomicBool,
+    waker: Waker,
+    connections: AtomicUsize,
+}
+
+/// A shard as other threads see it.
+#[derive(Clone)]
+pub struct ShardHandle {
+    /// Its number.
+    pub id: ShardId,
+    shared: Arc<Shared>,
+}
+
+impl ShardHandle {
+    pub(super) fn new(id: ShardId, waker: Waker) -> Self {
+        let shared = Shared {
+            jobs: Mutex::default(),
+            asleep: AtomicBool::new(false),
+            waker,
+            connections: AtomicUsize::new(0),
+        };
+        Self { id, shared: Arc::new(shared) }
+    }
+
+    /// Tells the shard that a topic has something for one of its feeds.
+    pub fn notify(&self, feed: FeedRef) {
+        self.push(Job::Pull(feed.slot));
+    }
+
+    /// Hands over a connection.
+    pub fn adopt(&self, newcomer: Newcomer) {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        self.push(Job::Adopt(Box::new(newcomer)));
+    }
+
+    /// Waits until the shard has finished whatever it was doing when this was called.
+    pub fn sync(&self, timeout: Duration) -> bool {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.push(Job::Sync(done));
+        wait.recv_timeout(timeout).is_ok()
+    }
+
+    /// Orders the shard to deliver what is left and end its connections, within `limit`.
+    pub fn finish(&self, limit: Duration) {
+        self.push(Job::Finish(limit));
+    }
+
+    /// How many connections it owns or is about to.
+    pub fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    fn push(&self, job: Job) {
+        self.shared.jobs.lock().push(job);
+        // The shard sets `asleep` before it looks at `jobs` for the last time, so one of the two sees the other.
+        if self.shared.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.shared.waker.wake()
+        {
+            tracing::error!(%error, "a shard could not be woken");
+        }
+    }
+
+    pub(super) fn connection_closed(&self) {
+        self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Announces that the shard goes to sleep; false when there is a job to do first.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.shared.asleep.store(true, Ordering::SeqCst);
+        let idle = self.shared.jobs.lock().is_empty();
+        if !idle {
+            self.shared.asleep.store(false, Ordering::SeqCst);
+        }
+        idle
+    }
+
+    pub(super) fn wake_up(&self) {
+        self.shared.asleep.store(false, Ordering::SeqCst);
+    }
+
+    /// Moves the waiting jobs into `jobs`, which must be empty.
+    pub(super) fn take(&self, jobs: &mut Vec<Job>) {
+        std::mem::swap(&mut *self.shared.jobs.lock(), jobs);
+    }
+}
+
+/// Makes the waker and the handle of a new shard.
+pub(super) fn open(id: ShardId, registry: &mio::Registry, token: mio::Token) -> io::Result<ShardHandle> {
+    Ok(ShardHandle::new(id, Waker::new(registry, token)?))
+}

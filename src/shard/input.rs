@@ -1,0 +1,127 @@
+//! From the socket to the door: reading, decoding, and stopping while the client does not read its replies.
+
+use std::io;
+
+use slab::Slab;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{
+    codec::{Codec, Decoded},
+    core::Core,
+    door::{Cx, Door, Inbound},
+};
+use crate::defaults;
+
+/// What the shard's connections share for reading.
+pub(super) struct Input {
+    buffer: Vec<u8>,
+    /// For connections between two messages.
+    codec: Option<Box<Codec>>,
+}
+
+impl Input {
+    pub(super) fn new() -> Self {
+        Self { buffer: vec![0; defaults::READ_BYTES], codec: None }
+    }
+
+    /// Reads one buffer from a connection and lets its door answer. What is left in the socket is read in the next
+    /// turn, so that one busy client does not hold up the others.
+    pub(super) fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
+        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
+        if conn.is_open() && conn.backlog_bytes() > defaults::READ_PAUSE_BYTES {
+            conn.read_again = true;
+            return;
+        }
+        conn.read_again = false;
+        if let Some(unread) = conn.unread.take() {
+            conn.read_again = true;
+            self.decode(core, doors, slot, &unread);
+            return self.go_on(core, slot);
+        }
+        match conn.socket.read(&mut self.buffer) {
+            Ok(0) => core.dead.push(slot),
+            Ok(count) => {
+                conn.heard = true;
+                conn.read_again = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
+                core.tally.bytes_in += count as u64;
+                let input = std::mem::take(&mut self.buffer);
+                self.decode(core, doors, slot, &input[..count]);
+                self.buffer = input;
+                self.go_on(core, slot);
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => core.readable.push_back(slot),
+            Err(_) => core.dead.push(slot),
+        }
+    }
+
+    fn go_on(&self, core: &mut Core, slot: u32) {
+        let waits_for_client = |conn: &super::conn::Conn| conn.backlog_bytes() > defaults::READ_PAUSE_BYTES;
+        if core.conns.get(slot as usize).is_some_and(|conn| conn.read_again && !waits_for_client(conn)) {
+            core.readable.push_back(slot);
+        }
+    }
+
+    /// Decodes input and hands each message to the door.
+    pub(super) fn decode(
+        &mut self,
+        core: &mut Core,
+        doors: &mut Slab<Box<dyn Door>>,
+        slot: u32,
+        mut input: &[u8],
+    ) {
+        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
+        if !conn.is_open() {
+            return;
+        }
+        let limit = core.limits.max_message_bytes;
+        let mut codec = conn
+            .codec
+            .take()
+            .or_else(|| self.codec.take())
+            .unwrap_or_else(|| Box::new(Codec::new(limit)));
+        loop {
+            let decoded = codec.next(&mut input, &mut core.replies);
+            let goes_on = handle_decoded(core, doors, slot, decoded);
+            core.stage_replies(slot);
+            if !goes_on {
+                break;
+            }
+            core.flush_if_much(slot);
+            if core.conns[slot as usize].backlog_bytes() > defaults::READ_PAUSE_BYTES {
+                core.conns[slot as usize].unread = Some(input.into());
+                break;
+            }
+        }
+        let conn = &mut core.conns[slot as usize];
+        match (conn.is_open(), codec.is_clean()) {
+            (true, false) => conn.codec = Some(codec),
+            (_, true) => self.codec = Some(codec),
+            (false, false) => {}
+        }
+    }
+}
+
+/// Returns whether to decode on.
+fn handle_decoded(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, decoded: Decoded) -> bool {
+    match decoded {
+        Decoded::NeedMore => return false,
+        Decoded::Violation(code) => {
+            core.tally.closed_violation += 1;
+            core.close(slot, code);
+        }
+        Decoded::Message(message) => {
+            core.tally.frames_in += 1;
+            let mut cx = Cx { core, slot };
+            let door = &mut doors[slot as usize];
+            match &message {
+                Message::Text(text) => door.received(&mut cx, Inbound::Text(text)),
+                Message::Binary(bytes) => door.received(&mut cx, Inbound::Binary(bytes)),
+                // tungstenite has answered it.
+                Message::Close(_) => core.linger(slot),
+                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+            }
+        }
+    }
+    core.conns[slot as usize].is_open()
+}

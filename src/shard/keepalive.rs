@@ -1,0 +1,96 @@
+//! Pings and their deadlines, spread evenly: each tick looks after the connections whose slot falls on it, so ten
+//! thousand pings are not one burst, and no connection needs a timer of its own.
+
+use std::time::Duration;
+
+use fanwire_proto::CloseCode;
+
+use super::core::{Core, slot32};
+use crate::frames;
+
+/// Time between two ticks.
+pub(super) const TICK: Duration = Duration::from_millis(100);
+
+/// Which connections a tick looks after.
+pub(super) struct Sweep {
+    /// Ticks of one ping interval.
+    period: u64,
+    /// Ticks that a ping waits for its answer.
+    patience: u64,
+    tick: u64,
+}
+
+impl Sweep {
+    pub(super) fn new(ping: Duration, pong_timeout: Duration) -> Self {
+        let ticks = |time: Duration| u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);
+        Self { period: ticks(ping), patience: ticks(pong_timeout), tick: 0 }
+    }
+
+    /// The slots to judge and those to ping, in this order, for `slots` slots in all.
+    fn next(&mut self, slots: usize) -> (Vec<usize>, Vec<usize>) {
+        self.tick += 1;
+        let share = |tick: u64| {
+            let first = usize::try_from(tick % self.period).unwrap_or(0);
+            (first..slots).step_by(usize::try_from(self.period).unwrap_or(usize::MAX)).collect()
+        };
+        (share(self.tick + self.period - self.patience.min(self.period)), share(self.tick))
+    }
+}
+
+impl Core {
+    /// One tick; returns the connections that were pinged.
+    pub(super) fn keep_alive(&mut self, sweep: &mut Sweep) -> Vec<u32> {
+        let (judged, due) = sweep.next(self.conns.capacity());
+        for slot in judged {
+            self.judge(slot);
+        }
+        let mut pinged = Vec::new();
+        let mut ping = None;
+        for slot in due {
+            let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
+            conn.pinged = true;
+            conn.heard = false;
+            let frame = *ping.get_or_insert_with(|| {
+                self.frames.push(frames::PING);
+                slot32(self.frames.len() - 1)
+            });
+            self.stage(slot32(slot), frame);
+            pinged.push(slot32(slot));
+        }
+        pinged
+    }
+
+    /// Closes a connection that was silent since its last ping.
+    fn judge(&mut self, slot: usize) {
+        let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open() && conn.pinged) else { return };
+        conn.pinged = false;
+        if !conn.heard {
+            self.tally.closed_ping += 1;
+            let slot = slot32(slot);
+            self.close(slot, CloseCode::PingTimeout);
+            self.stage_replies(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_slot_is_pinged_once_a_period_and_judged_between() {
+        let mut sweep = Sweep::new(Duration::from_secs(1), Duration::from_millis(300));
+        let mut events = vec![Vec::new(); 25];
+        for tick in 0..30 {
+            let (judged, pinged) = sweep.next(25);
+            judged.into_iter().for_each(|slot| events[slot].push((tick, "judge")));
+            pinged.into_iter().for_each(|slot| events[slot].push((tick, "ping")));
+        }
+        for slot in events {
+            let pings: Vec<i32> = slot.iter().filter(|(_, what)| *what == "ping").map(|(tick, _)| *tick).collect();
+            assert_eq!(pings.len(), 3);
+            assert!(pings.windows(2).all(|pair| pair[1] - pair[0] == 10));
+            assert!(slot.contains(&(pings[0] + 3, "judge")));
+        }
+    }
+}

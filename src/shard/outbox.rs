@@ -1,0 +1,253 @@
+//! From frames to the socket: staged during a turn, written once at its end, kept when the socket is full.
+//!
+//! Bounds: a connection whose backlog is not empty gets no fan-out, so its backlog holds at most what one turn staged
+//! plus replies, and is closed when that is over `max_outbox_bytes`.
+
+use std::io;
+
+use bytes::Bytes;
+use fanwire_proto::CloseCode;
+
+use super::{
+    conn::{Backlog, Phase},
+    core::{Core, slot32},
+};
+use crate::{defaults, frames};
+
+impl Core {
+    /// Puts a frame into this turn's table.
+    pub(super) fn add_frame(&mut self, frame: Bytes) -> u32 {
+        self.frames.push(frame);
+        slot32(self.frames.len() - 1)
+    }
+
+    /// Adds a frame of this turn's table to what a connection gets.
+    pub(super) fn stage(&mut self, slot: u32, frame: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        if conn.staged.is_full() {
+            self.flush(slot);
+            return self.stage_into_empty(slot, frame);
+        }
+        if conn.staged.is_empty() {
+            self.dirty.push(slot);
+        }
+        conn.staged.push(frame);
+    }
+
+    fn stage_into_empty(&mut self, slot: u32, frame: u32) {
+        if let Some(conn) = self.conns.get_mut(slot as usize) {
+            conn.staged.push(frame);
+        }
+    }
+
+    /// Adds bytes that only this connection gets.
+    pub(super) fn stage_own(&mut self, slot: u32, bytes: Bytes) {
+        if !bytes.is_empty() {
+            let frame = self.add_frame(bytes);
+            self.stage(slot, frame);
+        }
+    }
+
+    /// Hands what the door said to the stage.
+    pub(super) fn stage_replies(&mut self, slot: u32) {
+        if !self.replies.is_empty() {
+            let replies = Bytes::copy_from_slice(&self.replies);
+            self.replies.clear();
+            self.stage_own(slot, replies);
+        }
+    }
+
+    /// Writes early what a door said at length, so that it stops when the client does not read.
+    pub(super) fn flush_if_much(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get(slot as usize) else { return };
+        let staged: usize = conn.staged.indices().iter().map(|&frame| self.frames[frame as usize].len()).sum();
+        if staged > defaults::READ_PAUSE_BYTES {
+            self.flush(slot);
+        }
+    }
+
+    /// Writes every connection that got something in this turn.
+    pub(super) fn flush_dirty(&mut self) {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        for slot in dirty.drain(..) {
+            self.flush(slot);
+        }
+        self.dirty = dirty;
+        self.frames.clear();
+    }
+
+    /// Writes what is staged, in one call where the socket takes it.
+    pub(super) fn flush(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        let (staged, count) = conn.staged.take();
+        if let Some(backlog) = &mut conn.backlog {
+            for &frame in &staged[..count] {
+                backlog.append(&self.frames[frame as usize]);
+            }
+            return self.check_backlog(slot);
+        }
+        let bytes: &[u8] = match staged[..count] {
+            [] => return,
+            [one] => &self.frames[one as usize],
+            ref many => {
+                self.scratch.clear();
+                for &frame in many {
+                    self.scratch.extend_from_slice(&self.frames[frame as usize]);
+                }
+                &self.scratch
+            }
+        };
+        self.tally.writes += 1;
+        let outcome = write_all(&mut conn.socket, bytes);
+        self.tally.bytes_out += *outcome.as_ref().unwrap_or(&0) as u64;
+        match outcome {
+            Ok(sent) if sent == bytes.len() => {}
+            Ok(sent) => {
+                conn.backlog = Some(Box::new(Backlog { bytes: bytes[sent..].to_vec(), sent: 0 }));
+                self.tally.blocked += 1;
+                self.check_backlog(slot);
+            }
+            Err(_) => self.dead.push(slot),
+        }
+    }
+
+    fn check_backlog(&mut self, slot: u32) {
+        let limit = self.limits.max_outbox_bytes;
+        let over = self.conns.get(slot as usize).is_some_and(|conn| conn.backlog_bytes() > limit);
+        if over {
+            // Not here: a pass may be running over the subscriber lists.
+            self.overflowed.push(slot);
+        }
+    }
+
+    /// Ends the connections that let too much pile up in this turn.
+    pub(super) fn close_overflowed(&mut self) {
+        for slot in std::mem::take(&mut self.overflowed) {
+            if self.conns.get(slot as usize).is_some_and(super::conn::Conn::is_open) {
+                tracing::debug!(slot, "closed: replies are not read");
+                self.tally.closed_outbox += 1;
+                self.close_now(slot, CloseCode::OutboxFull);
+            }
+        }
+    }
+
+    /// The socket takes bytes again.
+    pub(super) fn handle_writable(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        if let Some(backlog) = &mut conn.backlog {
+            match write_all(&mut conn.socket, backlog.rest()) {
+                Ok(sent) => {
+                    self.tally.bytes_out += sent as u64;
+                    conn.heard |= sent > 0;
+                    backlog.sent += sent;
+                    if !backlog.rest().is_empty() {
+                        return;
+                    }
+                    conn.backlog = None;
+                }
+                Err(_) => return self.dead.push(slot),
+            }
+        }
+        match conn.socket.flush() {
+            Ok(_) => {}
+            Err(_) => return self.dead.push(slot),
+        }
+        self.after_drain(slot);
+    }
+
+    /// Goes on with what waited for the backlog.
+    fn after_drain(&mut self, slot: u32) {
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        if let Phase::Lingering { shut: false, .. } = conn.phase {
+            return self.shut(slot);
+        }
+        if conn.unread.is_some() || conn.read_again {
+            self.readable.push_back(slot);
+        }
+        if conn.lagging {
+            self.schedule_catch_up(slot);
+        }
+    }
+
+    /// Ends the connection in order: everything staged, then a close frame, then the peer's end.
+    pub(super) fn close(&mut self, slot: u32, code: CloseCode) {
+        let Some(conn) = self.conns.get(slot as usize) else { return };
+        if !conn.is_open() {
+            return;
+        }
+        frames::append_close(&mut self.replies, code);
+        self.linger(slot);
+    }
+
+    /// Stops listening to the peer; what waits for it is still sent.
+    pub(super) fn linger(&mut self, slot: u32) {
+        let until = self.now + std::time::Duration::from_millis(defaults::LINGER_MS);
+        if let Some(conn) = self.conns.get_mut(slot as usize)
+            && conn.is_open()
+        {
+            conn.phase = Phase::Lingering { until, shut: false };
+            conn.unread = None;
+            conn.codec = None;
+            self.lingering.push(slot);
+            self.leave_all(slot);
+        }
+    }
+
+    /// Ends a connection whose backlog will not be read.
+    fn close_now(&mut self, slot: u32, code: CloseCode) {
+        if let Some(conn) = self.conns.get_mut(slot as usize)
+            && let Some(backlog) = &mut conn.backlog
+        {
+            let mut last_words = Vec::new();
+            frames::append_close(&mut last_words, code);
+            backlog.append(&last_words);
+        }
+        self.linger(slot);
+    }
+
+    /// Ends our direction once everything is written.
+    pub(super) fn shut(&mut self, slot: u32) {
+        if let Some(conn) = self.conns.get_mut(slot as usize)
+            && !conn.is_blocked()
+            && let Phase::Lingering { until, shut: false } = conn.phase
+        {
+            conn.socket.shutdown();
+            conn.phase = Phase::Lingering { until, shut: true };
+        }
+    }
+
+    /// Looks after connections that are ending: shuts those that are written out, drops those out of time.
+    pub(super) fn tend_lingering(&mut self) {
+        let mut lingering = std::mem::take(&mut self.lingering);
+        lingering.retain(|&slot| {
+            let Some(conn) = self.conns.get(slot as usize) else { return false };
+            match conn.phase {
+                Phase::Open => false,
+                Phase::Lingering { until, .. } if until <= self.now => {
+                    self.dead.push(slot);
+                    false
+                }
+                Phase::Lingering { .. } => true,
+            }
+        });
+        for &slot in &lingering {
+            self.shut(slot);
+        }
+        self.lingering.append(&mut lingering);
+    }
+}
+
+/// Writes until everything is sent or the socket is full; returns how much was sent.
+fn write_all(socket: &mut super::socket::Socket, bytes: &[u8]) -> io::Result<usize> {
+    let mut sent = 0;
+    while sent < bytes.len() {
+        match socket.write(&bytes[sent..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(count) => sent += count,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sent)
+}

@@ -1,0 +1,223 @@
+//! Joining and leaving feeds: the dense lists on both sides and their back references.
+
+use std::{sync::Arc, time::Duration};
+
+use fanwire_proto::Offset;
+use rustc_hash::FxHashMap;
+
+use super::{
+    conn::SubRef,
+    core::{Core, FeedKey, slot32},
+    door::SubscribeOptions,
+    feed::{Apart, Feed, Pending, Sub, SubState, Watch},
+};
+use crate::{
+    defaults,
+    frames::FrameSet,
+    topic::{Conflated, FeedRef, JoinRequest, Joined, Kind, Refusal, Topic},
+};
+
+impl Core {
+    pub(super) fn subscribe(
+        &mut self,
+        slot: u32,
+        topic: &Arc<Topic>,
+        options: &SubscribeOptions,
+    ) -> Result<Joined, Refusal> {
+        let interval = options.max_rate.map_or(topic.tick, interval_of);
+        let feed_slot = self.open_feed(topic, interval);
+        let request = JoinRequest {
+            feed: self.feed_ref(feed_slot),
+            member: self.conns[slot as usize].member.clone(),
+            since: options.since,
+            last: options.last,
+            watch: options.watch,
+            budget: defaults::CATCH_UP_BYTES,
+        };
+        let peers = self.peers.clone();
+        let joined = topic.join(request, self.now_ms, |feed| peers[feed.shard.0].notify(feed));
+        match joined {
+            Ok(joined) => {
+                self.add_sub(slot, feed_slot, &joined, options.watch);
+                Ok(joined)
+            }
+            Err(refusal) => {
+                self.close_feed_if_unused(feed_slot);
+                Err(refusal)
+            }
+        }
+    }
+
+    fn feed_ref(&self, slot: u32) -> FeedRef {
+        FeedRef { shard: self.handle.id, slot }
+    }
+
+    fn open_feed(&mut self, topic: &Arc<Topic>, interval: Duration) -> u32 {
+        let key = FeedKey::new(topic, interval);
+        if let Some(&slot) = self.feed_of.get(&key) {
+            return slot;
+        }
+        let slot = slot32(self.feeds.insert(Feed::new(topic.clone(), interval, self.now)));
+        self.feed_of.insert(key, slot);
+        slot
+    }
+
+    fn add_sub(&mut self, slot: u32, feed_slot: u32, joined: &Joined, watch: bool) {
+        let feed = &mut self.feeds[feed_slot as usize];
+        let is_new = feed.subs.is_empty();
+        if is_new {
+            feed.epoch = joined.epoch;
+            feed.position = joined.offset;
+        }
+        let state = match feed.topic.kind {
+            Kind::Log if joined.upto < joined.offset => SubState::Behind(joined.upto),
+            Kind::Log | Kind::Volatile => SubState::From(joined.offset),
+            Kind::Latest => latest_start(feed, is_new, joined),
+        };
+        let watch = watch.then(|| Box::new(Watch { upto: joined.members_upto, missed: Default::default() }));
+        let conn = &mut self.conns[slot as usize];
+        let (place, index) = (slot32(conn.subs.len()), slot32(feed.subs.len()));
+        conn.subs.push(SubRef { feed: feed_slot, index });
+        feed.subs.push(Sub { conn: slot, place, state, watch });
+    }
+
+    /// Sends the past that came with the reply, and lets the rest follow as the client reads.
+    pub(super) fn start_subscription(&mut self, slot: u32, topic: &Arc<Topic>, joined: &Joined) {
+        let Some(at) = self.find_sub(slot, topic.name.as_str()) else { return };
+        let format = self.conns[slot as usize].format;
+        let now_count = first_share(&joined.past);
+        for message in &joined.past[..now_count] {
+            self.replies.extend_from_slice(message.frame(format));
+        }
+        self.tally.deliveries += now_count as u64;
+        if topic.kind == Kind::Latest && now_count < joined.past.len() {
+            let mut waiting = Conflated::default();
+            for value in &joined.past[now_count..] {
+                offer(&mut waiting, value, 0);
+            }
+            self.set_waiting(at, joined.offset, waiting);
+        }
+        if self.feeds[at.feed as usize].subs[at.index as usize].is_waiting() {
+            self.schedule_catch_up(slot);
+        }
+    }
+
+    fn set_waiting(&mut self, at: SubRef, after: Offset, waiting: Conflated<Pending>) {
+        let state = &mut self.feeds[at.feed as usize].subs[at.index as usize].state;
+        let key_seqs = match state {
+            SubState::Apart(apart) => std::mem::take(&mut apart.key_seqs),
+            _ => FxHashMap::default(),
+        };
+        *state = SubState::Apart(Box::new(Apart { after, key_seqs, waiting }));
+    }
+
+    pub(super) fn find_sub(&self, slot: u32, topic: &str) -> Option<SubRef> {
+        let conn = self.conns.get(slot as usize)?;
+        let named = |sub: &&SubRef| self.feeds[sub.feed as usize].topic.name.as_str() == topic;
+        conn.subs.iter().find(named).copied()
+    }
+
+    pub(super) fn topics_of(&self, slot: u32) -> Vec<Arc<Topic>> {
+        let Some(conn) = self.conns.get(slot as usize) else { return Vec::new() };
+        conn.subs.iter().map(|sub| self.feeds[sub.feed as usize].topic.clone()).collect()
+    }
+
+    pub(super) fn unsubscribe(&mut self, slot: u32, topic: &str) -> bool {
+        let found = self.find_sub(slot, topic);
+        if let Some(at) = found {
+            self.remove_sub(at);
+        }
+        found.is_some()
+    }
+
+    /// Ends all subscriptions of a connection.
+    pub(super) fn leave_all(&mut self, slot: u32) {
+        while let Some(at) = self.conns.get(slot as usize).and_then(|conn| conn.subs.last().copied()) {
+            self.remove_sub(at);
+        }
+    }
+
+    pub(super) fn remove_sub(&mut self, at: SubRef) {
+        let feed = &mut self.feeds[at.feed as usize];
+        let (conn_slot, place) = {
+            let sub = &feed.subs[at.index as usize];
+            (sub.conn, sub.place)
+        };
+        let watching = feed.subs[at.index as usize].watch.is_some();
+        let conns = &mut self.conns;
+        feed.remove(at.index as usize, |sub, index| {
+            conns[sub.conn as usize].subs[sub.place as usize].index = slot32(index);
+        });
+        let topic = feed.topic.clone();
+        let conn = &mut self.conns[conn_slot as usize];
+        conn.subs.swap_remove(place as usize);
+        if let Some(moved) = conn.subs.get(place as usize) {
+            self.feeds[moved.feed as usize].subs[moved.index as usize].place = place;
+        }
+        if conn.subs.is_empty() {
+            conn.subs.shrink_to_fit();
+        }
+        let (member, peers) = (conn.member.clone(), self.peers.clone());
+        topic.leave(self.feed_ref(at.feed), &member, watching, |feed| peers[feed.shard.0].notify(feed));
+        self.close_feed_if_unused(at.feed);
+    }
+
+    fn close_feed_if_unused(&mut self, slot: u32) {
+        if self.feeds[slot as usize].subs.is_empty() {
+            let feed = self.feeds.remove(slot as usize);
+            self.feed_of.remove(&FeedKey::new(&feed.topic, feed.interval));
+        }
+    }
+}
+
+/// A subscriber to the newest values has its snapshot; the feed may still pass on some that are in it.
+fn latest_start(feed: &mut Feed, is_new: bool, joined: &Joined) -> SubState {
+    if is_new {
+        feed.seen = joined.key_seqs.iter().cloned().collect();
+        return SubState::From(joined.offset);
+    }
+    match joined.key_seqs.is_empty() {
+        true => SubState::From(joined.offset),
+        false => SubState::Apart(Box::new(Apart {
+            after: joined.offset,
+            key_seqs: joined.key_seqs.iter().cloned().collect(),
+            waiting: Conflated::default(),
+        })),
+    }
+}
+
+/// Rates from one in eleven days to a million a second; beyond that nothing is left to limit.
+fn interval_of(max_rate: f64) -> Duration {
+    Duration::try_from_secs_f64(1.0 / max_rate.clamp(1e-6, 1e6)).unwrap_or(Duration::ZERO)
+}
+
+/// How many of the messages go out with the reply.
+fn first_share(past: &[Arc<FrameSet>]) -> usize {
+    let mut used = 0;
+    let fits = |message: &&Arc<FrameSet>| {
+        used += message.weight();
+        used <= defaults::CATCH_UP_BYTES
+    };
+    past.iter().take_while(fits).count().max(past.len().min(1))
+}
+
+/// Adds a value to those that wait, counting the one it replaces.
+pub(super) fn offer(waiting: &mut Conflated<Pending>, value: &Arc<FrameSet>, skipped: u64) -> u64 {
+    let key: Arc<str> = value.message.key.as_deref().unwrap_or_default().into();
+    let older = waiting.get(&key).map_or(0, |older| older.skipped + 1);
+    let pending = Pending { value: value.clone(), skipped: skipped + older };
+    waiting.put(&key, value.message.offset, pending);
+    u64::from(older > 0)
+}
+
+/// Takes waiting values, oldest change first, until their frames reach about `budget` bytes.
+pub(super) fn take_waiting(waiting: &mut Conflated<Pending>, budget: usize) -> Vec<Pending> {
+    let (mut used, mut taken) = (0, Vec::new());
+    while used < budget
+        && let Some(pending) = waiting.pop_oldest()
+    {
+        used += pending.value.weight();
+        taken.push(pending);
+    }
+    taken
+}

@@ -1,0 +1,245 @@
+//! What a topic is: numbering, content, members, and how far each shard has taken them over.
+//!
+//! Shards *pull*. A publish numbers a message, keeps it, and marks every [`Feed`](FeedRef) (a shard's share of the
+//! subscribers) that is not marked yet; the shard then takes everything since its last pull. So an inbox holds a topic
+//! at most once, a burst is one pull, and the history is the only queue.
+//!
+//! Pure but for its lock: no clock, no I/O, no waiting. The lock is held for a few hundred nanoseconds and never
+//! across another lock or an `.await`; what must happen outside (a wake-up) is handed out as a [`FeedRef`].
+
+mod conflated;
+mod dedupe;
+mod presence;
+mod rule;
+mod state;
+mod store;
+mod subscribe;
+
+use std::{sync::Arc, time::Duration};
+
+use fanwire_proto::{Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName};
+use parking_lot::Mutex;
+
+pub use conflated::Conflated;
+pub use presence::{Changes, PresenceChange};
+pub use rule::{Kind, KindRule, Retention, Rule, Rules};
+use state::State;
+pub use subscribe::{JoinRequest, Joined};
+
+use crate::frames::FrameSet;
+
+/// Which shard.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ShardId(pub usize);
+
+/// A shard's share of a topic's subscribers, or of those with the same `max_rate`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct FeedRef {
+    /// The shard.
+    pub shard: ShardId,
+    /// Its name for the feed.
+    pub slot: u32,
+}
+
+/// A message before it has a place.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    /// The content.
+    pub payload: Payload,
+    /// Kind `latest`: which value it replaces.
+    pub key: Option<String>,
+    /// Makes the publish idempotent.
+    pub message_id: Option<String>,
+    /// Labels.
+    pub tags: Option<Tags>,
+    /// Who publishes.
+    pub from: Option<Member>,
+}
+
+/// Where a message went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Receipt {
+    /// The topic's epoch.
+    pub epoch: Epoch,
+    /// The message's place.
+    pub offset: Offset,
+    /// Whether it had been published before.
+    pub duplicate: bool,
+    /// How many subscribers the topic has.
+    pub subscribers: usize,
+    /// Messages that a volatile topic dropped to make room.
+    pub dropped: u64,
+}
+
+/// Why a topic took no message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The topic was forgotten between looking it up and this; look it up again.
+    #[error("the topic was just closed")]
+    Closed,
+    /// Shards have too much still to take over.
+    #[error("subscribers of this topic are served more slowly than it is published to")]
+    Overloaded,
+    /// Kind `latest` has as many keys as it may.
+    #[error("the topic has {0} keys already, the most it may have")]
+    TooManyKeys(usize),
+    /// A key on a kind without keys.
+    #[error("`key` is for topics of kind `latest`")]
+    KeyNotWanted,
+}
+
+/// Why a publish did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPublished {
+    /// The topic was forgotten between looking it up and this; look it up again and publish what is given back.
+    #[error("the topic was just closed")]
+    Closed(Box<Draft>),
+    /// The topic refused it.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// What a shard takes over in one go.
+#[derive(Debug)]
+pub struct Pulled {
+    /// Messages in offset order.
+    pub messages: Vec<Arc<FrameSet>>,
+    /// The shard now has everything up to here.
+    pub upto: Offset,
+    /// Joins and leaves; `None` when some were lost.
+    pub changes: Option<Changes>,
+    /// Whether another pull would find more.
+    pub more: bool,
+}
+
+/// What a subscriber that fell behind gets next.
+#[derive(Debug)]
+pub struct CatchUp {
+    /// The hole before the messages: from the position asked about to the first offset there is.
+    pub gap: Option<Offset>,
+    /// Messages in offset order.
+    pub messages: Vec<Arc<FrameSet>>,
+    /// Where the subscriber stands after them.
+    pub upto: Offset,
+    /// The topic's epoch.
+    pub epoch: Epoch,
+}
+
+/// Counts for `presence` replies.
+#[derive(Debug)]
+pub struct Members {
+    /// One entry per client.
+    pub members: Vec<Member>,
+    /// How many clients.
+    pub clients: usize,
+    /// How many different users.
+    pub users: usize,
+}
+
+/// A named channel with its content.
+#[derive(Debug)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// What it promises.
+    pub kind: Kind,
+    /// Kind `volatile`: messages are gathered for this long; otherwise zero.
+    pub tick: Duration,
+    /// Short sections only, see the module's documentation.
+    state: Mutex<State>,
+}
+
+impl Topic {
+    /// A topic without content. `epoch` must never have been used for this name before.
+    pub fn new(name: TopicName, rule: Arc<Rule>, epoch: Epoch, now_ms: u64) -> Self {
+        let kind = rule.kind.kind();
+        let tick = match rule.kind {
+            KindRule::Volatile { tick } => tick.unwrap_or_default(),
+            KindRule::Log(_) | KindRule::Latest { .. } => Duration::ZERO,
+        };
+        let state = Mutex::new(State::new(name.clone(), rule, epoch, now_ms));
+        Self { name, kind, tick, state }
+    }
+
+    /// Numbers and keeps a message; `notify` gets each feed that has to pull now.
+    pub fn publish(&self, draft: Draft, now_ms: u64, notify: impl FnMut(FeedRef)) -> Result<Receipt, NotPublished> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(NotPublished::Closed(Box::new(draft)));
+        }
+        Ok(state.publish(draft, now_ms, notify)?)
+    }
+
+    /// Adds a subscriber. Its feed is opened if it is the first one there.
+    pub fn join(&self, request: JoinRequest, now_ms: u64, notify: impl FnMut(FeedRef)) -> Result<Joined, Refusal> {
+        self.state.lock().join(request, now_ms, notify)
+    }
+
+    /// Removes a subscriber; its feed is closed with the last one.
+    pub fn leave(&self, feed: FeedRef, member: &Member, watching: bool, notify: impl FnMut(FeedRef)) {
+        self.state.lock().leave(feed, member, watching, notify);
+    }
+
+    /// Hands a feed what came since its last pull, at most about `budget` bytes of frames; `None` if the topic does
+    /// not know the feed.
+    pub fn pull(&self, feed: FeedRef, budget: usize) -> Option<Pulled> {
+        self.state.lock().pull(feed, budget)
+    }
+
+    /// Kind `log`: what comes after a position, at most about `budget` payload bytes.
+    pub fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
+        self.state.lock().catch_up(after, budget)
+    }
+
+    /// Reads the history.
+    pub fn history(&self, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
+        self.state.lock().history(query, now_ms)
+    }
+
+    /// Who is subscribed, unless the rule keeps no presence.
+    pub fn members(&self) -> Option<Members> {
+        self.state.lock().members()
+    }
+
+    /// The topic's last position.
+    pub fn position(&self) -> Position {
+        self.state.lock().position()
+    }
+
+    /// How many subscribers there are.
+    pub fn subscribers(&self) -> usize {
+        self.state.lock().subscribers()
+    }
+
+    /// Replaces the bounds by those of another rule of the same kind; false for another kind.
+    pub fn adopt(&self, rule: &Arc<Rule>) -> bool {
+        self.state.lock().adopt(rule)
+    }
+
+    /// Removes what is too old. Returns true once the topic is empty, unused for `idle_ms`, and closed: from then on
+    /// it refuses everything and may be forgotten.
+    pub fn expire(&self, now_ms: u64, idle_ms: u64) -> bool {
+        self.state.lock().expire(now_ms, idle_ms)
+    }
+}
+
+/// What to read of a history.
+#[derive(Clone, Copy, Debug)]
+pub struct HistoryQuery {
+    /// After (backwards: before) this position.
+    pub since: Option<Position>,
+    /// Most messages.
+    pub limit: usize,
+    /// Newest first.
+    pub reverse: bool,
+}
+
+/// Copies for replies; deliveries borrow instead.
+fn owned(messages: &[Arc<FrameSet>]) -> Vec<Message> {
+    messages.iter().map(|entry| entry.message.clone()).collect()
+}
+
+/// Convenience for building `gap` events.
+pub fn gap_event(topic: &TopicName, epoch: Epoch, after: Offset, next: Offset) -> Event {
+    Event::Gap(fanwire_proto::Gap { topic: topic.clone(), epoch, after, next })
+}

@@ -1,0 +1,143 @@
+//! Who is subscribed to a topic, and who came and went.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use fanwire_proto::{ClientId, Event, Member, TopicName};
+use rustc_hash::FxHashMap;
+
+use crate::{defaults, frames::SharedEvent};
+
+/// A join or leave, for those who watch.
+#[derive(Debug)]
+pub struct PresenceChange {
+    /// Who.
+    pub client: ClientId,
+    /// True for a join.
+    pub joined: bool,
+    /// The event to send.
+    pub event: SharedEvent,
+}
+
+/// A run of changes, numbered one after the other.
+#[derive(Debug, Default)]
+pub struct Changes {
+    /// The number of the change before the first one here.
+    pub before: u64,
+    /// The changes.
+    pub list: Vec<Arc<PresenceChange>>,
+}
+
+/// The members of a topic and the changes that some shard has not yet taken over.
+///
+/// Invariant: a change is recorded in the same step as the membership it reports.
+#[derive(Debug, Default)]
+pub(super) struct Presence {
+    members: BTreeMap<ClientId, Option<Arc<str>>>,
+    clients_of: FxHashMap<Arc<str>, u32>,
+    changes: VecDeque<Arc<PresenceChange>>,
+    /// How many changes were ever recorded; the last of `changes` has this number.
+    recorded: u64,
+}
+
+impl Presence {
+    pub(super) fn join(&mut self, topic: &TopicName, member: &Member, watched: bool) {
+        if self.members.insert(member.client, member.user.clone()).is_none() {
+            if let Some(user) = &member.user {
+                *self.clients_of.entry(user.clone()).or_default() += 1;
+            }
+            self.record(topic, member.clone(), true, watched);
+        }
+    }
+
+    pub(super) fn leave(&mut self, topic: &TopicName, client: ClientId, watched: bool) {
+        let Some(user) = self.members.remove(&client) else { return };
+        if let Some(user) = &user {
+            self.forget_client_of(user);
+        }
+        self.record(topic, Member { client, user }, false, watched);
+    }
+
+    fn forget_client_of(&mut self, user: &Arc<str>) {
+        if let Some(clients) = self.clients_of.get_mut(user) {
+            *clients -= 1;
+            if *clients == 0 {
+                self.clients_of.remove(user);
+            }
+        }
+    }
+
+    fn record(&mut self, topic: &TopicName, member: Member, joined: bool, watched: bool) {
+        if !watched {
+            return;
+        }
+        let (client, topic) = (member.client, topic.clone());
+        let event = if joined { Event::Join { topic, member } } else { Event::Leave { topic, member } };
+        let event = SharedEvent::new(event);
+        self.changes.push_back(Arc::new(PresenceChange { client, joined, event }));
+        self.recorded += 1;
+        if self.changes.len() > defaults::UNPULLED_PRESENCE {
+            self.changes.pop_front();
+        }
+    }
+
+    /// The number of the newest change.
+    pub(super) fn recorded(&self) -> u64 {
+        self.recorded
+    }
+
+    /// The changes after number `seen`, or `None` when some of them are gone.
+    pub(super) fn after(&self, seen: u64) -> Option<Changes> {
+        let wanted = usize::try_from(self.recorded - seen).unwrap_or(usize::MAX);
+        let start = self.changes.len().checked_sub(wanted)?;
+        Some(Changes { before: seen, list: self.changes.range(start..).cloned().collect() })
+    }
+
+    /// Forgets changes up to number `seen`.
+    pub(super) fn prune(&mut self, seen: u64) {
+        let keep = usize::try_from(self.recorded - seen).unwrap_or(usize::MAX);
+        let drop = self.changes.len().saturating_sub(keep);
+        self.changes.drain(..drop);
+    }
+
+    pub(super) fn members(&self) -> Vec<Member> {
+        self.members.iter().map(|(&client, user)| Member { client, user: user.clone() }).collect()
+    }
+
+    pub(super) fn clients(&self) -> usize {
+        self.members.len()
+    }
+
+    pub(super) fn users(&self) -> usize {
+        self.clients_of.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(client: u64, user: &str) -> Member {
+        Member { client: ClientId(client), user: Some(user.into()) }
+    }
+
+    #[test]
+    fn a_user_counts_once_for_several_clients() {
+        let topic: TopicName = "t".parse().unwrap();
+        let mut presence = Presence::default();
+        presence.join(&topic, &member(1, "alice"), true);
+        presence.join(&topic, &member(2, "alice"), true);
+        assert_eq!((presence.clients(), presence.users()), (2, 1));
+        presence.leave(&topic, ClientId(1), true);
+        assert_eq!((presence.clients(), presence.users()), (1, 1));
+        presence.leave(&topic, ClientId(2), true);
+        presence.leave(&topic, ClientId(2), true);
+        assert_eq!((presence.clients(), presence.users()), (0, 0));
+        assert_eq!(presence.after(0).unwrap().list.len(), 4);
+        presence.prune(3);
+        assert!(presence.after(2).is_none());
+        assert_eq!(presence.after(3).unwrap().list.len(), 1);
+    }
+}

@@ -1,0 +1,101 @@
+//! Rules: which kind a topic is, and what it keeps, by pattern of its name.
+
+use std::{sync::Arc, time::Duration};
+
+use fanwire_proto::{Pattern, TopicName};
+
+use crate::defaults;
+
+/// What a topic promises and keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rule {
+    /// The kind with its bounds.
+    pub kind: KindRule,
+    /// Whether members are tracked.
+    pub presence: bool,
+}
+
+/// A kind with the bounds that belong to it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum KindRule {
+    /// Every message, in order, resumable.
+    Log(Retention),
+    /// The newest value per key.
+    Latest {
+        /// Most keys.
+        max_keys: usize,
+        /// Values older than this are forgotten; `None` keeps them.
+        max_age: Option<Duration>,
+    },
+    /// Best effort, never late.
+    Volatile {
+        /// Gather messages and send them together once per tick.
+        tick: Option<Duration>,
+    },
+}
+
+/// How much of a log is kept, whichever bound is reached first.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retention {
+    /// Messages.
+    pub count: usize,
+    /// Age.
+    pub age: Duration,
+    /// Payload bytes.
+    pub bytes: usize,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self {
+            count: defaults::HISTORY_COUNT,
+            age: Duration::from_secs(defaults::HISTORY_AGE_S),
+            bytes: defaults::HISTORY_BYTES,
+        }
+    }
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { kind: KindRule::Log(Retention::default()), presence: true }
+    }
+}
+
+/// The closed list of kinds, for names and metrics.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// See [`KindRule::Log`].
+    Log,
+    /// See [`KindRule::Latest`].
+    Latest,
+    /// See [`KindRule::Volatile`].
+    Volatile,
+}
+
+impl KindRule {
+    /// The kind without its bounds.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Log(_) => Kind::Log,
+            Self::Latest { .. } => Kind::Latest,
+            Self::Volatile { .. } => Kind::Volatile,
+        }
+    }
+}
+
+/// Patterns with their rules; the first match wins.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    /// In order of preference.
+    pub by_pattern: Vec<(Pattern, Arc<Rule>)>,
+    /// For topics that no pattern matches.
+    pub default: Arc<Rule>,
+}
+
+impl Rules {
+    /// The rule of a topic.
+    pub fn of(&self, topic: &TopicName) -> Arc<Rule> {
+        let found = self.by_pattern.iter().find(|(pattern, _)| pattern.matches(topic));
+        found.map_or(&self.default, |(_, rule)| rule).clone()
+    }
+}

@@ -1,0 +1,301 @@
+//! The locked part of a topic. Every method is one short critical section.
+
+use std::sync::Arc;
+
+use fanwire_proto::{Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
+
+use super::{
+    CatchUp, Draft, FeedRef, HistoryQuery, Members, Pulled, Receipt, Refusal, dedupe::Dedupe, owned,
+    presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
+};
+use crate::{defaults, frames::FrameSet};
+
+/// How far one shard is, for the subscribers behind one [`FeedRef`].
+#[derive(Debug)]
+pub(super) struct FeedState {
+    pub(super) at: FeedRef,
+    pub(super) subscribers: usize,
+    pub(super) watchers: usize,
+    pub(super) pulled: Offset,
+    pub(super) pulled_changes: u64,
+    /// Set from the notification to the pull.
+    notified: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) name: TopicName,
+    pub(super) rule: Arc<Rule>,
+    pub(super) epoch: Epoch,
+    pub(super) last: Offset,
+    pub(super) store: Store,
+    pub(super) feeds: Vec<FeedState>,
+    pub(super) presence: Presence,
+    dedupe: Dedupe,
+    pub(super) touched_ms: u64,
+    pub(super) closed: bool,
+}
+
+impl State {
+    pub(super) fn new(name: TopicName, rule: Arc<Rule>, epoch: Epoch, now_ms: u64) -> Self {
+        Self {
+            name,
+            store: Store::new(&rule.kind),
+            rule,
+            epoch,
+            last: Offset::ZERO,
+            feeds: Vec::new(),
+            presence: Presence::default(),
+            dedupe: Dedupe::default(),
+            touched_ms: now_ms,
+            closed: false,
+        }
+    }
+
+    pub(super) fn position(&self) -> Position {
+        Position { epoch: self.epoch, offset: self.last }
+    }
+
+    pub(super) fn subscribers(&self) -> usize {
+        self.feeds.iter().map(|feed| feed.subscribers).sum()
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        draft: Draft,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Result<Receipt, Refusal> {
+        self.touched_ms = now_ms;
+        if let Some(id) = &draft.message_id
+            && let Some(offset) = self.dedupe.find(id, now_ms)
+        {
+            return Ok(self.receipt(offset, true, 0));
+        }
+        self.check_room(&draft)?;
+        let offset = Offset(self.last.0 + 1);
+        self.last = offset;
+        if let Some(id) = &draft.message_id {
+            self.dedupe.remember(id, offset, now_ms);
+        }
+        let dropped = self.keep(draft, offset, now_ms);
+        self.notify_feeds(notify);
+        Ok(self.receipt(offset, false, dropped))
+    }
+
+    fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {
+        Receipt { epoch: self.epoch, offset, duplicate, subscribers: self.subscribers(), dropped }
+    }
+
+    fn check_room(&self, draft: &Draft) -> Result<(), Refusal> {
+        match (&self.store, &self.rule.kind) {
+            (Store::Latest(latest), KindRule::Latest { max_keys, .. }) => {
+                latest.check_room(draft.key.as_deref().unwrap_or_default(), *max_keys)
+            }
+            _ if draft.key.is_some() => Err(Refusal::KeyNotWanted),
+            (Store::Log(log), KindRule::Log(bounds)) => log.check_room(bounds, self.pulled_by_all()),
+            _ => Ok(()),
+        }
+    }
+
+    fn keep(&mut self, draft: Draft, offset: Offset, now_ms: u64) -> u64 {
+        let key: Arc<str> = draft.key.as_deref().unwrap_or_default().into();
+        let message = Message {
+            topic: self.name.clone(),
+            offset,
+            time: now_ms,
+            payload: draft.payload,
+            key: draft.key.map(Into::into),
+            tags: draft.tags.map(Box::new),
+            from: draft.from,
+            skipped: 0,
+        };
+        let pinned_after = self.pulled_by_all();
+        let nobody_listens = self.feeds.is_empty();
+        match (&mut self.store, &self.rule.kind) {
+            (Store::Log(log), KindRule::Log(bounds)) => {
+                log.push(Arc::new(FrameSet::new(message, 0)));
+                log.prune(bounds, pinned_after, now_ms);
+            }
+            (Store::Latest(latest), _) => {
+                let key_seq = latest.next_key_seq(&key);
+                latest.values.put(&key, offset, Arc::new(FrameSet::new(message, key_seq)));
+            }
+            (Store::Volatile(ring), _) if !nobody_listens => {
+                return ring.push(Arc::new(FrameSet::new(message, 0)));
+            }
+            (Store::Volatile(_) | Store::Log(_), _) => {}
+        }
+        0
+    }
+
+    /// Everything up to here has been taken over by every feed.
+    fn pulled_by_all(&self) -> Offset {
+        self.feeds.iter().map(|feed| feed.pulled).min().unwrap_or(self.last)
+    }
+
+    pub(super) fn notify_feeds(&mut self, mut notify: impl FnMut(FeedRef)) {
+        for feed in self.feeds.iter_mut().filter(|feed| !feed.notified) {
+            feed.notified = true;
+            notify(feed.at);
+        }
+    }
+
+    pub(super) fn watched(&self) -> bool {
+        self.feeds.iter().any(|feed| feed.watchers > 0)
+    }
+
+    pub(super) fn open_feed(&mut self, at: FeedRef) -> usize {
+        if let Some(index) = self.feeds.iter().position(|feed| feed.at == at) {
+            return index;
+        }
+        self.feeds.push(FeedState {
+            at,
+            subscribers: 0,
+            watchers: 0,
+            pulled: self.last,
+            pulled_changes: self.presence.recorded(),
+            notified: false,
+        });
+        self.feeds.len() - 1
+    }
+
+    pub(super) fn leave(&mut self, at: FeedRef, member: &Member, watching: bool, notify: impl FnMut(FeedRef)) {
+        if let Some(index) = self.feeds.iter().position(|feed| feed.at == at) {
+            let feed = &mut self.feeds[index];
+            feed.subscribers -= 1;
+            feed.watchers -= usize::from(watching);
+            if feed.subscribers == 0 {
+                self.feeds.swap_remove(index);
+                self.release();
+            }
+        }
+        if self.rule.presence {
+            let watched = self.watched();
+            self.presence.leave(&self.name, member.client, watched);
+            if watched {
+                self.notify_feeds(notify);
+            }
+        }
+    }
+
+    pub(super) fn pull(&mut self, at: FeedRef, budget: usize) -> Option<Pulled> {
+        let recorded = self.presence.recorded();
+        let feed = self.feeds.iter_mut().find(|feed| feed.at == at)?;
+        feed.notified = false;
+        let messages = match &self.store {
+            Store::Log(log) => log.batch_after(feed.pulled, budget),
+            Store::Volatile(ring) => ring.batch_after(feed.pulled, budget),
+            Store::Latest(latest) => {
+                take_batch(latest.values.after(feed.pulled).map(|(_, value)| value), budget)
+            }
+        };
+        let more = messages.last().is_some_and(|last| last.message.offset < self.last);
+        feed.pulled = if more { messages[messages.len() - 1].message.offset } else { self.last };
+        feed.notified = more;
+        let upto = feed.pulled;
+        let changes = match feed.watchers {
+            0 => Some(Changes::default()),
+            _ => self.presence.after(feed.pulled_changes),
+        };
+        feed.pulled_changes = recorded;
+        self.release();
+        Some(Pulled { messages, upto, changes, more })
+    }
+
+    /// Lets go of what only a shard's position held.
+    fn release(&mut self) {
+        let pinned_after = self.pulled_by_all();
+        if let Store::Volatile(ring) = &mut self.store {
+            ring.prune(pinned_after);
+        }
+        let seen = self.feeds.iter().filter(|feed| feed.watchers > 0).map(|feed| feed.pulled_changes).min();
+        self.presence.prune(seen.unwrap_or(self.presence.recorded()));
+    }
+
+    pub(super) fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
+        let Store::Log(log) = &self.store else {
+            return CatchUp { gap: None, messages: Vec::new(), upto: self.last, epoch: self.epoch };
+        };
+        let messages = log.batch_after(after, budget);
+        let gap = (log.evicted > after)
+            .then(|| messages.first().map_or(Offset(self.last.0 + 1), |first| first.message.offset));
+        let upto = messages.last().map_or(self.last, |last| last.message.offset);
+        CatchUp { gap, messages, upto, epoch: self.epoch }
+    }
+
+    pub(super) fn members(&self) -> Option<Members> {
+        self.rule.presence.then(|| Members {
+            members: self.presence.members(),
+            clients: self.presence.clients(),
+            users: self.presence.users(),
+        })
+    }
+
+    pub(super) fn adopt(&mut self, rule: &Arc<Rule>) -> bool {
+        let same_kind = self.rule.kind.kind() == rule.kind.kind() && self.rule.presence == rule.presence;
+        if same_kind {
+            self.rule = rule.clone();
+        }
+        same_kind
+    }
+
+    pub(super) fn expire(&mut self, now_ms: u64, idle_ms: u64) -> bool {
+        self.prune(now_ms);
+        self.dedupe.expire(now_ms);
+        let unused = self.feeds.is_empty() && self.presence.clients() == 0;
+        let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
+        if unused && idle && self.store.is_empty() && self.dedupe.is_empty() {
+            self.closed = true;
+        }
+        self.closed
+    }
+
+    pub(super) fn prune(&mut self, now_ms: u64) {
+        let pinned_after = self.pulled_by_all();
+        match (&mut self.store, &self.rule.kind) {
+            (Store::Log(log), KindRule::Log(bounds)) => log.prune(bounds, pinned_after, now_ms),
+            (Store::Latest(latest), KindRule::Latest { max_age: Some(age), .. }) => {
+                latest.expire(now_ms.saturating_sub(millis(*age)));
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
+        self.prune(now_ms);
+        let since = query.since.filter(|since| since.epoch == self.epoch);
+        let stored: Vec<&Arc<FrameSet>> = match &self.store {
+            Store::Log(log) => log.messages.iter().collect(),
+            Store::Latest(latest) => latest.values.after(Offset::ZERO).map(|(_, value)| value).collect(),
+            Store::Volatile(_) => Vec::new(),
+        };
+        let wanted: Vec<&Arc<FrameSet>> = match (query.reverse, since) {
+            (false, Some(since)) => stored.into_iter().filter(|m| m.message.offset > since.offset).collect(),
+            (true, Some(since)) => stored.into_iter().rev().filter(|m| m.message.offset < since.offset).collect(),
+            (false, None) => stored,
+            (true, None) => stored.into_iter().rev().collect(),
+        };
+        let limited = wanted.iter().copied().take(query.limit);
+        let messages = take_batch(limited, defaults::HISTORY_REPLY_BYTES);
+        HistoryReply {
+            id: None,
+            topic: self.name.clone(),
+            epoch: self.epoch,
+            offset: self.last,
+            recovered: query.since.map(|_| since.is_some_and(|since| query.reverse || self.reaches(since.offset))),
+            more: messages.len() < wanted.len(),
+            messages: owned(&messages),
+        }
+    }
+
+    /// Whether everything after the offset is still known.
+    pub(super) fn reaches(&self, offset: Offset) -> bool {
+        offset <= self.last
+            && match &self.store {
+                Store::Log(log) => offset >= log.evicted,
+                Store::Latest(_) => true,
+                Store::Volatile(_) => offset == self.last,
+            }
+    }
+}

@@ -1,0 +1,175 @@
+//! What a topic keeps, one struct per kind.
+//!
+//! Each keeps two things: what its kind promises (history, values, nothing) and what the shards have not yet taken
+//! over, which is therefore pinned whatever the bounds say.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use fanwire_proto::Offset;
+
+use super::{
+    Refusal,
+    conflated::Conflated,
+    rule::{KindRule, Retention},
+};
+use crate::{defaults, frames::FrameSet};
+
+/// The content of a topic.
+#[derive(Debug)]
+pub(super) enum Store {
+    Log(Log),
+    Latest(Latest),
+    Volatile(Volatile),
+}
+
+impl Store {
+    pub(super) fn new(rule: &KindRule) -> Self {
+        match rule {
+            KindRule::Log(_) => Self::Log(Log::default()),
+            KindRule::Latest { .. } => Self::Latest(Latest::default()),
+            KindRule::Volatile { .. } => Self::Volatile(Volatile::default()),
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Log(log) => log.messages.is_empty(),
+            Self::Latest(latest) => latest.values.is_empty(),
+            Self::Volatile(ring) => ring.messages.is_empty(),
+        }
+    }
+}
+
+/// Messages in offset order. Invariant: everything above `evicted` that was ever published is here.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) messages: VecDeque<Arc<FrameSet>>,
+    bytes: usize,
+    /// The highest offset that was removed.
+    pub(super) evicted: Offset,
+}
+
+impl Log {
+    /// Refuses when what is pinned alone is over its bound.
+    pub(super) fn check_room(&self, bounds: &Retention, pinned_after: Offset) -> Result<(), Refusal> {
+        let front_is_pinned = self.messages.front().is_some_and(|front| front.message.offset > pinned_after);
+        if front_is_pinned && self.bytes > bounds.bytes.saturating_add(defaults::UNPULLED_BYTES) {
+            return Err(Refusal::Overloaded);
+        }
+        Ok(())
+    }
+
+    pub(super) fn push(&mut self, message: Arc<FrameSet>) {
+        self.bytes += message.cost();
+        self.messages.push_back(message);
+    }
+
+    /// Removes what is over the bounds and not pinned.
+    pub(super) fn prune(&mut self, bounds: &Retention, pinned_after: Offset, now_ms: u64) {
+        let oldest_ms = now_ms.saturating_sub(millis(bounds.age));
+        while let Some(front) = self.messages.front() {
+            let over = self.messages.len() > bounds.count
+                || self.bytes > bounds.bytes
+                || front.message.time < oldest_ms;
+            if !over || front.message.offset > pinned_after {
+                return;
+            }
+            self.evicted = front.message.offset;
+            self.bytes -= front.cost();
+            self.messages.pop_front();
+        }
+    }
+
+    /// Index of the first message above the offset.
+    pub(super) fn index_after(&self, offset: Offset) -> usize {
+        self.messages.partition_point(|entry| entry.message.offset <= offset)
+    }
+
+    /// Messages above the offset, until their cost reaches `budget`; at least one if there is one.
+    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+        take_batch(self.messages.range(self.index_after(offset)..), budget)
+    }
+}
+
+/// The newest value per key.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    pub(super) values: Conflated<Arc<FrameSet>>,
+}
+
+impl Latest {
+    pub(super) fn check_room(&self, key: &str, max_keys: usize) -> Result<(), Refusal> {
+        if self.values.len() >= max_keys && self.values.get(key).is_none() {
+            return Err(Refusal::TooManyKeys(max_keys));
+        }
+        Ok(())
+    }
+
+    pub(super) fn next_key_seq(&self, key: &str) -> u64 {
+        self.values.get(key).map_or(1, |value| value.key_seq + 1)
+    }
+
+    /// Forgets values older than the bound.
+    pub(super) fn expire(&mut self, oldest_ms: u64) {
+        while self.values.oldest().is_some_and(|value| value.message.time < oldest_ms) {
+            self.values.pop_oldest();
+        }
+    }
+}
+
+/// Only what the shards have not taken over yet.
+#[derive(Debug, Default)]
+pub(super) struct Volatile {
+    pub(super) messages: VecDeque<Arc<FrameSet>>,
+    bytes: usize,
+}
+
+impl Volatile {
+    /// Returns how many older messages had to go unseen by some shard.
+    pub(super) fn push(&mut self, message: Arc<FrameSet>) -> u64 {
+        self.bytes += message.cost();
+        self.messages.push_back(message);
+        let mut lost = 0;
+        while self.bytes > defaults::UNPULLED_BYTES && self.messages.len() > 1 {
+            self.pop();
+            lost += 1;
+        }
+        lost
+    }
+
+    pub(super) fn prune(&mut self, pinned_after: Offset) {
+        while self.messages.front().is_some_and(|front| front.message.offset <= pinned_after) {
+            self.pop();
+        }
+    }
+
+    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+        let start = self.messages.partition_point(|entry| entry.message.offset <= offset);
+        take_batch(self.messages.range(start..), budget)
+    }
+
+    fn pop(&mut self) {
+        if let Some(front) = self.messages.pop_front() {
+            self.bytes -= front.cost();
+        }
+    }
+}
+
+/// Takes messages until their frames reach about `budget` bytes; at least one if there is one.
+pub(super) fn take_batch<'a>(
+    messages: impl Iterator<Item = &'a Arc<FrameSet>>,
+    budget: usize,
+) -> Vec<Arc<FrameSet>> {
+    let mut used = 0;
+    let fits = |message: &&Arc<FrameSet>| {
+        let first = used == 0;
+        used += message.weight();
+        first || used <= budget
+    };
+    messages.take_while(fits).cloned().collect()
+}
+
+/// Saturating milliseconds of a duration.
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,133 @@
+//! Joining a topic: where a subscriber starts, and what it gets first. One critical section, so that nothing can be
+//! published between the reply's position, the recovered messages and the live ones.
+
+use std::sync::Arc;
+
+use fanwire_proto::{Epoch, Member, Offset, Position};
+
+use super::{FeedRef, Refusal, state::State, store::Store, store::take_batch};
+use crate::frames::FrameSet;
+
+/// What a subscriber asks for.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// Its feed.
+    pub feed: FeedRef,
+    /// Who it is.
+    pub member: Member,
+    /// Resume after this position.
+    pub since: Option<Position>,
+    /// Without `since`: start with this many past messages.
+    pub last: Option<u32>,
+    /// Whether it wants members, joins and leaves.
+    pub watch: bool,
+    /// Payload bytes of the past that come with the reply.
+    pub budget: usize,
+}
+
+/// Where a subscriber stands after joining.
+#[derive(Debug)]
+pub struct Joined {
+    /// The topic's epoch.
+    pub epoch: Epoch,
+    /// The topic's last offset; nothing later is in `past`.
+    pub offset: Offset,
+    /// With `since`: whether everything missed is in `past` or can be caught up with after it.
+    pub recovered: Option<bool>,
+    /// Kind `log`: the first batch of the past. Kind `latest`: all values asked for.
+    pub past: Vec<Arc<FrameSet>>,
+    /// Kind `log`: where the subscriber stands after `past`. Below `offset`, the rest is still to be caught up with.
+    pub upto: Offset,
+    /// Members, when asked for.
+    pub members: Option<Vec<Member>>,
+    /// The number of the last presence change that `members` includes.
+    pub members_upto: u64,
+    /// Kind `latest`: the values that the feed has not taken over yet, each with its
+    /// [`key_seq`](FrameSet::key_seq); all of them for a new feed.
+    pub key_seqs: Vec<(Arc<str>, u64)>,
+}
+
+impl State {
+    pub(super) fn join(
+        &mut self,
+        request: JoinRequest,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Result<Joined, Refusal> {
+        if self.closed {
+            return Err(Refusal::Closed);
+        }
+        self.touched_ms = now_ms;
+        self.prune(now_ms);
+        let key_seqs = self.key_seqs_unknown_to(request.feed);
+        let was_watched = self.watched();
+        let index = self.open_feed(request.feed);
+        self.feeds[index].subscribers += 1;
+        if self.rule.presence {
+            self.presence.join(&self.name, &request.member, was_watched);
+            if request.watch {
+                self.watch(index);
+            }
+            if was_watched {
+                self.notify_feeds(notify);
+            }
+        }
+        let members = (request.watch && self.rule.presence).then(|| self.presence.members());
+        let (recovered, start) = self.start_of(&request);
+        let past = self.past(start, request.budget);
+        let upto = match (&self.store, past.last()) {
+            (Store::Log(_), Some(last)) => last.message.offset,
+            _ => self.last,
+        };
+        Ok(Joined { epoch: self.epoch, offset: self.last, recovered, past, upto, members, members_upto: self.presence.recorded(), key_seqs })
+    }
+
+    /// Changes from before the first watcher of a feed are nobody's there.
+    fn watch(&mut self, index: usize) {
+        let recorded = self.presence.recorded();
+        let feed = &mut self.feeds[index];
+        if feed.watchers == 0 {
+            feed.pulled_changes = recorded;
+        }
+        feed.watchers += 1;
+    }
+
+    fn key_seqs_unknown_to(&self, feed: FeedRef) -> Vec<(Arc<str>, u64)> {
+        let Store::Latest(latest) = &self.store else { return Vec::new() };
+        let pulled = self.feeds.iter().find(|known| known.at == feed).map_or(Offset::ZERO, |known| known.pulled);
+        latest.values.after(pulled).map(|(key, value)| (key.clone(), value.key_seq)).collect()
+    }
+
+    /// The position after which the subscriber gets everything, and whether that is what `since` asked for.
+    fn start_of(&self, request: &JoinRequest) -> (Option<bool>, Offset) {
+        if let Some(since) = request.since {
+            let recovered = since.epoch == self.epoch && self.reaches(since.offset);
+            let start = match (&self.store, recovered) {
+                (_, true) => since.offset,
+                (Store::Latest(_), false) => Offset::ZERO,
+                (_, false) => self.last,
+            };
+            return (Some(recovered), start);
+        }
+        let start = match &self.store {
+            Store::Latest(_) => Offset::ZERO,
+            Store::Volatile(_) => self.last,
+            Store::Log(log) => {
+                let wanted = usize::try_from(request.last.unwrap_or(0)).unwrap_or(usize::MAX);
+                let first = log.messages.len().saturating_sub(wanted);
+                log.messages.get(first).map_or(self.last, |entry| Offset(entry.message.offset.0 - 1))
+            }
+        };
+        (None, start)
+    }
+
+    fn past(&self, start: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+        match &self.store {
+            Store::Log(log) => log.batch_after(start, budget),
+            Store::Latest(latest) => {
+                take_batch(latest.values.after(start).map(|(_, value)| value), usize::MAX)
+            }
+            Store::Volatile(_) => Vec::new(),
+        }
+    }
+}
