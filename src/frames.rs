@@ -59,7 +59,9 @@ impl FrameSet {
     /// What it counts for in a history's byte bound.
     pub fn cost(&self) -> usize {
         let tags = self.message.tags.iter().flat_map(|tags| tags.iter()).map(|(k, v)| k.len() + v.len());
-        self.message.payload.len() + self.message.key.as_ref().map_or(0, |key| key.len()) + tags.sum::<usize>()
+        self.message.payload.len()
+            + self.message.key.as_ref().map_or(0, |key| key.len())
+            + tags.sum::<usize>()
     }
 
     /// About how many bytes its frame has, for budgets.

@@ -1,2 +1,229 @@
-//! fanwire.
-fn main() {}
+//! The `fanwire` command: arguments to configuration to a running server, signals to reload and drain.
+
+use std::{
+    error::Error,
+    fmt,
+    io::{IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use fanwire::{
+    auth::Claims,
+    config::{Config, LogFormat, Settings, Sources},
+    doors::http::unix_ms,
+    server::Server,
+};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Descriptors that are not client connections: listener, pollers, wakers, standard streams, files being read.
+const DESCRIPTOR_RESERVE: u64 = 64;
+
+/// A real-time WebSocket pub/sub broker.
+///
+/// Without a command it serves; without anything it is a development broker on 127.0.0.1:7400, in memory and open to
+/// everyone on this machine.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: ServeArguments,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the broker
+    Serve(Box<ServeArguments>),
+    /// Check a configuration and print the effective one
+    Check(Box<ServeArguments>),
+    /// Print a client token, signed with the configured secret
+    Token(Box<TokenArguments>),
+}
+
+#[derive(Args)]
+struct ServeArguments {
+    /// Configuration file (TOML)
+    #[arg(long, env = "FANWIRE_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+#[derive(Args)]
+struct TokenArguments {
+    /// The user that the token names
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Seconds that the token is good for; 0 for no end
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    ttl_s: u64,
+    /// A pattern of topics that may be subscribed to; repeatable; all of them if none is given
+    #[arg(long, value_name = "PATTERN")]
+    subscribe: Vec<String>,
+    /// A pattern of topics that may be published to; repeatable; all of them if none is given
+    #[arg(long, value_name = "PATTERN")]
+    publish: Vec<String>,
+    #[command(flatten)]
+    source: ServeArguments,
+}
+
+fn main() -> ExitCode {
+    let matches = Arguments::command().get_matches();
+    let arguments = match Arguments::from_arg_matches(&matches) {
+        Ok(arguments) => arguments,
+        Err(error) => error.exit(),
+    };
+    let outcome = match arguments.command {
+        None => serve(arguments.serve),
+        Some(Command::Serve(serve_arguments)) => serve(*serve_arguments),
+        Some(Command::Check(check_arguments)) => check(*check_arguments),
+        Some(Command::Token(token_arguments)) => token(*token_arguments),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; there is nobody left to tell then.
+            let _ = writeln!(std::io::stderr(), "fanwire: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+impl ServeArguments {
+    fn sources(self) -> Sources {
+        Sources { given: self.settings, file: self.config }
+    }
+}
+
+fn print(text: impl fmt::Display) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    write!(out, "{text}")?;
+    out.flush()
+}
+
+fn check(arguments: ServeArguments) -> Outcome {
+    let config = arguments.sources().load()?;
+    print(config.to_toml()?)?;
+    Ok(())
+}
+
+fn token(arguments: TokenArguments) -> Outcome {
+    let config = arguments.source.sources().load()?;
+    let secret = config.secret.ok_or("`auth_hmac_secret` is not configured")?;
+    let some = |patterns: Vec<String>| (!patterns.is_empty()).then_some(patterns);
+    let now_ms = unix_ms();
+    let claims = Claims {
+        sub: arguments.user,
+        exp: (arguments.ttl_s > 0).then(|| now_ms / 1_000 + arguments.ttl_s),
+        nbf: None,
+        subscribe: some(arguments.subscribe),
+        publish: some(arguments.publish),
+    };
+    let token = secret.mint(&claims)?;
+    // A token that we would refuse is no use to anyone.
+    secret.verify(&token, now_ms)?;
+    print(format_args!("{token}\n"))?;
+    Ok(())
+}
+
+fn serve(arguments: ServeArguments) -> Outcome {
+    let sources = arguments.sources();
+    let mut config = sources.load()?;
+    start_logging(&config)?;
+    config.door.max_connections = config.door.max_connections.min(descriptors_for_connections());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.shards.clamp(1, 4))
+        .thread_name("front")
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(&sources, &config))
+}
+
+async fn run(sources: &Sources, config: &Config) -> Outcome {
+    let mut reload = signal(SignalKind::hangup())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let server = Server::start(config)?;
+    print(banner(&server, config))?;
+    loop {
+        tokio::select! {
+            _ = reload.recv() => reload_from(sources, &server),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+        }
+    }
+    tracing::info!("draining; a second signal ends at once");
+    tokio::select! {
+        () = server.drain() => Ok(()),
+        () = again(terminate, interrupt) => Err("ended before everything was delivered".into()),
+    }
+}
+
+/// The next signal to end.
+async fn again(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn reload_from(sources: &Sources, server: &Server) {
+    let outcome = sources.load().map_err(|error| error.to_string()).and_then(|mut config| {
+        config.door.max_connections = config.door.max_connections.min(descriptors_for_connections());
+        server.reload(&config).map_err(|error| error.to_string())
+    });
+    match outcome {
+        Ok(()) => tracing::info!("configuration reloaded"),
+        Err(error) => tracing::error!(%error, "configuration not reloaded; nothing has changed"),
+    }
+}
+
+/// Raises the soft limit of file descriptors to the hard one; returns how many connections fit.
+fn descriptors_for_connections() -> usize {
+    let limits = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::warn!(%error, "the limit of file descriptors stays as it is");
+    }
+    let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(descriptors.saturating_sub(DESCRIPTOR_RESERVE)).unwrap_or(usize::MAX).max(1)
+}
+
+fn start_logging(config: &Config) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&config.log_level).map_err(|error| format!("`log_level`: {error}"))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Human => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+/// What a newcomer needs to see the first message.
+fn banner(server: &Server, config: &Config) -> String {
+    let (ws, http) = if server.speaks_tls() { ("wss", "https") } else { ("ws", "http") };
+    let address = server.address();
+    let mut text = format!(
+        "fanwire {} on {address}, {} shard{}\n\
+         \x20 socket   {ws}://{address}/ws\n\
+         \x20 publish  curl -d '{{\"text\":\"hello\"}}' {http}://{address}/v1/topics/chat:lobby/messages\n\
+         \x20 console  {http}://{address}/\n",
+        env!("CARGO_PKG_VERSION"),
+        config.shards,
+        if config.shards == 1 { "" } else { "s" },
+    );
+    for rule in config.effective.rule.iter().flatten() {
+        let pattern = rule.pattern.as_deref().unwrap_or_default();
+        text.push_str(&format!("  kind     {:<9} {pattern}\n", format!("{:?}", rule.kind).to_lowercase()));
+    }
+    let rest = config.effective.default.as_ref().map(|rule| rule.kind).unwrap_or_default();
+    text.push_str(&format!("  kind     {:<9} every other topic\n", format!("{rest:?}").to_lowercase()));
+    text
+}

@@ -86,7 +86,8 @@ impl Secret {
         rules.validate_aud = false;
         rules.required_spec_claims.clear();
         let key = DecodingKey::from_secret(&self.0);
-        let token = jsonwebtoken::decode::<Claims>(token, &key, &rules).map_err(|_| InvalidToken::Malformed)?;
+        let token =
+            jsonwebtoken::decode::<Claims>(token, &key, &rules).map_err(|_| InvalidToken::Malformed)?;
         grant_of(token.claims, now_ms)
     }
 }

@@ -68,7 +68,11 @@ pub struct Broker {
 
 impl Broker {
     /// A broker without topics over these shards.
-    pub fn new(shards: Arc<[ShardHandle]>, policy: Policy, metrics: Metrics) -> Result<Self, getrandom::Error> {
+    pub fn new(
+        shards: Arc<[ShardHandle]>,
+        policy: Policy,
+        metrics: Metrics,
+    ) -> Result<Self, getrandom::Error> {
         Ok(Self {
             topics: DashMap::new(),
             shards,

@@ -247,11 +247,7 @@ impl Config {
 
     /// The part that can be reloaded.
     pub fn policy(&self) -> Policy {
-        Policy {
-            rules: self.rules.clone(),
-            limits: self.limits.clone(),
-            authenticator: self.authenticator(),
-        }
+        Policy { rules: self.rules.clone(), limits: self.limits.clone(), authenticator: self.authenticator() }
     }
 
     /// The effective configuration as a file would say it, without secrets.
@@ -301,7 +297,8 @@ fn with_defaults(mut settings: Settings) -> Settings {
 fn check_secret(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<Secret> {
     let (key, bytes) = match (&settings.auth_hmac_secret, &settings.auth_hmac_secret_file) {
         (Some(_), Some(_)) => {
-            mistakes.push(place.mistake("auth_hmac_secret_file", "and `auth_hmac_secret` exclude each other"));
+            mistakes
+                .push(place.mistake("auth_hmac_secret_file", "and `auth_hmac_secret` exclude each other"));
             return None;
         }
         (Some(secret), None) => ("auth_hmac_secret", secret.clone().into_bytes()),

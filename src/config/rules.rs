@@ -119,7 +119,8 @@ impl RuleSettings {
 
 /// What a broker without rules of its own starts with: one prefix per kind, so that all of them can be tried.
 pub(super) fn development() -> Vec<RuleSettings> {
-    let rule = |pattern: &str, kind| RuleSettings { pattern: Some(pattern.into()), kind, ..Default::default() };
+    let rule =
+        |pattern: &str, kind| RuleSettings { pattern: Some(pattern.into()), kind, ..Default::default() };
     vec![rule("ticker:**", KindName::Latest), rule("game:**", KindName::Volatile)]
 }
 

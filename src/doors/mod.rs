@@ -2,4 +2,5 @@
 //! no topic state and no fan-out.
 
 pub mod errors;
+pub mod http;
 pub mod native;

@@ -11,8 +11,8 @@
 use std::{sync::Arc, time::Instant};
 
 use fanwire_proto::{
-    CloseCode, Command, Direction, ErrorCode, ErrorReply, Event, Format, History, Publish, Rejection, Request,
-    Subscribe, TopicName,
+    CloseCode, Command, Direction, ErrorCode, ErrorReply, Event, Format, History, Publish, Rejection,
+    Request, Subscribe, TopicName,
 };
 
 use super::errors::Failure;

@@ -164,12 +164,11 @@ mod tests {
 
     #[test]
     fn violations_have_their_codes() {
-        let check = |bytes: &[u8], expect: CloseCode| {
-            match Codec::new(1000).next(&mut &bytes[..], &mut Vec::new()) {
+        let check =
+            |bytes: &[u8], expect: CloseCode| match Codec::new(1000).next(&mut &bytes[..], &mut Vec::new()) {
                 Decoded::Violation(code) => assert_eq!(code, expect),
                 _ => panic!("accepted {bytes:?}"),
-            }
-        };
+            };
         check(&masked(&[0xff, 0xfe], Data::Text, true), CloseCode::InvalidText);
         check(&masked(&[0; 1001], Data::Binary, true), CloseCode::TooBig);
         check(&[0x82, 0x01, 0x00], CloseCode::Protocol);

@@ -75,11 +75,8 @@ impl Input {
             return;
         }
         let limit = core.limits.max_message_bytes;
-        let mut codec = conn
-            .codec
-            .take()
-            .or_else(|| self.codec.take())
-            .unwrap_or_else(|| Box::new(Codec::new(limit)));
+        let mut codec =
+            conn.codec.take().or_else(|| self.codec.take()).unwrap_or_else(|| Box::new(Codec::new(limit)));
         loop {
             let decoded = codec.next(&mut input, &mut core.replies);
             let goes_on = handle_decoded(core, doors, slot, decoded);

@@ -22,7 +22,8 @@ pub(super) struct Sweep {
 
 impl Sweep {
     pub(super) fn new(ping: Duration, pong_timeout: Duration) -> Self {
-        let ticks = |time: Duration| u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);
+        let ticks =
+            |time: Duration| u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);
         Self { period: ticks(ping), patience: ticks(pong_timeout), tick: 0 }
     }
 
@@ -62,7 +63,9 @@ impl Core {
 
     /// Closes a connection that was silent since its last ping.
     fn judge(&mut self, slot: usize) {
-        let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open() && conn.pinged) else { return };
+        let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open() && conn.pinged) else {
+            return;
+        };
         conn.pinged = false;
         if !conn.heard {
             self.tally.closed_ping += 1;
@@ -87,7 +90,8 @@ mod tests {
             pinged.into_iter().for_each(|slot| events[slot].push((tick, "ping")));
         }
         for slot in events {
-            let pings: Vec<i32> = slot.iter().filter(|(_, what)| *what == "ping").map(|(tick, _)| *tick).collect();
+            let pings: Vec<i32> =
+                slot.iter().filter(|(_, what)| *what == "ping").map(|(tick, _)| *tick).collect();
             assert_eq!(pings.len(), 3);
             assert!(pings.windows(2).all(|pair| pair[1] - pair[0] == 10));
             assert!(slot.contains(&(pings[0] + 3, "judge")));

@@ -261,6 +261,8 @@ impl Shard {
         if !input.is_empty() {
             self.input.decode(&mut self.core, &mut self.doors, slot, &input);
         }
+        // A TLS session may hold input that raises no event any more.
+        self.core.readable.push_back(slot);
     }
 
     /// Drops the connections that ended in this turn.

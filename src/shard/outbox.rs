@@ -60,7 +60,8 @@ impl Core {
     /// Writes early what a door said at length, so that it stops when the client does not read.
     pub(super) fn flush_if_much(&mut self, slot: u32) {
         let Some(conn) = self.conns.get(slot as usize) else { return };
-        let staged: usize = conn.staged.indices().iter().map(|&frame| self.frames[frame as usize].len()).sum();
+        let staged: usize =
+            conn.staged.indices().iter().map(|&frame| self.frames[frame as usize].len()).sum();
         if staged > defaults::READ_PAUSE_BYTES {
             self.flush(slot);
         }

@@ -17,7 +17,9 @@ mod subscribe;
 
 use std::{sync::Arc, time::Duration};
 
-use fanwire_proto::{Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName};
+use fanwire_proto::{
+    Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
+};
 use parking_lot::Mutex;
 
 pub use conflated::Conflated;
@@ -162,7 +164,12 @@ impl Topic {
     }
 
     /// Numbers and keeps a message; `notify` gets each feed that has to pull now.
-    pub fn publish(&self, draft: Draft, now_ms: u64, notify: impl FnMut(FeedRef)) -> Result<Receipt, NotPublished> {
+    pub fn publish(
+        &self,
+        draft: Draft,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Result<Receipt, NotPublished> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(NotPublished::Closed(Box::new(draft)));
@@ -171,7 +178,12 @@ impl Topic {
     }
 
     /// Adds a subscriber. Its feed is opened if it is the first one there.
-    pub fn join(&self, request: JoinRequest, now_ms: u64, notify: impl FnMut(FeedRef)) -> Result<Joined, Refusal> {
+    pub fn join(
+        &self,
+        request: JoinRequest,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Result<Joined, Refusal> {
         self.state.lock().join(request, now_ms, notify)
     }
 

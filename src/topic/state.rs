@@ -6,7 +6,8 @@ use fanwire_proto::{Epoch, HistoryReply, Member, Message, Offset, Position, Topi
 
 use super::{
     CatchUp, Draft, FeedRef, HistoryQuery, Members, Pulled, Receipt, Refusal, dedupe::Dedupe, owned,
-    presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
+    presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis,
+    store::take_batch,
 };
 use crate::{defaults, frames::FrameSet};
 
@@ -160,7 +161,13 @@ impl State {
         self.feeds.len() - 1
     }
 
-    pub(super) fn leave(&mut self, at: FeedRef, member: &Member, watching: bool, notify: impl FnMut(FeedRef)) {
+    pub(super) fn leave(
+        &mut self,
+        at: FeedRef,
+        member: &Member,
+        watching: bool,
+        notify: impl FnMut(FeedRef),
+    ) {
         if let Some(index) = self.feeds.iter().position(|feed| feed.at == at) {
             let feed = &mut self.feeds[index];
             feed.subscribers -= 1;
@@ -272,7 +279,9 @@ impl State {
         };
         let wanted: Vec<&Arc<FrameSet>> = match (query.reverse, since) {
             (false, Some(since)) => stored.into_iter().filter(|m| m.message.offset > since.offset).collect(),
-            (true, Some(since)) => stored.into_iter().rev().filter(|m| m.message.offset < since.offset).collect(),
+            (true, Some(since)) => {
+                stored.into_iter().rev().filter(|m| m.message.offset < since.offset).collect()
+            }
             (false, None) => stored,
             (true, None) => stored.into_iter().rev().collect(),
         };
@@ -283,7 +292,9 @@ impl State {
             topic: self.name.clone(),
             epoch: self.epoch,
             offset: self.last,
-            recovered: query.since.map(|_| since.is_some_and(|since| query.reverse || self.reaches(since.offset))),
+            recovered: query
+                .since
+                .map(|_| since.is_some_and(|since| query.reverse || self.reaches(since.offset))),
             more: messages.len() < wanted.len(),
             messages: owned(&messages),
         }

@@ -79,7 +79,16 @@ impl State {
             (Store::Log(_), Some(last)) => last.message.offset,
             _ => self.last,
         };
-        Ok(Joined { epoch: self.epoch, offset: self.last, recovered, past, upto, members, members_upto: self.presence.recorded(), key_seqs })
+        Ok(Joined {
+            epoch: self.epoch,
+            offset: self.last,
+            recovered,
+            past,
+            upto,
+            members,
+            members_upto: self.presence.recorded(),
+            key_seqs,
+        })
     }
 
     /// Changes from before the first watcher of a feed are nobody's there.
@@ -94,7 +103,8 @@ impl State {
 
     fn key_seqs_unknown_to(&self, feed: FeedRef) -> Vec<(Arc<str>, u64)> {
         let Store::Latest(latest) = &self.store else { return Vec::new() };
-        let pulled = self.feeds.iter().find(|known| known.at == feed).map_or(Offset::ZERO, |known| known.pulled);
+        let pulled =
+            self.feeds.iter().find(|known| known.at == feed).map_or(Offset::ZERO, |known| known.pulled);
         latest.values.after(pulled).map(|(key, value)| (key.clone(), value.key_seq)).collect()
     }
 

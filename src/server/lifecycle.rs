@@ -1,0 +1,161 @@
+//! A server from start to end: start, reload, drain.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use tokio::task::AbortHandle;
+
+use super::{Front, FrontSettings, accept_all, bind, gate::Gate, routes, tls};
+use crate::{
+    broker::Broker,
+    config::Config,
+    defaults,
+    doors::http::{self, HttpDoor, unix_ms},
+    metrics::Metrics,
+    shard::Shards,
+};
+
+/// How often old messages and unused topics are looked for.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long a shard may take to finish a turn while draining.
+const SYNC: Duration = Duration::from_secs(2);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Certificate files.
+    #[error(transparent)]
+    Tls(#[from] tls::TlsError),
+    /// Threads, pollers or wakers cannot be had.
+    #[error("cannot start the shards: {0}")]
+    Shards(#[source] io::Error),
+    /// The system's source of randomness.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// A running server.
+pub struct Server {
+    front: Arc<Front>,
+    address: SocketAddr,
+    shards: Vec<JoinHandle<()>>,
+    accepting: AbortHandle,
+    sweeping: AbortHandle,
+    drain: Duration,
+    tls: bool,
+}
+
+impl Server {
+    /// Starts shards and front. Must be called on a tokio runtime, which then serves the front.
+    pub fn start(config: &Config) -> Result<Self, StartError> {
+        let settings = front_settings(config)?;
+        let tls = settings.tls.is_some();
+        let listen_error = |source| StartError::Listen { address: config.listen, source };
+        let listener = bind(config.listen).map_err(listen_error)?;
+        let address = listener.local_addr().map_err(listen_error)?;
+        let (metrics, rendered) = Metrics::new();
+        let shards = Shards::prepare(config.shards).map_err(StartError::Shards)?;
+        let broker = Arc::new(Broker::new(shards.handles(), config.policy(), metrics.clone())?);
+        let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Shards)?;
+        let front = Arc::new(Front {
+            broker: broker.clone(),
+            settings: ArcSwap::from_pointee(settings),
+            gate: Arc::new(Gate::default()),
+            on_loopback: address.ip().is_loopback(),
+            ping_s: config.shard.ping.as_secs(),
+        });
+        let http = http::router(HttpDoor {
+            broker: broker.clone(),
+            metrics: rendered,
+            body_timeout: config.door.handshake_timeout,
+        });
+        let accepting =
+            tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
+        let sweeping = tokio::spawn(sweep(broker)).abort_handle();
+        Ok(Self { front, address, shards, accepting, sweeping, drain: config.drain, tls })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it speaks TLS.
+    pub fn speaks_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// Takes over what can change while running: rules, limits, authentication, origins, certificates. All or
+    /// nothing.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let settings = front_settings(config)?;
+        self.front.settings.store(Arc::new(settings));
+        for topic in self.front.broker.reload(config.policy()) {
+            tracing::warn!(%topic, "keeps its kind and presence until it is forgotten");
+        }
+        Ok(())
+    }
+
+    /// Ends in order: no more publishes, what was accepted is delivered, everyone hears goodbye.
+    ///
+    /// The shards go on reading until they are told to finish, so a command that comes in meanwhile is answered with
+    /// `draining`.
+    pub async fn drain(self) {
+        let started = Instant::now();
+        self.accepting.abort();
+        self.sweeping.abort();
+        let broker = self.front.broker.clone();
+        let (shards, limit) = (self.shards, self.drain);
+        let ended = tokio::task::spawn_blocking(move || {
+            broker.start_draining();
+            for shard in broker.shards() {
+                if !shard.sync(SYNC) {
+                    tracing::warn!(shard = shard.id.0, "a shard is busy; draining goes on");
+                }
+            }
+            for shard in broker.shards() {
+                shard.finish(limit);
+            }
+            shards.into_iter().filter_map(|shard| shard.join().err()).count()
+        });
+        match ended.await {
+            Ok(0) => tracing::info!(took = ?started.elapsed(), "drained"),
+            Ok(failed) => tracing::error!(failed, "shards ended with a panic"),
+            Err(error) => tracing::error!(%error, "draining failed"),
+        }
+    }
+}
+
+fn front_settings(config: &Config) -> Result<FrontSettings, tls::TlsError> {
+    Ok(FrontSettings {
+        allowed_origins: config.allowed_origins.clone(),
+        limits: config.door,
+        tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
+    })
+}
+
+async fn sweep(broker: Arc<Broker>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        broker.sweep(unix_ms());
+    }
+}
+
+const _: () = assert!(SWEEP.as_secs() <= defaults::IDLE_TOPIC_S, "idle topics are looked for often enough");

@@ -1,0 +1,160 @@
+//! The front: accepts connections, speaks HTTP and TLS to them, and gives WebSockets to the shards. Runs on a small
+//! ordinary runtime of its own.
+
+mod gate;
+mod lifecycle;
+mod origin;
+mod stream;
+mod tls;
+mod upgrade;
+
+use std::{
+    convert::Infallible,
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use axum::{Router, extract::Request, routing::get};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+pub use lifecycle::{Server, StartError};
+use socket2::SockRef;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::TlsAcceptor;
+use tower::ServiceExt;
+
+use self::{
+    gate::{Gate, Permit},
+    stream::Stream,
+};
+use crate::{broker::Broker, config::DoorLimits, defaults};
+
+/// The part of the front's settings that can be reloaded.
+struct FrontSettings {
+    allowed_origins: Vec<String>,
+    limits: DoorLimits,
+    tls: Option<TlsAcceptor>,
+}
+
+/// What connections on their way in share.
+struct Front {
+    broker: Arc<Broker>,
+    settings: ArcSwap<FrontSettings>,
+    gate: Arc<Gate>,
+    on_loopback: bool,
+    ping_s: u64,
+}
+
+/// Connections the kernel may hold until they are accepted.
+const ACCEPT_BACKLOG: i32 = 4096;
+
+/// Wait after a failed `accept`, which mostly means that there are no descriptors left.
+const ACCEPT_RETRY: Duration = Duration::from_millis(50);
+
+/// How long, and how much, is read from a client that is turned away.
+const FAREWELL: Duration = Duration::from_secs(1);
+const FAREWELL_BYTES: u64 = 16_384;
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let domain = socket2::Domain::for_address(address);
+    let socket = socket2::Socket::new(domain, socket2::Type::STREAM, Some(socket2::Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(ACCEPT_BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn routes(front: &Arc<Front>, http: Router) -> Router {
+    Router::new().route("/ws", get(upgrade::upgrade)).with_state(front.clone()).merge(http)
+}
+
+/// Accepts until the task is stopped.
+async fn accept_all(front: Arc<Front>, listener: TcpListener, routes: Router) {
+    loop {
+        match listener.accept().await {
+            Ok((tcp, peer)) => admit(&front, tcp, peer.ip(), &routes),
+            Err(error) => {
+                tracing::warn!(%error, "no connection could be accepted");
+                tokio::time::sleep(ACCEPT_RETRY).await;
+            }
+        }
+    }
+}
+
+fn admit(front: &Arc<Front>, tcp: TcpStream, address: IpAddr, routes: &Router) {
+    let limits = front.settings.load().limits;
+    let place = front.gate.enter(address, limits.max_connections, limits.max_connections_per_address);
+    match place {
+        Some(permit) => {
+            tokio::spawn(serve_connection(front.clone(), tcp, Arc::new(permit), routes.clone()));
+        }
+        None => {
+            front.broker.metrics.turned_away.increment(1);
+            tracing::debug!(%address, "turned away: too many connections");
+            tokio::spawn(turn_away(tcp));
+        }
+    }
+}
+
+/// Says why in the least possible words; a TLS client will only see the end.
+async fn turn_away(mut tcp: TcpStream) {
+    const PROBLEM: &str =
+        r#"{"title":"Service Unavailable","status":503,"code":"overloaded","detail":"too many connections"}"#;
+    let answer = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
+         content-type: application/problem+json\r\ncontent-length: {}\r\n\r\n{PROBLEM}",
+        PROBLEM.len()
+    );
+    let farewell = async {
+        tcp.write_all(answer.as_bytes()).await?;
+        tcp.shutdown().await?;
+        // Until the request is read, closing would reset the connection and lose the answer.
+        tokio::io::copy(&mut tcp.take(FAREWELL_BYTES), &mut tokio::io::sink()).await
+    };
+    // Whoever is turned away may also just leave.
+    let _ = tokio::time::timeout(FAREWELL, farewell).await;
+}
+
+async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>, routes: Router) {
+    if let Err(error) = tune(&tcp) {
+        return tracing::debug!(%error, "a client left at once");
+    }
+    let settings = front.settings.load_full();
+    let timeout = settings.limits.handshake_timeout;
+    let stream = match &settings.tls {
+        None => Stream::Plain(tcp),
+        Some(acceptor) => match tokio::time::timeout(timeout, acceptor.accept(tcp)).await {
+            Ok(Ok(tls)) => Stream::Tls(Box::new(tls)),
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        },
+    };
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let mut request: Request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(permit.clone());
+        let answer = routes.clone().oneshot(request);
+        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(timeout)
+        .max_buf_size(defaults::HTTP_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "an HTTP connection ended");
+    }
+}
+
+/// Small writes leave at once, and the kernel holds little that is unsent.
+fn tune(tcp: &TcpStream) -> io::Result<()> {
+    tcp.set_nodelay(true)?;
+    SockRef::from(tcp).set_tcp_notsent_lowat(defaults::UNSENT_BYTES)
+}

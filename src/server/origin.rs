@@ -1,0 +1,56 @@
+//! Which web pages may connect (RFC 6454): browsers send the page's origin, and a WebSocket is not bound by the
+//! same-origin policy, so the server has to look.
+
+use axum::http::{HeaderMap, Uri, header};
+
+/// Decides by the `Origin` header. Clients that are no browsers send none and may come in.
+pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String], on_loopback: bool) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else { return true };
+    let Ok(origin) = origin.to_str() else { return false };
+    if allowed.iter().any(|entry| entry == "*" || entry.eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    // A page opened from a file has the origin `null`.
+    if origin == "null" {
+        return on_loopback;
+    }
+    let Some(page) = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned()) else {
+        return false;
+    };
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    if own.is_some_and(|own| own.eq_ignore_ascii_case(page.as_str())) {
+        return true;
+    }
+    on_loopback && matches!(page.host(), "localhost" | "127.0.0.1" | "[::1]")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_others_stay_out() {
+        let check = |origin: &str, allowed: &[&str], on_loopback: bool, expect: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, "broker.example:7400".parse().unwrap());
+            if !origin.is_empty() {
+                headers.insert(header::ORIGIN, origin.parse().unwrap());
+            }
+            let allowed: Vec<String> = allowed.iter().map(|&entry| entry.to_owned()).collect();
+            assert_eq!(is_allowed(&headers, &allowed, on_loopback), expect, "{origin}");
+        };
+        check("", &[], false, true);
+        check("https://evil.example", &[], false, false);
+        check("https://evil.example", &[], true, false);
+        check("https://app.example", &["https://app.example"], false, true);
+        check("https://app.example.evil.example", &["https://app.example"], false, false);
+        check("https://any.example", &["*"], false, true);
+        check("http://broker.example:7400", &[], false, true);
+        check("http://localhost:3000", &[], true, true);
+        check("http://localhost:3000", &[], false, false);
+        check("http://localhost.evil.example", &[], true, false);
+        check("null", &[], true, true);
+        check("null", &[], false, false);
+        check("\u{ff}", &["*"], false, false);
+    }
+}

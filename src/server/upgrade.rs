@@ -1,0 +1,156 @@
+//! `/ws`: from an HTTP request to a connection that a shard owns.
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use fanwire_proto::{ErrorCode, Format, Member};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::server::create_response;
+
+use super::{Front, gate::Permit, origin, stream::Stream};
+use crate::{
+    auth::Grant,
+    doors::{
+        errors::Failure,
+        http::{bearer, problem, unix_ms},
+        native::NativeDoor,
+    },
+    shard::Newcomer,
+};
+
+/// Answers a request for a WebSocket.
+pub(super) async fn upgrade(State(front): State<Arc<Front>>, request: Request) -> Response {
+    match accept(&front, request) {
+        Ok(response) => response,
+        Err(refused) => *refused,
+    }
+}
+
+fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Response>> {
+    if front.broker.is_draining() {
+        return Err(refuse(Failure::new(ErrorCode::Draining, "the broker is draining")));
+    }
+    let settings = front.settings.load();
+    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
+        return Err(refuse(Failure::new(ErrorCode::Forbidden, "pages of this origin may not connect")));
+    }
+    let format = choose_format(request.headers())?;
+    let grant = grant_of(front, &request).map_err(refuse)?;
+    let Some(permit) = request.extensions_mut().remove::<Arc<Permit>>() else {
+        return Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+    };
+    let mut response = handshake(&request)?;
+    if let Some(format) = format {
+        let chosen = HeaderValue::from_static(format.subprotocol());
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
+    }
+    let switched = hyper::upgrade::on(&mut request);
+    tokio::spawn(hand_over(front.clone(), switched, format.unwrap_or(Format::Json), grant, permit));
+    Ok(response)
+}
+
+fn refuse(failure: Failure) -> Box<Response> {
+    Box::new(failure.into_response())
+}
+
+/// The first subprotocol of the client's list that we speak; JSON when there is no list.
+fn choose_format(headers: &HeaderMap) -> Result<Option<Format>, Box<Response>> {
+    let offered: Vec<&str> = headers
+        .get_all(header::SEC_WEBSOCKET_PROTOCOL)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect();
+    let spoken = |name: &&str| Format::ALL.into_iter().find(|format| format.subprotocol() == *name);
+    match offered.iter().find_map(spoken) {
+        Some(format) => Ok(Some(format)),
+        None if offered.is_empty() => Ok(None),
+        None => {
+            let names = Format::ALL.map(Format::subprotocol).join(", ");
+            Err(refuse(Failure::new(ErrorCode::BadRequest, format!("the subprotocols here are {names}"))))
+        }
+    }
+}
+
+/// The grant of the token, if one came along; a stranger may present one later.
+fn grant_of(front: &Front, request: &Request) -> Result<Option<Grant>, Failure> {
+    let authenticator = &front.broker.policy().authenticator;
+    let in_query = request.uri().query().and_then(|query| {
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        // Tokens consist of characters that need no escaping (RFC 7515 §3.1).
+        pairs.filter(|(name, _)| *name == "token").map(|(_, token)| token).next()
+    });
+    match bearer(request.headers()).or(in_query) {
+        Some(token) => Ok(Some(authenticator.verify(token, unix_ms())?)),
+        None => Ok(authenticator.anonymous()),
+    }
+}
+
+/// Checks the handshake (RFC 6455 §4.2.1) and writes the answer.
+fn handshake(request: &Request) -> Result<Response, Box<Response>> {
+    let mut plain = axum::http::Request::new(());
+    *plain.method_mut() = request.method().clone();
+    *plain.uri_mut() = request.uri().clone();
+    *plain.version_mut() = request.version();
+    *plain.headers_mut() = request.headers().clone();
+    match create_response(&plain) {
+        Ok(response) => Ok(response.map(|()| Body::empty())),
+        Err(error) => {
+            let detail = format!("this address speaks WebSocket version 13: {error}");
+            let mut response = problem(StatusCode::UPGRADE_REQUIRED, "not_a_websocket", &detail);
+            let headers = response.headers_mut();
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+            Err(Box::new(response))
+        }
+    }
+}
+
+/// Waits for the answer to be written, then gives the socket to the shard with the fewest connections.
+async fn hand_over(
+    front: Arc<Front>,
+    switched: OnUpgrade,
+    format: Format,
+    grant: Option<Grant>,
+    permit: Arc<Permit>,
+) {
+    let upgraded = match switched.await {
+        Ok(upgraded) => upgraded,
+        Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
+    };
+    if let Err(error) = adopt(&front, upgraded, format, grant, permit) {
+        tracing::warn!(%error, "a connection could not be handed to a shard");
+    }
+}
+
+fn adopt(
+    front: &Front,
+    upgraded: Upgraded,
+    format: Format,
+    grant: Option<Grant>,
+    permit: Arc<Permit>,
+) -> std::io::Result<()> {
+    let parts = upgraded
+        .downcast::<TokioIo<Stream>>()
+        .map_err(|_| std::io::Error::other("not a connection of this server"))?;
+    let user = grant.as_ref().and_then(|grant| grant.user.clone());
+    let newcomer = Newcomer {
+        socket: parts.io.into_inner().into_socket()?,
+        format,
+        member: Member { client: front.broker.new_client(), user },
+        door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.ping_s, permit)),
+        input: parts.read_buf.to_vec(),
+    };
+    match front.broker.least_loaded_shard() {
+        Some(shard) => shard.adopt(newcomer),
+        None => tracing::error!("there is no shard"),
+    }
+    Ok(())
+}
