@@ -89,10 +89,11 @@ impl<P: Send> NativeDoor<P> {
         }
         match request {
             Err(Rejection { id, code, message }) => fail(cx, id, Failure { code, message }),
-            Ok(Request { id, command }) => match self.perform(cx, id, command) {
-                Err(failure) => fail(cx, id, failure),
-                Ok(()) => {}
-            },
+            Ok(Request { id, command }) => {
+                if let Err(failure) = self.perform(cx, id, command) {
+                    fail(cx, id, failure);
+                }
+            }
         }
     }
 

@@ -116,7 +116,7 @@ mod tests {
         let mut frame = Frame::message(payload.to_vec(), OpCode::Data(opcode), last);
         frame.header_mut().mask = Some([1, 2, 3, 4]);
         let mut bytes = Vec::new();
-        frame.format_into_buf(&mut bytes).unwrap();
+        frame.format(&mut bytes).unwrap();
         bytes
     }
 
