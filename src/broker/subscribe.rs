@@ -7,7 +7,7 @@ use fanwire_proto::TopicName;
 use super::{Broker, TooManyTopics};
 use crate::{
     shard::{Cx, SubscribeOptions},
-    topic::{Joined, Kind, Refusal, Topic},
+    topic::{Joined, Refusal, Topic},
 };
 
 /// Why there is no subscription.
@@ -25,9 +25,6 @@ pub enum SubscribeError {
     /// The topic's rule keeps no presence.
     #[error("this topic keeps no presence")]
     PresenceOff,
-    /// `max_rate` on a kind that does not conflate.
-    #[error("`max_rate` is for topics of kind `latest`")]
-    RateNotWanted,
     /// No topic could be made.
     #[error(transparent)]
     TooManyTopics(#[from] TooManyTopics),
@@ -56,9 +53,6 @@ impl Broker {
         }
         loop {
             let topic = self.find_or_make(name, cx.now_ms())?;
-            if options.max_rate.is_some() && topic.kind != Kind::Latest {
-                return Err(SubscribeError::RateNotWanted);
-            }
             if options.watch && topic.members().is_none() {
                 return Err(SubscribeError::PresenceOff);
             }

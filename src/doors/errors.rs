@@ -67,7 +67,6 @@ impl From<SubscribeError> for Failure {
             SubscribeError::Already => ErrorCode::AlreadySubscribed,
             SubscribeError::TooMany(_) => ErrorCode::TooManySubscriptions,
             SubscribeError::PresenceOff => ErrorCode::PresenceOff,
-            SubscribeError::RateNotWanted => ErrorCode::WrongKind,
             SubscribeError::TooManyTopics(TooManyTopics(_)) => ErrorCode::TooManyTopics,
             SubscribeError::Refused(refusal) => code_of(refusal),
         };

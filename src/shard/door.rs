@@ -53,7 +53,7 @@ pub struct SubscribeOptions {
     pub last: Option<u32>,
     /// Whether it wants members, joins and leaves.
     pub watch: bool,
-    /// Kind `latest`: at most this many passes a second.
+    /// Kind `latest`: at most this many passes a second; ignored by others.
     pub max_rate: Option<f64>,
 }
 

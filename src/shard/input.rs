@@ -93,8 +93,9 @@ impl Input {
         let conn = &mut core.conns[slot as usize];
         match (conn.is_open(), codec.is_clean()) {
             (true, false) => conn.codec = Some(codec),
-            (_, true) => self.codec = Some(codec),
-            (false, false) => {}
+            (true, true) => self.codec = Some(codec),
+            // It has seen a close or an error and reads no more.
+            (false, _) => {}
         }
     }
 }

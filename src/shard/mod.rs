@@ -207,6 +207,10 @@ impl Shard {
             if event.is_readable() || event.is_error() {
                 self.input.read(&mut self.core, &mut self.doors, slot);
             }
+            if event.is_read_closed() {
+                // The end may share an edge with the last bytes, and would not be announced again.
+                self.core.readable.push_back(slot);
+            }
         }
     }
 

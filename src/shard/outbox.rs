@@ -210,6 +210,7 @@ impl Core {
     pub(super) fn shut(&mut self, slot: u32) {
         if let Some(conn) = self.conns.get_mut(slot as usize)
             && !conn.is_blocked()
+            && conn.staged.is_empty()
             && let Phase::Lingering { until, shut: false } = conn.phase
         {
             conn.socket.shutdown();

@@ -24,7 +24,11 @@ impl Core {
         topic: &Arc<Topic>,
         options: &SubscribeOptions,
     ) -> Result<Joined, Refusal> {
-        let interval = options.max_rate.map_or(topic.tick, interval_of);
+        let interval = match (topic.kind, options.max_rate) {
+            (Kind::Latest, Some(max_rate)) => interval_of(max_rate),
+            // Other kinds have a promise that a rate would break.
+            _ => topic.tick,
+        };
         let feed_slot = self.open_feed(topic, interval);
         let request = JoinRequest {
             feed: self.feed_ref(feed_slot),
