@@ -1,4 +1,59 @@
-//! fanwire.
+//! fanwire: a real-time pub/sub broker over WebSocket, whose topics come in kinds.
+//!
+//! The wire protocol is the crate [`fanwire_proto`], with its specification in `proto/PROTOCOL.md`. This crate is the
+//! broker around it.
+//!
+//! # One publish, followed through the code
+//! 1. A shard's thread reads a socket ([`shard`]), tungstenite decodes the frame, and the connection's *door*
+//!    ([`doors::native`]) decodes the request. Over HTTP, [`doors::http`] does the same on the front's runtime.
+//! 2. [`broker::Broker::publish`] finds the [`topic::Topic`] by name.
+//! 3. Under the topic's short lock the message gets its offset and is kept ([`topic`]); every *feed* (a shard's share of
+//!    the subscribers) that is not yet notified is marked, and its shard's inbox gets one entry.
+//! 4. Each such shard, in its own time, *pulls* everything since its last pull, and runs a *pass* over its dense list of
+//!    subscribers: the batch is encoded once per format ([`frames`]), each subscriber gets an index to it, and each
+//!    connection is written once per turn.
+//! 5. Whoever cannot take it now is treated as the topic's kind promises: a `log` subscriber keeps its position and reads
+//!    on in the history later, a `latest` subscriber keeps one pending value per key, a `volatile` one misses it.
+//!
+//! # Modules, in reading order
+//! - [`topic`]: what a topic is; pure
+//! - [`session`]: rules of one client's session; pure
+//! - [`auth`]: from a token to what it allows; pure
+//! - [`frames`]: a message as bytes, encoded once per format
+//! - [`shard`]: threads that own connections and fan out to them
+//! - [`broker`]: topics by name and the verbs on them
+//! - [`doors`]: wire protocols
+//! - [`server`]: accepting, TLS, HTTP, reload, drain
+//! - [`config`]: settings, checked
+//! - [`metrics`], [`defaults`]: every count, every limit
+//!
+//! `tests/layering.rs` holds which of them may name which.
+//!
+//! # Threads
+//! | thread | owns | talks to others through |
+//! |---|---|---|
+//! | `shard-N`, one per core | its connections, their doors, its feeds | its inbox; topics' locks |
+//! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
+//!
+//! # Queues
+//! | queue | bound | when full |
+//! |---|---|---|
+//! | a topic's messages that shards have not pulled | [`defaults::UNPULLED_BYTES`] beyond the history | `log`: publishes are refused as `overloaded`; `volatile`: the oldest is forgotten; `latest`: conflated, never full |
+//! | presence changes not pulled | [`defaults::UNPULLED_PRESENCE`] | the watchers' subscriptions end as `overloaded` |
+//! | a shard's inbox | each feed once, each connection once | cannot be |
+//! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |
+//! | a connection's backlog | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
+//! | what waits for a slow `latest` subscriber | one value per key | conflated |
+//! | input of a connection that does not read its replies | [`defaults::READ_BYTES`] | the socket is not read |
+//! | connections not accepted yet | the kernel's backlog | the kernel refuses |
+//!
+//! # Invariants
+//! - Numbering, keeping and notifying happen under one lock, so every subscriber of a topic sees one order.
+//! - A shard never looks up a topic, and no lock, clock, allocation or reference count is touched per delivery.
+//! - An encoded frame holds nothing that differs between its subscribers.
+//! - What a shard has not pulled is not evicted; so a pass has no holes, and a gap is only ever a laggard's.
+//! - No `.await` holds a lock; a topic's lock is never held while another one is taken, but for a shard's inbox.
+
 pub mod auth;
 pub mod broker;
 pub mod config;

@@ -34,10 +34,14 @@ pub struct HttpDoor {
 /// A page for people, without anything from elsewhere.
 const CONSOLE: &str = include_str!("console.html");
 
+/// The page needs its own script and style and its own broker, nothing else.
+const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
+    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
     Router::new()
-        .route("/", get(async || Html(CONSOLE)))
+        .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))

@@ -10,6 +10,8 @@
 mod conflated;
 mod dedupe;
 mod presence;
+#[cfg(test)]
+mod resume_model;
 mod rule;
 mod state;
 mod store;

@@ -1,1 +1,45 @@
-//! it
+//! Black-box tests: the real binary, real sockets, and clients that share no code with it.
+//!
+//! One binary, one file per theme. A test starts its own broker, so tests do not see each other.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, and its helpers are tests too"
+)]
+
+mod support;
+
+mod basics;
+mod transcode;
+
+mod history;
+mod resume;
+mod resume_storm;
+mod slow_log;
+
+mod backpressure;
+
+mod latest;
+mod max_rate;
+
+mod volatile;
+
+mod presence;
+
+mod fanout;
+
+mod limits;
+
+mod connections;
+
+mod bad_frames;
+mod bad_input;
+mod bad_msgpack;
+mod garbage;
+
+mod auth;
+mod config;
+mod drain;
+mod metrics;
+mod tls;
