@@ -1,0 +1,20 @@
+//! Who sends a request, and what they may do.
+
+use axum::http::{HeaderMap, header};
+
+use crate::{auth::Grant, broker::Broker, doors::errors::Failure};
+
+/// What the bearer of a request may do.
+pub fn authorize(broker: &Broker, headers: &HeaderMap, now_ms: u64) -> Result<Grant, Failure> {
+    let policy = broker.policy();
+    match bearer(headers) {
+        Some(token) => Ok(policy.authenticator.verify(token, now_ms)?),
+        None => policy.authenticator.anonymous().ok_or_else(Failure::unauthorized),
+    }
+}
+
+/// The token of an `Authorization: Bearer` header (RFC 6750 §2.1).
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
