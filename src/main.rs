@@ -10,7 +10,7 @@ use std::{
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanwire::{
-    auth::Claims,
+    auth::{Audience, Claims, NewKey},
     config::{Config, LogFormat, Settings, Sources},
     doors::http::unix_ms,
     server::Server,
@@ -43,6 +43,11 @@ enum Command {
     Check(Box<ServeArguments>),
     /// Print a client token, signed with the configured secret
     Token(Box<TokenArguments>),
+    /// Make an API key for a back end, and the lines of configuration for it
+    Key {
+        /// A name for the key
+        name: String,
+    },
 }
 
 #[derive(Args)]
@@ -59,6 +64,12 @@ struct TokenArguments {
     /// The user that the token names
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// The token's own name, to revoke it by
+    #[arg(long, value_name = "NAME")]
+    id: Option<String>,
+    /// Most updates a second of a subscription to newest values
+    #[arg(long, value_name = "RATE")]
+    max_rate: Option<f64>,
     /// Seconds that the token is good for; 0 for no end
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     ttl_s: u64,
@@ -83,6 +94,7 @@ fn main() -> ExitCode {
         Some(Command::Serve(serve_arguments)) => serve(*serve_arguments),
         Some(Command::Check(check_arguments)) => check(*check_arguments),
         Some(Command::Token(token_arguments)) => token(*token_arguments),
+        Some(Command::Key { name }) => key(&name),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -122,14 +134,29 @@ fn token(arguments: TokenArguments) -> Outcome {
     let claims = Claims {
         sub: arguments.user,
         exp: (arguments.ttl_s > 0).then(|| now_ms / 1_000 + arguments.ttl_s),
-        nbf: None,
+        jti: arguments.id,
+        aud: config.authenticator.expect.audience.clone().map(Audience::One),
+        iss: config.authenticator.expect.issuer.clone(),
+        max_rate: arguments.max_rate,
         subscribe: some(arguments.subscribe),
         publish: some(arguments.publish),
+        ..Claims::default()
     };
     let token = secret.mint(&claims)?;
     // A token that we would refuse is no use to anyone.
-    secret.verify(&token, now_ms)?;
+    config.authenticator.verify(&token, now_ms)?;
     print(format_args!("{token}\n"))?;
+    Ok(())
+}
+
+fn key(name: &str) -> Outcome {
+    let NewKey { key, hash } = NewKey::generate()?;
+    print(format_args!(
+        "# Give this key to the back end; it cannot be shown again:\n\
+         #   {key}\n\
+         # Put these lines into the configuration, and send SIGHUP:\n\
+         [[key]]\nname = {name:?}\nhash = \"{hash}\"\npublish = [\"**\"]\nsubscribe = [\"**\"]\nadmin = false\n"
+    ))?;
     Ok(())
 }
 

@@ -89,8 +89,12 @@ pub enum CloseCode {
     InvalidText,
     /// 1009: a message over the size limit.
     TooBig,
+    /// 4000: nobody presented a token within a ping interval, and one is needed.
+    TokenMissing,
     /// 4001: the token ended; a new connection needs a new one.
     TokenExpired,
+    /// 4002: an operator or back end disconnected this client, or revoked its token.
+    Disconnected,
     /// 4100: the peer answered no ping in time.
     PingTimeout,
     /// 4101: the client let replies pile up beyond the outbox limit.
@@ -106,7 +110,9 @@ impl CloseCode {
         Self::Unsupported,
         Self::InvalidText,
         Self::TooBig,
+        Self::TokenMissing,
         Self::TokenExpired,
+        Self::Disconnected,
         Self::PingTimeout,
         Self::OutboxFull,
     ];
@@ -120,7 +126,9 @@ impl CloseCode {
             Self::Unsupported => 1003,
             Self::InvalidText => 1007,
             Self::TooBig => 1009,
+            Self::TokenMissing => 4000,
             Self::TokenExpired => 4001,
+            Self::Disconnected => 4002,
             Self::PingTimeout => 4100,
             Self::OutboxFull => 4101,
         }
@@ -135,7 +143,9 @@ impl CloseCode {
             Self::Unsupported => "wrong frame type for the subprotocol",
             Self::InvalidText => "text is not UTF-8",
             Self::TooBig => "message too big",
+            Self::TokenMissing => "token missing",
             Self::TokenExpired => "token expired",
+            Self::Disconnected => "disconnected",
             Self::PingTimeout => "ping timeout",
             Self::OutboxFull => "replies not read",
         }

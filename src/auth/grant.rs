@@ -1,4 +1,4 @@
-//! What a client may do.
+//! What a client or back end may do.
 
 use std::sync::Arc;
 
@@ -14,6 +14,11 @@ pub enum Allowed {
 }
 
 impl Allowed {
+    /// None of them.
+    pub fn none() -> Self {
+        Self::Some(Arc::new([]))
+    }
+
     /// Whether the topic is among them.
     pub fn includes(&self, topic: &TopicName) -> bool {
         match self {
@@ -23,27 +28,83 @@ impl Allowed {
     }
 }
 
-/// What a client may do, until when, and as whom.
-#[derive(Clone, Debug, PartialEq)]
+/// What can be allowed on a topic, or not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verb {
+    /// Receive its messages.
+    Subscribe,
+    /// Send messages to it.
+    Publish,
+    /// Read its past messages.
+    History,
+    /// See who is subscribed.
+    Presence,
+}
+
+impl Verb {
+    /// For error messages: "… to … this topic".
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Subscribe => "subscribe to",
+            Self::Publish => "publish to",
+            Self::History => "read the history of",
+            Self::Presence => "see the presence of",
+        }
+    }
+}
+
+/// What somebody may do, until when, and as whom.
+#[derive(Clone, Debug)]
 pub struct Grant {
     /// The user, if the client is one.
     pub user: Option<Arc<str>>,
+    /// The token's own name, to revoke it by.
+    pub token_id: Option<Arc<str>>,
     /// End of the grant, in milliseconds since 1970.
     pub expires_ms: Option<u64>,
-    /// Topics to subscribe to, and to read history and presence of.
+    /// Topics to subscribe to.
     pub subscribe: Allowed,
     /// Topics to publish to.
     pub publish: Allowed,
+    /// Topics to read the history of.
+    pub history: Allowed,
+    /// Topics to see the members of.
+    pub presence: Allowed,
+    /// Kind `latest`: most updates a second of a subscription, whatever it asks for.
+    pub max_rate: Option<f64>,
+    /// Whether connections of others may be ended, and tokens revoked.
+    pub admin: bool,
 }
 
 impl Grant {
     /// No limits and no name.
     pub fn everything() -> Self {
-        Self { user: None, expires_ms: None, subscribe: Allowed::All, publish: Allowed::All }
+        Self {
+            user: None,
+            token_id: None,
+            expires_ms: None,
+            subscribe: Allowed::All,
+            publish: Allowed::All,
+            history: Allowed::All,
+            presence: Allowed::All,
+            max_rate: None,
+            admin: true,
+        }
     }
 
     /// Whether it has ended.
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|end| end <= now_ms)
+    }
+
+    /// Whether it allows something on a topic.
+    pub fn allows(&self, verb: Verb, topic: &TopicName) -> bool {
+        let allowed = match verb {
+            Verb::Subscribe => &self.subscribe,
+            Verb::Publish => &self.publish,
+            Verb::History => &self.history,
+            Verb::Presence => &self.presence,
+        };
+        allowed.includes(topic)
     }
 }

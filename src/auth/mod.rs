@@ -1,39 +1,52 @@
-//! From a credential to what it allows.
+//! From a credential to what it allows. Pure: keys and times come in as arguments.
+//!
+//! Two kinds of credentials: *tokens* (JWTs) for clients, signed by the application's back end, and *API keys* for back
+//! ends themselves. Both become a [`Grant`], which is all the rest of the broker knows.
 
+mod api_key;
 mod grant;
-mod jwt;
+mod keys;
+mod token;
 
-pub use grant::{Allowed, Grant};
-pub use jwt::{Claims, InvalidToken, MintError, Secret};
+pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
+pub use grant::{Allowed, Grant, Verb};
+pub use keys::{InvalidKey, KeySet, Secret, VerifyingKey};
+pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 
 /// Who may come in.
-#[derive(Debug)]
-pub enum Authenticator {
-    /// Everyone, with everything allowed.
-    Open,
-    /// Whoever has a token signed with the secret.
-    Token {
-        /// The key.
-        secret: Secret,
-        /// Whether those without a token are let in too, with everything allowed.
-        anonymous: bool,
-    },
+#[derive(Clone, Debug, Default)]
+pub struct Authenticator {
+    /// Keys that tokens are checked with.
+    pub keys: KeySet,
+    /// What tokens must say of themselves.
+    pub expect: Expect,
+    /// Keys of back ends.
+    pub api_keys: Vec<ApiKey>,
+    /// Whether somebody without a credential may do everything.
+    pub anonymous: bool,
 }
 
 impl Authenticator {
-    /// What somebody without a token may do; `None` if nothing.
-    pub fn anonymous(&self) -> Option<Grant> {
-        match self {
-            Self::Open | Self::Token { anonymous: true, .. } => Some(Grant::everything()),
-            Self::Token { anonymous: false, .. } => None,
-        }
+    /// Whether there is any credential that would be taken.
+    pub fn is_configured(&self) -> bool {
+        !self.keys.is_empty() || !self.api_keys.is_empty()
     }
 
-    /// What a token allows at this time.
-    pub fn verify(&self, token: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
-        match self {
-            Self::Open => Err(InvalidToken::NotConfigured),
-            Self::Token { secret, .. } => secret.verify(token, now_ms),
+    /// What somebody without a credential may do; `None` if nothing.
+    pub fn anonymous(&self) -> Option<Grant> {
+        self.anonymous.then(Grant::everything)
+    }
+
+    /// What a credential allows at this time, whichever kind it is.
+    pub fn verify(&self, credential: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
+        if !self.is_configured() {
+            return Err(InvalidToken::NotConfigured);
         }
+        if credential.starts_with(KEY_PREFIX) {
+            let hash = KeyHash::of(credential);
+            let found = self.api_keys.iter().find(|key| key.hash.matches(&hash));
+            return found.map(ApiKey::grant).ok_or(InvalidToken::UnknownKey);
+        }
+        token::verify(credential, self.keys.iter(), &self.expect, now_ms)
     }
 }

@@ -1,5 +1,6 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
+mod access;
 mod lookup;
 mod publish;
 mod read;
@@ -21,7 +22,7 @@ pub use subscribe::SubscribeError;
 use crate::{
     auth::Authenticator,
     metrics::Metrics,
-    shard::ShardHandle,
+    shard::{ShardHandle, Who},
     topic::{Rules, Topic},
 };
 
@@ -56,6 +57,8 @@ pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
     shards: Arc<[ShardHandle]>,
     policy: ArcSwap<Policy>,
+    /// Until when credentials are refused, by whose they are.
+    revoked: DashMap<Who, u64>,
     draining: AtomicBool,
     /// Publishes between their look at `draining` and their end.
     publishing: AtomicU64,
@@ -77,6 +80,7 @@ impl Broker {
             topics: DashMap::new(),
             shards,
             policy: ArcSwap::from_pointee(policy),
+            revoked: DashMap::new(),
             draining: AtomicBool::new(false),
             publishing: AtomicU64::new(0),
             next_epoch: AtomicU64::new(getrandom::u64()?),

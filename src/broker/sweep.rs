@@ -16,6 +16,7 @@ impl Broker {
         for topic in closed {
             self.forget(&topic);
         }
+        self.expire_revocations(now_ms);
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));

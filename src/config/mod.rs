@@ -1,6 +1,7 @@
 //! From settings to a checked configuration: flag over environment over file over default; every mistake named with
 //! its key and, in a file, its line.
 
+mod credentials;
 mod rules;
 mod settings;
 
@@ -14,6 +15,8 @@ use std::{
 };
 
 use clap::{Args, CommandFactory, Parser};
+use credentials::Credentials;
+pub use credentials::KeySettings;
 pub use rules::{KindName, RuleSettings};
 pub use settings::{LogFormat, Settings};
 
@@ -46,10 +49,10 @@ pub struct Config {
     pub tls: Option<TlsFiles>,
     /// Whose pages may connect.
     pub allowed_origins: Vec<String>,
-    /// The key of client tokens.
+    /// The key to sign client tokens with.
     pub secret: Option<Secret>,
-    /// Whether tokens are optional.
-    pub anonymous: bool,
+    /// Who may come in.
+    pub authenticator: Authenticator,
     /// Bounds of the broker's verbs.
     pub limits: Limits,
     /// Bounds of connections inside shards.
@@ -178,11 +181,12 @@ impl Config {
     fn check(settings: Settings, place: &Place<'_>) -> Result<Self, ConfigErrors> {
         let mut mistakes = Vec::new();
         let settings = with_defaults(settings);
-        let secret = check_secret(&settings, place, &mut mistakes);
+        let credentials = Credentials::read(&settings, place, &mut mistakes);
+        let authenticator = credentials.authenticator(&settings);
         let tls = check_tls(&settings, place, &mut mistakes);
         check_rules(&settings, place, &mut mistakes);
-        check_exposure(&settings, secret.is_some(), place, &mut mistakes);
-        let config = Self::from_defaulted(settings, secret, tls);
+        check_exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
+        let config = Self::from_defaulted(settings, credentials.secret, authenticator, tls);
         if config.shard.pong_timeout > config.shard.ping {
             mistakes.push(place.mistake("pong_timeout_s", "must not be more than `ping_s`"));
         }
@@ -194,7 +198,12 @@ impl Config {
     }
 
     /// Every value is set here; what a fallback says is never used.
-    fn from_defaulted(settings: Settings, secret: Option<Secret>, tls: Option<TlsFiles>) -> Self {
+    fn from_defaulted(
+        settings: Settings,
+        secret: Option<Secret>,
+        authenticator: Authenticator,
+        tls: Option<TlsFiles>,
+    ) -> Self {
         let effective = settings.clone();
         let count = |value: Option<NonZeroUsize>| value.map_or(usize::MAX, NonZeroUsize::get);
         let seconds = |value: Option<NonZeroU64>| Duration::from_secs(value.map_or(1, NonZeroU64::get));
@@ -207,7 +216,7 @@ impl Config {
             tls,
             allowed_origins: settings.allowed_origins.unwrap_or_default(),
             secret,
-            anonymous: settings.auth_anonymous.unwrap_or(false),
+            authenticator,
             limits: Limits {
                 max_subscriptions: count(settings.max_subscriptions),
                 max_commands_per_second: settings.max_commands_per_second.map_or(u32::MAX, NonZeroU32::get),
@@ -237,17 +246,13 @@ impl Config {
         }
     }
 
-    /// Who may come in.
-    pub fn authenticator(&self) -> Authenticator {
-        match &self.secret {
-            Some(secret) => Authenticator::Token { secret: secret.clone(), anonymous: self.anonymous },
-            None => Authenticator::Open,
-        }
-    }
-
     /// The part that can be reloaded.
     pub fn policy(&self) -> Policy {
-        Policy { rules: self.rules.clone(), limits: self.limits.clone(), authenticator: self.authenticator() }
+        Policy {
+            rules: self.rules.clone(),
+            limits: self.limits.clone(),
+            authenticator: self.authenticator.clone(),
+        }
     }
 
     /// The effective configuration as a file would say it, without secrets.
@@ -294,31 +299,6 @@ fn with_defaults(mut settings: Settings) -> Settings {
     })
 }
 
-fn check_secret(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<Secret> {
-    let (key, bytes) = match (&settings.auth_hmac_secret, &settings.auth_hmac_secret_file) {
-        (Some(_), Some(_)) => {
-            mistakes
-                .push(place.mistake("auth_hmac_secret_file", "and `auth_hmac_secret` exclude each other"));
-            return None;
-        }
-        (Some(secret), None) => ("auth_hmac_secret", secret.clone().into_bytes()),
-        (None, Some(path)) => match std::fs::read(path) {
-            Ok(bytes) => ("auth_hmac_secret_file", bytes.strip_suffix(b"\n").unwrap_or(&bytes).to_vec()),
-            Err(error) => {
-                let what = format!("cannot be read: {}: {error}", path.display());
-                mistakes.push(place.mistake("auth_hmac_secret_file", &what));
-                return None;
-            }
-        },
-        (None, None) => return None,
-    };
-    let secret = Secret::new(&bytes);
-    if secret.is_none() {
-        mistakes.push(place.mistake(key, "must have at least 32 bytes"));
-    }
-    secret
-}
-
 fn check_tls(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
     match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
@@ -352,12 +332,17 @@ fn check_rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String
     }
 }
 
-fn check_exposure(settings: &Settings, has_secret: bool, place: &Place<'_>, mistakes: &mut Vec<String>) {
+fn check_exposure(
+    settings: &Settings,
+    has_authentication: bool,
+    place: &Place<'_>,
+    mistakes: &mut Vec<String>,
+) {
     let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
     let insecure = settings.insecure.unwrap_or(false);
-    if !listen.ip().is_loopback() && !has_secret && !insecure {
+    if !listen.ip().is_loopback() && !has_authentication && !insecure {
         let what = format!(
-            "is {listen}, which others can reach, but no authentication is configured: set `auth_hmac_secret`, \
+            "is {listen}, which others can reach, but no authentication is configured: set `auth_hmac_secret` or another `auth_…`, \
              or pass --insecure to let everybody in"
         );
         mistakes.push(place.mistake("listen", &what));
@@ -430,6 +415,6 @@ mod tests {
     fn secrets_are_not_shown() {
         let config = check("auth_hmac_secret = '0123456789abcdef0123456789abcdef'").unwrap();
         assert!(!config.to_toml().unwrap().contains("0123456789"));
-        assert!(!format!("{:?}", config.authenticator()).contains("0123456789"));
+        assert!(!format!("{:?}", config.authenticator).contains("0123456789"));
     }
 }

@@ -8,7 +8,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::rules::RuleSettings;
+use super::{credentials::KeySettings, rules::RuleSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
@@ -56,7 +56,19 @@ pub struct Settings {
     /// The same from a file; a final line break is not part of it
     #[arg(long, env = "FANWIRE_AUTH_HMAC_SECRET_FILE", value_name = "FILE")]
     pub auth_hmac_secret_file: Option<PathBuf>,
-    /// With a secret: let clients without a token in, too, with everything allowed [default: false]
+    /// Public key in PEM (RSA, EC P-256 or Ed25519) that client tokens are checked with
+    #[arg(long, env = "FANWIRE_AUTH_PUBLIC_KEY_FILE", value_name = "FILE")]
+    pub auth_public_key_file: Option<PathBuf>,
+    /// JSON Web Key Set that client tokens are checked with; read again on SIGHUP
+    #[arg(long, env = "FANWIRE_AUTH_JWKS_FILE", value_name = "FILE")]
+    pub auth_jwks_file: Option<PathBuf>,
+    /// What the `aud` of client tokens must name
+    #[arg(long, env = "FANWIRE_AUTH_AUDIENCE", value_name = "NAME")]
+    pub auth_audience: Option<String>,
+    /// What the `iss` of client tokens must be
+    #[arg(long, env = "FANWIRE_AUTH_ISSUER", value_name = "NAME")]
+    pub auth_issuer: Option<String>,
+    /// With authentication: let clients without a token in, too, with everything allowed [default: false]
     #[arg(long, env = "FANWIRE_AUTH_ANONYMOUS", num_args = 0..=1, default_missing_value = "true")]
     pub auth_anonymous: Option<bool>,
     /// Largest message from a client, in bytes [default: 65536]
@@ -95,6 +107,9 @@ pub struct Settings {
     /// The rule of topics that no pattern matches (file only).
     #[arg(skip)]
     pub default: Option<RuleSettings>,
+    /// Keys of back ends (file only).
+    #[arg(skip)]
+    pub key: Option<Vec<KeySettings>>,
     /// Rules in order of preference (file only).
     #[arg(skip)]
     pub rule: Option<Vec<RuleSettings>>,
@@ -108,8 +123,9 @@ impl Settings {
     /// Takes what is missing from settings of lower rank.
     pub fn or(self, other: Self) -> Self {
         prefer!(self, other, listen shards insecure log_format log_level tls_cert tls_key allowed_origins
-            auth_hmac_secret auth_hmac_secret_file auth_anonymous max_message_bytes max_subscriptions
+            auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_audience auth_issuer
+            auth_anonymous max_message_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
-            max_connections_per_address max_topics ping_s pong_timeout_s drain_ms default rule)
+            max_connections_per_address max_topics ping_s pong_timeout_s drain_ms default key rule)
     }
 }

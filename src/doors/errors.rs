@@ -3,7 +3,7 @@
 use fanwire_proto::ErrorCode;
 
 use crate::{
-    auth::InvalidToken,
+    auth::{InvalidToken, Verb},
     broker::{PublishError, SubscribeError, TooManyTopics},
     topic::Refusal,
 };
@@ -29,8 +29,13 @@ impl Failure {
     }
 
     /// The token allows other topics.
-    pub fn forbidden(verb: &str) -> Self {
-        Self::new(ErrorCode::Forbidden, format!("the token does not allow to {verb} this topic"))
+    pub fn forbidden(verb: Verb) -> Self {
+        Self::new(ErrorCode::Forbidden, format!("the token does not allow to {} this topic", verb.as_str()))
+    }
+
+    /// Only an API key with `admin` may do this.
+    pub fn not_admin() -> Self {
+        Self::new(ErrorCode::Forbidden, "this needs an API key with `admin`")
     }
 
     /// The token has ended.

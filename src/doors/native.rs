@@ -5,7 +5,7 @@
 //! opened ────────────────────────────────────────► Granted ──token ends──► close 4001
 //!    │                                               ▲
 //!    └──none yet──► Stranger ──auth with a token─────┘
-//!                      └──a ping interval later──► close 4001
+//!                      └──a ping interval later──► close 4000
 //! ```
 
 use std::{sync::Arc, time::Instant};
@@ -17,7 +17,7 @@ use fanwire_proto::{
 
 use super::errors::Failure;
 use crate::{
-    auth::Grant,
+    auth::{Grant, Verb},
     broker::Broker,
     defaults,
     session::TokenBucket,
@@ -49,6 +49,9 @@ impl<P: Send> NativeDoor<P> {
 
 impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
+        if let Some(grant) = &self.grant {
+            cx.identify(grant.user.clone(), grant.token_id.clone());
+        }
         let welcome = Event::Welcome {
             client: cx.member().client,
             version: VERSION.into(),
@@ -73,8 +76,10 @@ impl<P: Send> Door for NativeDoor<P> {
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        if self.grant.as_ref().is_none_or(|grant| grant.is_expired(cx.now_ms())) {
-            cx.close(CloseCode::TokenExpired);
+        match &self.grant {
+            None => cx.close(CloseCode::TokenMissing),
+            Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
+            Some(_) => {}
         }
     }
 }
@@ -118,19 +123,17 @@ impl<P: Send> NativeDoor<P> {
         if grant.is_expired(cx.now_ms()) { Err(Failure::expired()) } else { Ok(grant) }
     }
 
-    fn may_read(&self, cx: &Cx<'_>, topic: &TopicName) -> Result<(), Failure> {
-        match self.grant(cx)?.subscribe.includes(topic) {
-            true => Ok(()),
-            false => Err(Failure::forbidden("read")),
-        }
+    fn check(&self, cx: &Cx<'_>, verb: Verb, topic: &TopicName) -> Result<&Grant, Failure> {
+        let grant = self.grant(cx)?;
+        if grant.allows(verb, topic) { Ok(grant) } else { Err(Failure::forbidden(verb)) }
     }
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
-        let grant = self.broker.policy().authenticator.verify(token, cx.now_ms())?;
-        cx.set_user(grant.user.clone());
+        let grant = self.broker.authenticate(token, cx.now_ms())?;
+        cx.identify(grant.user.clone(), grant.token_id.clone());
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
-            if !grant.subscribe.includes(&topic.name) {
+            if !grant.allows(Verb::Subscribe, &topic.name) {
                 cx.unsubscribe(topic.name.as_str());
                 cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }
@@ -143,8 +146,18 @@ impl<P: Send> NativeDoor<P> {
 
     fn subscribe(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Subscribe) -> Result<(), Failure> {
         let Subscribe { topic, since, last, presence, max_rate } = request;
-        self.may_read(cx, &topic)?;
+        let cap = self.check(cx, Verb::Subscribe, &topic)?.max_rate;
+        if presence {
+            self.check(cx, Verb::Presence, &topic)?;
+        }
+        if since.is_some() || last.is_some() {
+            self.check(cx, Verb::History, &topic)?;
+        }
         self.check_room_for_replies(cx)?;
+        let max_rate = match (max_rate, cap) {
+            (Some(asked), Some(cap)) => Some(asked.min(cap)),
+            (asked, cap) => asked.or(cap),
+        };
         let options = SubscribeOptions { since, last, watch: presence, max_rate };
         let (topic, mut joined) = self.broker.subscribe(cx, &topic, &options)?;
         let reply = Event::Subscribed {
@@ -162,9 +175,7 @@ impl<P: Send> NativeDoor<P> {
 
     fn publish(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Publish) -> Result<(), Failure> {
         let Publish { topic, payload, key, message_id, tags } = request;
-        if !self.grant(cx)?.publish.includes(&topic) {
-            return Err(Failure::forbidden("publish to"));
-        }
+        self.check(cx, Verb::Publish, &topic)?;
         let draft = Draft { payload, key, message_id, tags, from: Some(cx.member()) };
         let receipt = self.broker.publish(&topic, draft, cx.now_ms())?;
         let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
@@ -173,7 +184,7 @@ impl<P: Send> NativeDoor<P> {
     }
 
     fn presence(&mut self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
-        self.may_read(cx, &topic)?;
+        self.check(cx, Verb::Presence, &topic)?;
         self.check_room_for_replies(cx)?;
         let off = || Failure::new(ErrorCode::PresenceOff, "this topic keeps no presence");
         let found = self.broker.members(&topic).ok_or_else(off)?;
@@ -183,7 +194,7 @@ impl<P: Send> NativeDoor<P> {
     }
 
     fn history(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: History) -> Result<(), Failure> {
-        self.may_read(cx, &request.topic)?;
+        self.check(cx, Verb::History, &request.topic)?;
         self.check_room_for_replies(cx)?;
         let wanted = request.limit.and_then(|limit| usize::try_from(limit).ok());
         let query = HistoryQuery {

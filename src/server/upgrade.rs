@@ -81,15 +81,14 @@ fn choose_format(headers: &HeaderMap) -> Result<Option<Format>, Box<Response>> {
 
 /// The grant of the token, if one came along; a stranger may present one later.
 fn grant_of(front: &Front, request: &Request) -> Result<Option<Grant>, Failure> {
-    let authenticator = &front.broker.policy().authenticator;
     let in_query = request.uri().query().and_then(|query| {
         let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         // Tokens consist of characters that need no escaping (RFC 7515 §3.1).
         pairs.filter(|(name, _)| *name == "token").map(|(_, token)| token).next()
     });
     match bearer(request.headers()).or(in_query) {
-        Some(token) => Ok(Some(authenticator.verify(token, unix_ms())?)),
-        None => Ok(authenticator.anonymous()),
+        Some(token) => Ok(Some(front.broker.authenticate(token, unix_ms())?)),
+        None => Ok(front.broker.anonymous()),
     }
 }
 

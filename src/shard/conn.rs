@@ -1,6 +1,6 @@
 //! One connection as its shard holds it.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use fanwire_proto::{Format, Member};
 
@@ -109,6 +109,8 @@ pub(super) struct Conn {
     /// A ping waits for its answer.
     pub(super) pinged: bool,
     pub(super) member: Member,
+    /// The name of the token or key it came with.
+    pub(super) token_id: Option<Arc<str>>,
 }
 
 impl Conn {
@@ -128,6 +130,7 @@ impl Conn {
             heard: true,
             pinged: false,
             member,
+            token_id: None,
         }
     }
 

@@ -119,8 +119,10 @@ impl Cx<'_> {
     }
 
     /// Changes who this is; subscriptions made before keep the old name.
-    pub fn set_user(&mut self, user: Option<Arc<str>>) {
-        self.core.conns[self.slot as usize].member.user = user;
+    pub fn identify(&mut self, user: Option<Arc<str>>, token_id: Option<Arc<str>>) {
+        let conn = &mut self.core.conns[self.slot as usize];
+        conn.member.user = user;
+        conn.token_id = token_id;
     }
 
     /// Ends the connection in order: what was sent is delivered, then a close frame.

@@ -1,7 +1,7 @@
 //! The only way into a shard from another thread.
 //!
 //! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once,
-//! and orders come from the one place that drains.
+//! and whoever gives an order waits for its outcome.
 
 use std::{
     io,
@@ -16,7 +16,7 @@ use std::{
 use mio::Waker;
 use parking_lot::Mutex;
 
-use super::Newcomer;
+use super::{Newcomer, Order};
 use crate::topic::{FeedRef, ShardId};
 
 /// Everything that other threads ask of a shard.
@@ -25,6 +25,8 @@ pub(super) enum Job {
     Pull(u32),
     /// Take over a connection.
     Adopt(Box<Newcomer>),
+    /// Do something to the connections.
+    Order(Order),
     /// Say when everything that was begun before this is done.
     Sync(mpsc::SyncSender<()>),
     /// Deliver what is left, say goodbye, end.
@@ -67,6 +69,11 @@ impl ShardHandle {
     pub fn adopt(&self, newcomer: Newcomer) {
         self.shared.connections.fetch_add(1, Ordering::Relaxed);
         self.push(Job::Adopt(Box::new(newcomer)));
+    }
+
+    /// Gives an order.
+    pub fn order(&self, order: Order) {
+        self.push(Job::Order(order));
     }
 
     /// Waits until the shard has finished whatever it was doing when this was called.

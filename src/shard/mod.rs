@@ -21,6 +21,7 @@ mod feed;
 mod inbox;
 mod input;
 mod keepalive;
+mod orders;
 mod outbox;
 mod socket;
 mod subscriptions;
@@ -40,6 +41,7 @@ use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer, SubscribeOptions};
 pub use inbox::ShardHandle;
 use mio::{Events, Poll, Token};
+pub use orders::{Order, Who};
 use rustc_hash::FxHashMap;
 use slab::Slab;
 pub use socket::Socket;
@@ -221,6 +223,7 @@ impl Shard {
             match job {
                 Job::Pull(feed) => self.core.schedule(feed),
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
+                Job::Order(order) => self.core.carry_out(order),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
                 Job::Finish(limit) => self.drain = Some(Drain::begin(&mut self.core, limit)),

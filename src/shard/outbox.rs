@@ -150,10 +150,11 @@ impl Core {
             }
         }
         match conn.socket.flush() {
-            Ok(_) => {}
-            Err(_) => return self.dead.push(slot),
+            Ok(true) => self.after_drain(slot),
+            // The rest of the ciphertext goes when the socket is writable again.
+            Ok(false) => {}
+            Err(_) => self.dead.push(slot),
         }
-        self.after_drain(slot);
     }
 
     /// Goes on with what waited for the backlog.
@@ -213,8 +214,15 @@ impl Core {
             && conn.staged.is_empty()
             && let Phase::Lingering { until, shut: false } = conn.phase
         {
-            conn.socket.shutdown();
-            conn.phase = Phase::Lingering { until, shut: true };
+            match conn.socket.flush() {
+                Ok(true) => {
+                    conn.socket.shutdown();
+                    conn.phase = Phase::Lingering { until, shut: true };
+                }
+                // The rest of the ciphertext goes when the socket is writable again.
+                Ok(false) => {}
+                Err(_) => self.dead.push(slot),
+            }
         }
     }
 

@@ -129,7 +129,7 @@ async fn a_connection_ends_with_its_token() {
 async fn a_stranger_has_a_ping_interval_to_present_a_token() {
     let server = Server::start(&config());
     let mut stranger = Client::connect(&server).await;
-    assert_eq!(stranger.next_or_end().await.unwrap_err().code, Some(4001));
+    assert_eq!(stranger.next_or_end().await.unwrap_err().code, Some(4000));
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn slow(server: &Server, encoding: Encoding) -> Client {
 
 #[tokio::test]
 async fn replies_that_are_read_late_are_all_there_and_in_order() {
-    let server = Server::development();
+    let server = Server::start_patient("");
     for encoding in Encoding::BOTH {
         let topic = format!("chat:{encoding:?}");
         let mut client = slow(&server, encoding).await;
@@ -34,7 +34,7 @@ async fn replies_that_are_read_late_are_all_there_and_in_order() {
 
 #[tokio::test]
 async fn too_much_asked_in_one_frame_is_refused_not_hoarded() {
-    let server = Server::development();
+    let server = Server::start_patient("");
     let mut client = slow(&server, Encoding::Json).await;
     client.publish("chat:a", "x".repeat(30_000)).await;
     let frame =
@@ -53,7 +53,7 @@ async fn too_much_asked_in_one_frame_is_refused_not_hoarded() {
 
 #[tokio::test]
 async fn a_snapshot_larger_than_the_outbox_arrives_whole() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
     let mut writer = Client::connect(&server).await;
     let pad = "x".repeat(2_000);
     for start in (0..2_000).step_by(20) {
@@ -80,7 +80,7 @@ async fn a_snapshot_larger_than_the_outbox_arrives_whole() {
 
 #[tokio::test]
 async fn a_past_larger_than_the_outbox_arrives_whole() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
     let mut writer = Client::connect(&server).await;
     writer.flood("chat:long", 0..500, 20_000).await;
     for encoding in Encoding::BOTH {
@@ -98,7 +98,7 @@ async fn a_past_larger_than_the_outbox_arrives_whole() {
 
 #[tokio::test]
 async fn one_late_reader_of_many_topics_gets_each_of_them_whole() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
     let mut writer = Client::connect(&server).await;
     let mut reader = slow(&server, Encoding::MsgPack).await;
     let topics: Vec<String> = (0..20).map(|n| format!("room:{n}")).collect();
@@ -130,7 +130,7 @@ async fn one_late_reader_of_many_topics_gets_each_of_them_whole() {
 
 #[tokio::test]
 async fn leaving_a_topic_while_behind_ends_it_there_and_then() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_bytes = 67108864");
     let mut writer = Client::connect(&server).await;
     let mut reader = slow(&server, Encoding::Json).await;
     reader.subscribe("chat:left").await;
@@ -163,7 +163,7 @@ async fn leaving_a_topic_while_behind_ends_it_there_and_then() {
 
 #[tokio::test]
 async fn a_crowd_that_stalls_costs_bounded_memory() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
     let mut writer = Client::connect(&server).await;
     writer.flood("chat:crowd", 0..50, 20_000).await;
     let mut stalled = Vec::new();

@@ -145,7 +145,7 @@ async fn a_draining_broker_takes_nobody_new() {
 
 #[tokio::test]
 async fn a_stalled_subscriber_does_not_hold_up_the_end() {
-    let mut server = Server::start("drain_ms = 500");
+    let mut server = Server::start_patient("drain_ms = 500");
     let mut stalled = Connect::to(&server).receive_buffer(8 * 1024).open().await;
     stalled.subscribe(TOPIC).await;
     let mut healthy = Client::connect(&server).await;
@@ -159,6 +159,27 @@ async fn a_stalled_subscriber_does_not_hold_up_the_end() {
     }
     server.signal("TERM");
     read_to_goodbye(&mut healthy).await;
+    assert_eq!(server.exit().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_late_reader_gets_everything_before_the_goodbye() {
+    let mut server = Server::start_patient("drain_ms = 60000\n[default]\nhistory_bytes = 67108864");
+    let mut late = Vec::new();
+    for encoding in Encoding::BOTH {
+        let mut reader = Connect::to(&server).encoding(encoding).receive_buffer(8 * 1024).open().await;
+        reader.subscribe(TOPIC).await;
+        late.push(reader);
+    }
+    let mut writer = Client::connect(&server).await;
+    writer.flood(TOPIC, 0..500, 20_000).await;
+    server.signal("TERM");
+    read_to_goodbye(&mut writer).await; // draining has begun
+    for reader in &mut late {
+        let events = within(LONG_PATIENCE, read_to_goodbye(reader)).await;
+        let seen: Vec<_> = events.iter().map(|event| event["data"]["n"].as_u64().unwrap()).collect();
+        assert_eq!(seen, (0..500).collect::<Vec<_>>());
+    }
     assert_eq!(server.exit().await.code(), Some(0));
 }
 

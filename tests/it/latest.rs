@@ -159,7 +159,7 @@ async fn keys_are_limited() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_last_value_and_an_exact_count() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
     let mut writer = Client::connect(&server).await;
     for encoding in Encoding::BOTH {
         let mut slow = Connect::to(&server).encoding(encoding).receive_buffer(8 * 1024).open().await;
@@ -183,7 +183,7 @@ async fn a_slow_reader_gets_the_last_value_and_an_exact_count() {
 
 #[tokio::test]
 async fn a_slow_reader_gets_the_last_value_of_every_key() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nkind = \"latest\"");
     let mut writer = Client::connect(&server).await;
     let mut slow = Connect::to(&server).receive_buffer(8 * 1024).open().await;
     slow.subscribe(TOPIC).await;

@@ -20,7 +20,7 @@ async fn stalled(server: &Server, encoding: Encoding) -> (Client, Transcript) {
 
 #[tokio::test]
 async fn within_history_it_gets_everything_in_order() {
-    let server = Server::start(
+    let server = Server::start_patient(
         "max_outbox_bytes = 524288\n[default]\nhistory_count = 10000\nhistory_bytes = 67108864",
     );
     let mut writer = Client::connect(&server).await;
@@ -36,7 +36,7 @@ async fn within_history_it_gets_everything_in_order() {
 
 #[tokio::test]
 async fn beyond_history_it_is_told_of_the_gap_and_goes_on() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
     let mut writer = Client::connect(&server).await;
     for encoding in Encoding::BOTH {
         let (mut slow, mut transcript) = stalled(&server, encoding).await;
@@ -55,7 +55,7 @@ async fn beyond_history_it_is_told_of_the_gap_and_goes_on() {
 
 #[tokio::test]
 async fn a_gap_names_the_epoch() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_count = 10");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_count = 10");
     let mut writer = Client::connect(&server).await;
     let (mut slow, _) = stalled(&server, Encoding::Json).await;
     let epoch = writer.publish(TOPIC, json!({ "n": 0 })).await["epoch"].clone();
@@ -73,7 +73,7 @@ async fn a_gap_names_the_epoch() {
 
 #[tokio::test]
 async fn others_notice_nothing() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nhistory_count = 50");
     let mut writer = Client::connect(&server).await;
     let mut stalled_ones = Vec::new();
     for encoding in [Encoding::Json, Encoding::MsgPack, Encoding::Json] {
@@ -103,7 +103,7 @@ async fn others_notice_nothing() {
 
 #[tokio::test]
 async fn a_slow_resume_is_served_in_full_while_more_is_published() {
-    let server = Server::start(
+    let server = Server::start_patient(
         "max_outbox_bytes = 524288\n[default]\nhistory_count = 10000\nhistory_bytes = 67108864",
     );
     let mut writer = Client::connect(&server).await;
@@ -126,7 +126,7 @@ async fn a_slow_resume_is_served_in_full_while_more_is_published() {
 
 #[tokio::test]
 async fn a_client_that_never_reads_its_replies_is_closed_not_hoarded() {
-    let server = Server::start("max_outbox_bytes = 524288");
+    let server = Server::start_patient("max_outbox_bytes = 524288");
     let mut greedy = Connect::to(&server).receive_buffer(8 * 1024).open().await;
     greedy.publish(TOPIC, "x".repeat(30_000)).await;
     let history = json!({ "type": "history", "id": 1, "topic": TOPIC });

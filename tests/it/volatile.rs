@@ -40,7 +40,7 @@ async fn there_is_no_history_and_no_resume() {
 
 #[tokio::test]
 async fn a_slow_subscriber_misses_messages_and_is_live_again_afterwards() {
-    let server = Server::start("max_outbox_bytes = 524288\n[default]\nkind = \"volatile\"");
+    let server = Server::start_patient("max_outbox_bytes = 524288\n[default]\nkind = \"volatile\"");
     let mut writer = Client::connect(&server).await;
     let mut healthy = Client::connect(&server).await;
     healthy.subscribe("game:a").await;

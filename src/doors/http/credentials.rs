@@ -6,10 +6,9 @@ use crate::{auth::Grant, broker::Broker, doors::errors::Failure};
 
 /// What the bearer of a request may do.
 pub fn authorize(broker: &Broker, headers: &HeaderMap, now_ms: u64) -> Result<Grant, Failure> {
-    let policy = broker.policy();
     match bearer(headers) {
-        Some(token) => Ok(policy.authenticator.verify(token, now_ms)?),
-        None => policy.authenticator.anonymous().ok_or_else(Failure::unauthorized),
+        Some(token) => Ok(broker.authenticate(token, now_ms)?),
+        None => broker.anonymous().ok_or_else(Failure::unauthorized),
     }
 }
 

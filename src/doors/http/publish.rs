@@ -9,7 +9,7 @@ use fanwire_proto::{Epoch, ErrorCode, Offset, TopicName};
 use serde::Serialize;
 
 use super::{HttpDoor, body::payload_of, body::read_body, credentials::authorize, problem::json, unix_ms};
-use crate::{doors::errors::Failure, topic::Draft};
+use crate::{auth::Verb, doors::errors::Failure, topic::Draft};
 
 /// What a publish answers.
 #[derive(Serialize)]
@@ -45,8 +45,8 @@ async fn try_publish(
     let topic =
         TopicName::new(&topic).map_err(|error| Failure::new(ErrorCode::BadTopic, error.to_string()))?;
     let (parts, body) = request.into_parts();
-    if !authorize(&door.broker, &parts.headers, now_ms)?.publish.includes(&topic) {
-        return Err(Failure::forbidden("publish to"));
+    if !authorize(&door.broker, &parts.headers, now_ms)?.allows(Verb::Publish, &topic) {
+        return Err(Failure::forbidden(Verb::Publish));
     }
     let limit = door.broker.policy().limits.max_message_bytes;
     let body = read_body(body, limit, door.body_timeout).await?;

@@ -170,6 +170,11 @@ impl Server {
         Launch::default().config(toml).start()
     }
 
+    /// The same for tests with clients that read nothing for a while and so answer no pings: it does not mind.
+    pub(crate) fn start_patient(toml: &str) -> Self {
+        Self::start(&format!("ping_s = 600\npong_timeout_s = 600\n{toml}"))
+    }
+
     /// Sends a signal by its name, `TERM` or `HUP`.
     pub(crate) fn signal(&self, name: &str) {
         let command = format!("kill -{name} {}", self.child.id());

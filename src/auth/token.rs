@@ -1,0 +1,320 @@
+//! JSON Web Tokens (RFC 7519): HS256, RS256, ES256 and EdDSA.
+
+use fanwire_proto::Pattern;
+use jsonwebtoken::{Algorithm, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    grant::{Allowed, Grant},
+    keys::{Secret, VerifyingKey},
+};
+
+/// What tokens must say of themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// `aud` must name this.
+    pub audience: Option<String>,
+    /// `iss` must be this.
+    pub issuer: Option<String>,
+}
+
+/// What fanwire reads from a token.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Claims {
+    /// The user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub: Option<String>,
+    /// End, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exp: Option<u64>,
+    /// Beginning, in seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nbf: Option<u64>,
+    /// The token's own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jti: Option<String>,
+    /// For whom it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aud: Option<Audience>,
+    /// Who made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iss: Option<String>,
+    /// Patterns of topics to subscribe to; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribe: Option<Vec<String>>,
+    /// Patterns of topics to publish to; all of them when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publish: Option<Vec<String>>,
+    /// Patterns of topics to read the history of; those of `subscribe` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<String>>,
+    /// Patterns of topics to see the members of; those of `subscribe` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub presence: Option<Vec<String>>,
+    /// Kind `latest`: most updates a second of a subscription.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<f64>,
+}
+
+/// One name or several (RFC 7519 §4.1.3).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Audience {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
+}
+
+impl Audience {
+    fn names(&self, wanted: &str) -> bool {
+        match self {
+            Self::One(name) => name == wanted,
+            Self::Several(names) => names.iter().any(|name| name == wanted),
+        }
+    }
+}
+
+/// Why a credential is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidToken {
+    /// Nobody can check credentials here.
+    #[error("this broker has no authentication configured")]
+    NotConfigured,
+    /// It is no token, its algorithm fits no key, or its signature fits none.
+    #[error("the token is malformed or its signature fits no key")]
+    Malformed,
+    /// It has ended.
+    #[error("the token has expired")]
+    Expired,
+    /// It has not begun.
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// It was made for somebody else.
+    #[error("the token is for another audience")]
+    WrongAudience,
+    /// It was made by somebody else.
+    #[error("the token is from another issuer")]
+    WrongIssuer,
+    /// It names an impossible pattern.
+    #[error("the token's pattern `{0}` is not one")]
+    BadPattern(String),
+    /// Another claim makes no sense.
+    #[error("the token's claim `{0}` cannot be used")]
+    BadClaim(&'static str),
+    /// It was revoked.
+    #[error("the token was revoked")]
+    Revoked,
+    /// No API key has this hash.
+    #[error("the API key is not known")]
+    UnknownKey,
+}
+
+/// Why no token could be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot sign the token: {0}")]
+pub struct MintError(#[from] jsonwebtoken::errors::Error);
+
+impl Secret {
+    /// Signs claims with HS256.
+    pub fn mint(&self, claims: &Claims) -> Result<String, MintError> {
+        Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &self.signing_key())?)
+    }
+}
+
+/// Checks a token against the keys of its algorithm and reads what it allows.
+pub(super) fn verify<'k>(
+    token: &str,
+    keys: impl Iterator<Item = &'k VerifyingKey>,
+    expect: &Expect,
+    now_ms: u64,
+) -> Result<Grant, InvalidToken> {
+    let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken::Malformed)?;
+    let named = |key: &&VerifyingKey| match (&key.id, &header.kid) {
+        (Some(id), Some(wanted)) => id == wanted,
+        _ => true,
+    };
+    let mut candidates = keys.filter(|key| key.algorithm == header.alg).filter(named);
+    let claims = candidates.find_map(|key| claims_if_signed(token, key)).ok_or(InvalidToken::Malformed)?;
+    check_names(&claims, expect)?;
+    grant_of(claims, now_ms)
+}
+
+fn claims_if_signed(token: &str, key: &VerifyingKey) -> Option<Claims> {
+    let mut rules = Validation::new(key.algorithm);
+    // Times and names are checked afterwards, against the caller's clock and with errors of their own.
+    rules.validate_exp = false;
+    rules.validate_aud = false;
+    rules.required_spec_claims.clear();
+    jsonwebtoken::decode::<Claims>(token, &key.key, &rules).ok().map(|token| token.claims)
+}
+
+fn check_names(claims: &Claims, expect: &Expect) -> Result<(), InvalidToken> {
+    if let Some(audience) = &expect.audience
+        && !claims.aud.as_ref().is_some_and(|names| names.names(audience))
+    {
+        return Err(InvalidToken::WrongAudience);
+    }
+    if expect.issuer.is_some() && claims.iss != expect.issuer {
+        return Err(InvalidToken::WrongIssuer);
+    }
+    Ok(())
+}
+
+fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
+    if claims.nbf.is_some_and(|begin| begin.saturating_mul(1_000) > now_ms) {
+        return Err(InvalidToken::NotYet);
+    }
+    if claims.max_rate.is_some_and(|rate| !rate.is_finite() || rate < fanwire_proto::MAX_RATE_MIN) {
+        return Err(InvalidToken::BadClaim("max_rate"));
+    }
+    let subscribe = allowed(claims.subscribe)?.unwrap_or(Allowed::All);
+    let grant = Grant {
+        user: claims.sub.map(Into::into),
+        token_id: claims.jti.map(Into::into),
+        expires_ms: claims.exp.map(|seconds| seconds.saturating_mul(1_000)),
+        publish: allowed(claims.publish)?.unwrap_or(Allowed::All),
+        history: allowed(claims.history)?.unwrap_or_else(|| subscribe.clone()),
+        presence: allowed(claims.presence)?.unwrap_or_else(|| subscribe.clone()),
+        subscribe,
+        max_rate: claims.max_rate,
+        admin: false,
+    };
+    if grant.is_expired(now_ms) { Err(InvalidToken::Expired) } else { Ok(grant) }
+}
+
+fn allowed(patterns: Option<Vec<String>>) -> Result<Option<Allowed>, InvalidToken> {
+    let Some(patterns) = patterns else { return Ok(None) };
+    let parse = |text: &String| Pattern::new(text).map_err(|_| InvalidToken::BadPattern(text.clone()));
+    Ok(Some(Allowed::Some(patterns.iter().map(parse).collect::<Result<_, _>>()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use jsonwebtoken::EncodingKey;
+
+    use super::*;
+    use crate::auth::{Authenticator, KeySet, Verb};
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+
+    fn secret() -> Secret {
+        Secret::new(b"0123456789abcdef0123456789abcdef").unwrap()
+    }
+
+    fn authenticator(keys: Vec<VerifyingKey>, expect: Expect) -> Authenticator {
+        let mut set = KeySet::default();
+        keys.into_iter().for_each(|key| set.push(key));
+        Authenticator { keys: set, expect, ..Authenticator::default() }
+    }
+
+    fn check(claims: &Claims) -> Result<Grant, InvalidToken> {
+        let authenticator = authenticator(vec![(&secret()).into()], Expect::default());
+        authenticator.verify(&secret().mint(claims).unwrap(), NOW_MS)
+    }
+
+    #[test]
+    fn a_token_grants_what_it_says() {
+        let claims = Claims {
+            sub: Some("alice".into()),
+            exp: Some(1_800_000_001),
+            publish: Some(vec!["chat:*".into()]),
+            subscribe: Some(vec!["chat:**".into()]),
+            presence: Some(vec![]),
+            ..Claims::default()
+        };
+        let grant = check(&claims).unwrap();
+        let may = |verb, topic: &str| grant.allows(verb, &topic.parse().unwrap());
+        assert_eq!(grant.user.as_deref(), Some("alice"));
+        assert!(may(Verb::Publish, "chat:a") && !may(Verb::Publish, "ticker:a"));
+        assert!(may(Verb::Subscribe, "chat:a:b") && may(Verb::History, "chat:a:b"));
+        assert!(!may(Verb::Presence, "chat:a"));
+        assert!(!grant.admin);
+    }
+
+    #[test]
+    fn times_and_claims_are_checked() {
+        let exp = |exp| check(&Claims { exp: Some(exp), ..Claims::default() }).map(drop);
+        assert_eq!(exp(1_800_000_000), Err(InvalidToken::Expired));
+        assert_eq!(exp(1_800_000_001), Ok(()));
+        let refused = |claims| check(&claims).map(drop).unwrap_err();
+        assert_eq!(refused(Claims { nbf: Some(1_800_000_001), ..Claims::default() }), InvalidToken::NotYet);
+        let pattern = Claims { publish: Some(vec!["a**".into()]), ..Claims::default() };
+        assert_eq!(refused(pattern), InvalidToken::BadPattern("a**".into()));
+        let rate = Claims { max_rate: Some(-1.0), ..Claims::default() };
+        assert_eq!(refused(rate), InvalidToken::BadClaim("max_rate"));
+    }
+
+    #[test]
+    fn audience_and_issuer_are_checked_when_expected() {
+        let expect = Expect { audience: Some("us".into()), issuer: Some("them".into()) };
+        let authenticator = authenticator(vec![(&secret()).into()], expect);
+        let check = |aud: Option<Audience>, iss: &str| {
+            let claims = Claims { aud, iss: Some(iss.into()), ..Claims::default() };
+            authenticator.verify(&secret().mint(&claims).unwrap(), NOW_MS).map(drop)
+        };
+        assert_eq!(check(Some(Audience::One("us".into())), "them"), Ok(()));
+        let several = Audience::Several(vec!["x".into(), "us".into()]);
+        assert_eq!(check(Some(several), "them"), Ok(()));
+        assert_eq!(check(Some(Audience::One("x".into())), "them"), Err(InvalidToken::WrongAudience));
+        assert_eq!(check(None, "them"), Err(InvalidToken::WrongAudience));
+        assert_eq!(check(Some(Audience::One("us".into())), "x"), Err(InvalidToken::WrongIssuer));
+    }
+
+    #[test]
+    fn other_signatures_and_no_algorithm_are_refused() {
+        let token = secret().mint(&Claims::default()).unwrap();
+        let other = Secret::new(&[7; 32]).unwrap();
+        let other = authenticator(vec![(&other).into()], Expect::default());
+        assert_eq!(other.verify(&token, NOW_MS).map(drop), Err(InvalidToken::Malformed));
+        // {"alg":"none","typ":"JWT"}.{}.
+        let none = "eyJhbGciOiJub25lIiwidHlwIjoiSldUIn0.e30.";
+        assert_eq!(other.verify(none, NOW_MS).map(drop), Err(InvalidToken::Malformed));
+        assert!(Secret::new(b"short").is_err());
+    }
+
+    /// Keys of every kind, as (algorithm, private PEM, public PEM).
+    fn key_pairs() -> Vec<(Algorithm, String, String)> {
+        let kinds =
+            [(Algorithm::ES256, &rcgen::PKCS_ECDSA_P256_SHA256), (Algorithm::EdDSA, &rcgen::PKCS_ED25519)];
+        let generate = |(algorithm, kind)| {
+            let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+            (algorithm, pair.serialize_pem(), pair.public_key_pem())
+        };
+        let mut pairs: Vec<_> = kinds.into_iter().map(generate).collect();
+        pairs.push((
+            Algorithm::RS256,
+            include_str!("../../tests/data/rsa-private.pem").into(),
+            include_str!("../../tests/data/rsa-public.pem").into(),
+        ));
+        pairs
+    }
+
+    fn sign(algorithm: Algorithm, pem: &str) -> String {
+        let key = match algorithm {
+            Algorithm::ES256 => EncodingKey::from_ec_pem(pem.as_bytes()),
+            Algorithm::EdDSA => EncodingKey::from_ed_pem(pem.as_bytes()),
+            _ => EncodingKey::from_rsa_pem(pem.as_bytes()),
+        };
+        let claims = Claims { sub: Some("bob".into()), ..Claims::default() };
+        jsonwebtoken::encode(&Header::new(algorithm), &claims, &key.unwrap()).unwrap()
+    }
+
+    #[test]
+    fn public_keys_check_their_own_algorithm_only() {
+        let pairs = key_pairs();
+        for (algorithm, private, public) in &pairs {
+            let key = VerifyingKey::from_pem(public.as_bytes()).unwrap();
+            assert_eq!(key.algorithm, *algorithm);
+            let authenticator = authenticator(vec![key], Expect::default());
+            assert!(authenticator.verify(&sign(*algorithm, private), NOW_MS).is_ok(), "{algorithm:?}");
+            for (other, foreign, _) in pairs.iter().filter(|(other, ..)| other != algorithm) {
+                assert!(authenticator.verify(&sign(*other, foreign), NOW_MS).is_err(), "{other:?}");
+            }
+            // The classic confusion: the public key, known to all, used as a shared secret.
+            let forged = Secret::new(public.as_bytes()).unwrap().mint(&Claims::default()).unwrap();
+            assert_eq!(authenticator.verify(&forged, NOW_MS).map(drop), Err(InvalidToken::Malformed));
+            assert!(VerifyingKey::from_pem(private.as_bytes()).is_err(), "a private key is not configured");
+        }
+    }
+}

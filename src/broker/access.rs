@@ -1,0 +1,71 @@
+//! Who may come in, who must go: checking credentials, revoking them, ending connections and subscriptions of others.
+
+use std::sync::Arc;
+
+use fanwire_proto::TopicName;
+use tokio::sync::oneshot;
+
+use super::Broker;
+use crate::{
+    auth::{Grant, InvalidToken},
+    shard::{Order, Who},
+};
+
+impl Broker {
+    /// What a credential allows at this time.
+    pub fn authenticate(&self, credential: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
+        let grant = self.policy.load().authenticator.verify(credential, now_ms)?;
+        if self.is_revoked(&grant, now_ms) { Err(InvalidToken::Revoked) } else { Ok(grant) }
+    }
+
+    /// What somebody without a credential may do; `None` if nothing.
+    pub fn anonymous(&self) -> Option<Grant> {
+        self.policy.load().authenticator.anonymous()
+    }
+
+    fn is_revoked(&self, grant: &Grant, now_ms: u64) -> bool {
+        let in_force = |who: Who| self.revoked.get(&who).is_some_and(|until| *until > now_ms);
+        let by_user = grant.user.clone().map(Who::User);
+        let by_token = grant.token_id.clone().map(Who::Token);
+        [by_user, by_token].into_iter().flatten().any(in_force)
+    }
+
+    /// Refuses the credentials of a user, or one token, until a time, and ends the connections made with them.
+    /// Returns how many that were.
+    pub async fn revoke(&self, who: Who, until_ms: u64) -> usize {
+        self.revoked.insert(who.clone(), until_ms);
+        self.disconnect(who).await
+    }
+
+    /// Ends connections; returns how many.
+    pub async fn disconnect(&self, who: Who) -> usize {
+        self.order_all(|done| Order::Disconnect { who: who.clone(), done }).await
+    }
+
+    /// Ends subscriptions to a topic; returns how many.
+    pub async fn unsubscribe(&self, who: Who, topic: &TopicName) -> usize {
+        let topic: Arc<str> = topic.as_str().into();
+        self.order_all(|done| Order::Unsubscribe { who: who.clone(), topic: topic.clone(), done }).await
+    }
+
+    /// Gives every shard an order and adds up what they report.
+    async fn order_all(&self, make: impl Fn(oneshot::Sender<usize>) -> Order) -> usize {
+        let ask = |shard: &crate::shard::ShardHandle| {
+            let (done, report) = oneshot::channel();
+            shard.order(make(done));
+            report
+        };
+        let reports: Vec<_> = self.shards.iter().map(ask).collect();
+        let mut count = 0;
+        for report in reports {
+            // A shard that has ended has no connections.
+            count += report.await.unwrap_or(0);
+        }
+        count
+    }
+
+    /// Forgets revocations whose time is over.
+    pub(super) fn expire_revocations(&self, now_ms: u64) {
+        self.revoked.retain(|_, until| *until > now_ms);
+    }
+}

@@ -1,0 +1,96 @@
+//! Orders from operators and back ends: ending connections and subscriptions of others.
+
+use std::sync::Arc;
+
+use fanwire_proto::{ClientId, CloseCode, ErrorCode, Event};
+use tokio::sync::oneshot;
+
+use super::{
+    conn::Conn,
+    core::{Core, slot32},
+};
+use crate::frames;
+
+/// Whose connections are meant.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Who {
+    /// One connection.
+    Client(ClientId),
+    /// All connections of a user.
+    User(Arc<str>),
+    /// All connections made with a token or key of this name.
+    Token(Arc<str>),
+}
+
+impl Who {
+    fn is(&self, conn: &Conn) -> bool {
+        match self {
+            Self::Client(client) => conn.member.client == *client,
+            Self::User(user) => conn.member.user.as_ref() == Some(user),
+            Self::Token(id) => conn.token_id.as_ref() == Some(id),
+        }
+    }
+}
+
+/// What a shard is told to do to its connections. Each order reports how many it met.
+#[derive(Debug)]
+pub enum Order {
+    /// Close them with [`CloseCode::Disconnected`].
+    Disconnect {
+        /// Whose.
+        who: Who,
+        /// Gets the count.
+        done: oneshot::Sender<usize>,
+    },
+    /// End their subscriptions to a topic, as `forbidden`.
+    Unsubscribe {
+        /// Whose.
+        who: Who,
+        /// To which topic.
+        topic: Arc<str>,
+        /// Gets the count.
+        done: oneshot::Sender<usize>,
+    },
+}
+
+impl Core {
+    pub(super) fn carry_out(&mut self, order: Order) {
+        let (count, done) = match order {
+            Order::Disconnect { who, done } => (self.disconnect(&who), done),
+            Order::Unsubscribe { who, topic, done } => (self.unsubscribe_all(&who, &topic), done),
+        };
+        // Whoever asked may not be waiting any more.
+        let _ = done.send(count);
+    }
+
+    fn meant(&self, who: &Who) -> Vec<u32> {
+        let open = self.conns.iter().filter(|(_, conn)| conn.is_open() && who.is(conn));
+        open.map(|(slot, _)| slot32(slot)).collect()
+    }
+
+    fn disconnect(&mut self, who: &Who) -> usize {
+        let meant = self.meant(who);
+        for &slot in &meant {
+            self.close(slot, CloseCode::Disconnected);
+            self.stage_replies(slot);
+        }
+        meant.len()
+    }
+
+    fn unsubscribe_all(&mut self, who: &Who, topic: &str) -> usize {
+        let mut count = 0;
+        for slot in self.meant(who) {
+            let Some(at) = self.find_sub(slot, topic) else { continue };
+            let end = Event::End {
+                topic: self.feeds[at.feed as usize].topic.name.clone(),
+                code: ErrorCode::Forbidden,
+            };
+            let format = self.conns[slot as usize].format;
+            frames::append_event(&mut self.replies, format, &end);
+            self.remove_sub(at);
+            self.stage_replies(slot);
+            count += 1;
+        }
+        count
+    }
+}
