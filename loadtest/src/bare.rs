@@ -1,7 +1,7 @@
 //! The yardstick: one thread, N plain TCP connections, and per message one `send()` of a ready frame to each.
 //!
 //! No server that sends each message by itself can be cheaper, so what fanwire spends is stated as a ratio to it.
-//! The child obeys lines on its standard input, `run PUBLISHER RATE MESSAGES START_NS`, and ends with it.
+//! The child obeys lines on its standard input, `run NUMBER RATE MESSAGES START_NS`, and ends with it.
 
 use std::io::{self, BufRead, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use crate::cli::BareOptions;
 use crate::clock;
 use crate::error::{Context, Error, Result};
 use crate::server::Process;
-use crate::stamp::Stamp;
+use crate::stamp::{self, Stamp};
 use crate::wire::{Delivery, Encoding};
 use crate::ws::frame;
 
@@ -67,8 +67,8 @@ impl Bare {
     ///
     /// # Errors
     /// When the child is gone.
-    pub fn run(&mut self, publisher: u32, rate: f64, messages: u64, start_ns: u64) -> Result<()> {
-        self.process.tell(&format!("run {publisher} {rate} {messages} {start_ns}"))
+    pub fn run(&mut self, run: u32, rate: f64, messages: u64, start_ns: u64) -> Result<()> {
+        self.process.tell(&format!("run {run} {rate} {messages} {start_ns}"))
     }
 }
 
@@ -97,7 +97,7 @@ pub fn serve(options: &BareOptions) -> Result<()> {
 }
 
 struct Order {
-    publisher: u32,
+    run: u32,
     rate: f64,
     messages: u64,
     start_ns: u64,
@@ -107,7 +107,7 @@ impl Order {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.strip_prefix("run ")?.split(' ');
         Some(Self {
-            publisher: words.next()?.parse().ok()?,
+            run: words.next()?.parse().ok()?,
             rate: words.next()?.parse().ok()?,
             messages: words.next()?.parse().ok()?,
             start_ns: words.next()?.parse().ok()?,
@@ -117,14 +117,15 @@ impl Order {
     /// Sends everything on schedule; returns how many frames a full socket refused (the ledger misses them too).
     fn carry_out(&self, sockets: &[TcpStream], options: &BareOptions) -> Result<u64> {
         let mut refused = 0;
-        let mut stamp = Stamp { publisher: self.publisher, sequence: 0, intended_ns: 0 };
+        let mut stamp = Stamp { run: self.run, stream: 0, sequence: 0, intended_ns: 0 };
         let mut bytes = frame_bytes(options, &stamp)?;
-        let at = memchr::memmem::find(&bytes, b"fw1.").unwrap_or(bytes.len());
+        let at = memchr::memmem::find(&bytes, stamp::MARK).unwrap_or(bytes.len());
+        let end = (at + options.payload.max(stamp::LENGTH)).min(bytes.len());
         for sequence in 0..self.messages {
             stamp.sequence = sequence;
             stamp.intended_ns = self.start_ns + clock::span_ns(sequence as f64 / self.rate);
             clock::sleep_until(stamp.intended_ns);
-            stamp.write(&mut bytes[at..]);
+            stamp.write(&mut bytes[at..end]);
             for mut socket in sockets {
                 refused += u64::from(!matches!(socket.write(&bytes), Ok(count) if count == bytes.len()));
             }
@@ -149,7 +150,7 @@ mod tests {
     #[test]
     fn an_order_is_read_whole_or_not_at_all() {
         let order = Order::parse("run 7 20.5 80 123").unwrap();
-        assert_eq!((order.publisher, order.messages, order.start_ns), (7, 80, 123));
+        assert_eq!((order.run, order.messages, order.start_ns), (7, 80, 123));
         assert!(Order::parse("run 7 20").is_none());
         assert!(Order::parse("stop").is_none());
     }

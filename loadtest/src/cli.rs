@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::run::RunOptions;
 use crate::wire::Encoding;
 
 /// Measures pub/sub brokers: deliveries, losses, latency and what the server spends.
@@ -14,11 +15,19 @@ pub struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 all thresholds met, 1 a threshold missed, 2 usage or set-up failure, \
-3 INVALID (the tester itself was the bottleneck).";
+3 INVALID (the tester itself was the bottleneck), 4 messages lost, repeated, reordered, altered or invented, \
+130 interrupted.";
 
 /// The measurements.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// A scenario: latency from the due time, a ledger of every message, the server's cost, and a verdict
+    Run(Box<RunOptions>),
+    /// The presets of `run`, or one of them as a scenario file
+    Presets {
+        /// Which one
+        name: Option<String>,
+    },
     /// CPU per delivery, latency and ledger of one topic with many subscribers, next to a bare send() loop
     Fanout(FanoutOptions),
     /// Memory, descriptors and CPU of many idle subscribed connections, and connects per second
@@ -36,17 +45,14 @@ pub enum Command {
 pub struct ServerOptions {
     /// Command that starts the server and prints its ws:// URL [default: `fanwire serve --listen 127.0.0.1:0
     /// --shards 1`, the fanwire beside this program]
-    #[arg(long, value_name = "CMD", conflicts_with = "url")]
+    #[arg(long, value_name = "CMD")]
     pub serve: Option<String>,
-    /// A server that runs already
-    #[arg(long, requires = "pid")]
+    /// A server that runs already; with --serve, where that server will listen
+    #[arg(long)]
     pub url: Option<String>,
     /// Its process id, for CPU and memory
-    #[arg(long, requires = "url")]
+    #[arg(long, requires = "url", conflicts_with = "serve")]
     pub pid: Option<u32>,
-    /// Encoding of the connections
-    #[arg(long, value_enum, default_value_t = Encoding::Json)]
-    pub encoding: Encoding,
     /// Leave it to the system which CPU runs what
     #[arg(long)]
     pub no_pin: bool,
@@ -64,6 +70,9 @@ pub struct FanoutOptions {
     /// The server.
     #[command(flatten)]
     pub server: ServerOptions,
+    /// Encoding of the connections
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    pub encoding: Encoding,
     /// Subscribers of the topic
     #[arg(long, default_value_t = 1000)]
     pub subscribers: usize,
@@ -93,6 +102,9 @@ pub struct IdleOptions {
     /// The server.
     #[command(flatten)]
     pub server: ServerOptions,
+    /// Encoding of the connections
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    pub encoding: Encoding,
     /// Connections, each with one subscription
     #[arg(long, default_value_t = 10_000)]
     pub connections: usize,

@@ -1,7 +1,7 @@
 //! A latency record with a fixed amount of memory.
 
 use hdrhistogram::Histogram;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::clock::{MILLISECOND, SECOND};
 use crate::error::{Error, Result};
@@ -16,12 +16,14 @@ pub struct Latency {
 }
 
 /// The figures of one record, in milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// Number of samples.
     pub samples: u64,
     /// Half of the samples are at or below.
     pub p50_ms: f64,
+    /// 9 of 10 are at or below.
+    pub p90_ms: f64,
     /// 99 of 100 are at or below.
     pub p99_ms: f64,
     /// 999 of 1000 are at or below.
@@ -59,6 +61,30 @@ impl Latency {
         self.negative += other.negative;
     }
 
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.histogram.reset();
+        (self.max_ns, self.negative) = (0, 0);
+    }
+
+    /// The percentile curve: pairs of a share in percent and milliseconds, denser towards 100.
+    #[must_use]
+    pub fn curve(&self) -> Vec<(f64, f64)> {
+        if self.histogram.is_empty() {
+            return Vec::new();
+        }
+        // Each decade of nines in ten steps, as far as there are samples for it.
+        let decades = (self.histogram.len() as f64).log10().clamp(1.0, 6.0);
+        let steps = crate::clock::whole(decades * 10.0);
+        (0..=steps)
+            .map(|step| {
+                let share = 1.0 - 10_f64.powf(-(step as f64) / 10.0);
+                let ns = self.histogram.value_at_quantile(share).min(self.max_ns);
+                (share * 100.0, ns as f64 / MILLISECOND as f64)
+            })
+            .collect()
+    }
+
     /// The figures so far.
     #[must_use]
     pub fn figures(&self) -> Figures {
@@ -67,6 +93,7 @@ impl Latency {
         Figures {
             samples: self.histogram.len(),
             p50_ms: quantile(0.5),
+            p90_ms: quantile(0.9),
             p99_ms: quantile(0.99),
             p999_ms: quantile(0.999),
             max_ms: ms(self.max_ns),

@@ -5,6 +5,7 @@
 //! objects) → [`client`] (thousands of connections on one thread) → [`window`] (one measurement) → [`scenario`] (what
 //! a command measures) → [`verdict`] and [`report`]. [`bare`] and [`null`] are the servers it measures itself with.
 
+pub mod adapter;
 pub mod affinity;
 pub mod bare;
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod ledger;
 pub mod memory;
 pub mod null;
 pub mod report;
+pub mod run;
 pub mod scenario;
 pub mod server;
 pub mod stamp;

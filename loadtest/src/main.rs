@@ -4,10 +4,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loadtest::cli::{Cli, Command};
-use loadtest::{bare, null, scenario};
+use loadtest::{bare, null, run, scenario};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Presets { name } => run::presets(name.as_deref()),
         Command::Fanout(options) => scenario::fanout::run(&options),
         Command::Idle(options) => scenario::idle::run(&options),
         Command::Bare(options) => bare::serve(&options).map(|()| 0),

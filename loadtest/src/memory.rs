@@ -3,12 +3,12 @@
 use std::fs;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Result};
 
 /// What a process holds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Holding {
     /// Resident anonymous memory in bytes (`RssAnon`): heap and stacks.
     pub rss_anon: u64,
@@ -31,6 +31,15 @@ pub fn holding(pid: u32) -> Result<Holding> {
         pss_anon: kib_field(&rollup, "Pss_Anon:") * 1024,
         descriptors: descriptors as u64,
     })
+}
+
+/// Resident anonymous memory of `pid` in bytes: the cheap part of [`holding`].
+///
+/// # Errors
+/// When there is no such process.
+pub fn rss_anon(pid: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("server process")?;
+    Ok(kib_field(&status, "RssAnon:") * 1024)
 }
 
 /// Raises this process's soft descriptor limit to the hard one and returns it; children inherit it.

@@ -1,6 +1,7 @@
 //! The process under test: started pinned to its core, asked for its address by reading its output, stopped by its id.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
@@ -30,6 +31,8 @@ impl Process {
     /// When it cannot be started.
     pub fn start(mut command: Command, cores: Option<Cores>) -> Result<Self> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        // An interrupt at the terminal is the tester's to handle: it still has to drain.
+        command.process_group(0);
         // A child inherits the affinity of the thread that spawns it: no thread of it ever runs elsewhere.
         if let Some(cores) = cores {
             affinity::pin(cores.server)?;
@@ -75,6 +78,23 @@ impl Process {
                 return Ok(found);
             }
         }
+    }
+
+    /// Waits until something listens at `address`, for servers that do not say when they are ready.
+    ///
+    /// # Errors
+    /// When the process ends or does not listen in time.
+    pub fn wait_until_accepting(&mut self, address: std::net::SocketAddr) -> Result<()> {
+        let deadline = Instant::now() + START_PATIENCE;
+        while std::net::TcpStream::connect(address).is_err() {
+            let ended = self.child.try_wait().ok().flatten();
+            if ended.is_some() || Instant::now() > deadline {
+                let fate = ended.map_or_else(String::new, |status| format!("; it ended with {status}"));
+                return Err(Error::Setup(format!("the server never listened at {address}{fate}")));
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
     }
 
     /// Writes a line to its standard input.

@@ -7,63 +7,107 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
-const MARK: &[u8; 4] = b"fw1.";
-/// Length of the text form: mark, publisher (8 hex digits), sequence (16), due time (16), check (8), three dots.
-pub const LENGTH: usize = 4 + 8 + 1 + 16 + 1 + 16 + 1 + 8;
-/// Fills a payload up to its size.
-const PADDING: u8 = b'x';
+/// What every stamp begins with.
+pub const MARK: &[u8; 4] = b"fw2.";
+/// Length of the text form: mark, run (6 hex digits), stream (6), sequence (10), due time (16), size (5), check (8).
+pub const LENGTH: usize = 4 + 6 + 6 + 10 + 16 + 5 + 8;
+/// The largest payload whose size the stamp can tell.
+pub const MAX_SIZE: usize = (1 << 20) - 1;
+/// Runs and streams are numbered below this.
+pub const NUMBERS: u32 = 1 << 24;
+
+/// What fills payloads up: letters and digits from a fixed seed, each message beginning elsewhere, so that no two
+/// neighbours look alike and every damaged byte shows.
+static PADDING: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let letter = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        LETTERS[usize::from((state >> 33).to_le_bytes()[0] & 63)]
+    };
+    (0..MAX_SIZE + OFFSETS).map(letter).collect()
+});
+const OFFSETS: usize = 1024;
 
 static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
 
 /// One message's identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The publishing run; every measurement window has its own.
-    pub publisher: u32,
-    /// Position in the publisher's stream, from 0.
+    /// The measurement it belongs to, below [`NUMBERS`].
+    pub run: u32,
+    /// Which stream of that measurement, below [`NUMBERS`]; a stream has one publisher and one topic.
+    pub stream: u32,
+    /// Position in the stream, from 0.
     pub sequence: u64,
     /// When the message was due, on `CLOCK_MONOTONIC`.
     pub intended_ns: u64,
 }
 
-/// A mark was found, but what follows is not a whole stamp, or its check does not fit.
+/// What is wrong with a message that carries the mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Corrupt;
+pub enum Corrupt {
+    /// The stamp is cut off or its check does not fit.
+    Stamp,
+    /// The stamp is whole, so it is known which message this was, but what follows is damaged or missing.
+    Payload(Stamp),
+}
 
 impl Stamp {
-    /// Writes the text form over the first [`LENGTH`] bytes of `into`; a shorter `into` is left alone.
+    /// Fills `into` with this stamp and padding; what is shorter than [`LENGTH`] is left alone.
     pub fn write(&self, into: &mut [u8]) {
-        let Some(into) = into.get_mut(..LENGTH) else { return };
-        into[..4].copy_from_slice(MARK);
-        write_hex(&mut into[4..12], u64::from(self.publisher));
-        into[12] = b'.';
-        write_hex(&mut into[13..29], self.sequence);
-        into[29] = b'.';
-        write_hex(&mut into[30..46], self.intended_ns);
-        into[46] = b'.';
-        write_hex(&mut into[47..55], self.check());
+        let size = into.len();
+        let Some((text, rest)) = into.split_first_chunk_mut::<LENGTH>() else { return };
+        text[..4].copy_from_slice(MARK);
+        write_hex(&mut text[4..10], u64::from(self.run));
+        write_hex(&mut text[10..16], u64::from(self.stream));
+        write_hex(&mut text[16..26], self.sequence);
+        write_hex(&mut text[26..42], self.intended_ns);
+        write_hex(&mut text[42..47], size as u64);
+        write_hex(&mut text[47..55], self.check(size));
+        rest.copy_from_slice(self.padding(size));
     }
 
-    /// A payload of `size` bytes (at least [`LENGTH`]) that starts with this stamp.
+    /// A payload of `size` bytes (at least [`LENGTH`], at most [`MAX_SIZE`]) that starts with this stamp.
     #[must_use]
     pub fn payload(&self, size: usize) -> String {
-        let mut bytes = vec![PADDING; size.max(LENGTH)];
+        let mut bytes = vec![0; size.clamp(LENGTH, MAX_SIZE)];
         self.write(&mut bytes);
         String::from_utf8(bytes).unwrap_or_default()
     }
 
-    fn read(text: &[u8]) -> Result<Self, Corrupt> {
-        let text: &[u8; LENGTH] = text.get(..LENGTH).and_then(|t| t.try_into().ok()).ok_or(Corrupt)?;
-        let publisher = u32::try_from(read_hex(&text[4..12])?).map_err(|_| Corrupt)?;
-        let stamp =
-            Self { publisher, sequence: read_hex(&text[13..29])?, intended_ns: read_hex(&text[30..46])? };
-        let dotted = text[12] == b'.' && text[29] == b'.' && text[46] == b'.';
-        if dotted && read_hex(&text[47..55])? == stamp.check() { Ok(stamp) } else { Err(Corrupt) }
+    /// Reads the message at the start of `bytes`, and how many of them it takes.
+    fn read(bytes: &[u8]) -> Result<(Self, usize), Corrupt> {
+        let text: &[u8; LENGTH] = bytes.first_chunk().ok_or(Corrupt::Stamp)?;
+        let number = |from, to| read_hex(&text[from..to]).ok_or(Corrupt::Stamp);
+        let small = |from, to| number(from, to).and_then(|n| u32::try_from(n).map_err(|_| Corrupt::Stamp));
+        let stamp = Self {
+            run: small(4, 10)?,
+            stream: small(10, 16)?,
+            sequence: number(16, 26)?,
+            intended_ns: number(26, 42)?,
+        };
+        let size = usize::try_from(number(42, 47)?).map_err(|_| Corrupt::Stamp)?;
+        if size < LENGTH || number(47, 55)? != stamp.check(size) {
+            return Err(Corrupt::Stamp);
+        }
+        match bytes.get(LENGTH..size) {
+            Some(rest) if rest == stamp.padding(size) => Ok((stamp, size)),
+            _ => Err(Corrupt::Payload(stamp)),
+        }
     }
 
-    /// A mix of the three numbers that a flipped digit does not survive; 32 bits.
-    fn check(&self) -> u64 {
-        let mut mixed = self.sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ u64::from(self.publisher);
+    fn padding(&self, size: usize) -> &'static [u8] {
+        let [low, high, ..] =
+            self.sequence.wrapping_mul(131).wrapping_add(u64::from(self.stream)).to_le_bytes();
+        let offset = usize::from(u16::from_le_bytes([low, high])) % OFFSETS;
+        &PADDING[offset..offset + size - LENGTH]
+    }
+
+    /// A mix of the numbers that a flipped digit does not survive; 32 bits.
+    fn check(&self, size: usize) -> u64 {
+        let numbers = (u64::from(self.run) << 24 | u64::from(self.stream)) ^ (size as u64) << 44;
+        let mut mixed = self.sequence.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ numbers;
         mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ self.intended_ns;
         (mixed ^ (mixed >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb) >> 32
     }
@@ -75,9 +119,13 @@ pub fn scan(bytes: &[u8]) -> impl Iterator<Item = Result<Stamp, Corrupt>> + '_ {
     std::iter::from_fn(move || {
         let at = FINDER.find(rest)?;
         let found = Stamp::read(&rest[at..]);
-        let step = if found.is_ok() { LENGTH } else { MARK.len() };
+        let step = match found {
+            Ok((_, size)) => size,
+            Err(Corrupt::Payload(_)) => LENGTH,
+            Err(Corrupt::Stamp) => MARK.len(),
+        };
         rest = &rest[at + step..];
-        Some(found)
+        Some(found.map(|(stamp, _)| stamp))
     })
 }
 
@@ -105,7 +153,7 @@ static VALUES: [u8; 256] = {
     table
 };
 
-fn read_hex(text: &[u8]) -> Result<u64, Corrupt> {
+fn read_hex(text: &[u8]) -> Option<u64> {
     let mut value = 0;
     let mut seen = 0;
     for &byte in text {
@@ -113,7 +161,7 @@ fn read_hex(text: &[u8]) -> Result<u64, Corrupt> {
         seen |= digit;
         value = (value << 4) | u64::from(digit & 15);
     }
-    if seen == NOT_HEX || seen > 15 { Err(Corrupt) } else { Ok(value) }
+    (seen <= 15).then_some(value)
 }
 
 #[cfg(test)]
@@ -121,13 +169,15 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const STAMP: Stamp = Stamp { publisher: 0xdead_beef, sequence: 41, intended_ns: 1_234_567_890_123 };
+    const STAMP: Stamp = Stamp { run: 0xad_beef, stream: 3, sequence: 41, intended_ns: 1_234_567_890_123 };
 
     #[test]
     fn a_payload_has_the_size_asked_for_and_reads_back() {
-        let payload = STAMP.payload(128);
-        assert_eq!(payload.len(), 128);
-        assert_eq!(scan(payload.as_bytes()).collect::<Vec<_>>(), [Ok(STAMP)]);
+        for size in [LENGTH, 56, 128, 100_000, MAX_SIZE] {
+            let payload = STAMP.payload(size);
+            assert_eq!(payload.len(), size);
+            assert_eq!(scan(payload.as_bytes()).collect::<Vec<_>>(), [Ok(STAMP)]);
+        }
     }
 
     #[test]
@@ -138,25 +188,28 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_stamp_is_corrupt_and_no_stamp_is_nothing() {
+    fn a_cut_message_is_corrupt_and_no_stamp_is_nothing() {
         let payload = STAMP.payload(60);
-        assert_eq!(scan(&payload.as_bytes()[..LENGTH - 1]).collect::<Vec<_>>(), [Err(Corrupt)]);
+        let cut = |length: usize| scan(&payload.as_bytes()[..length]).collect::<Vec<_>>();
+        assert_eq!(cut(LENGTH - 1), [Err(Corrupt::Stamp)]);
+        assert_eq!(cut(59), [Err(Corrupt::Payload(STAMP))]);
         assert_eq!(scan(br#"{"type":"ok"}"#).count(), 0);
     }
 
     proptest! {
         #[test]
-        fn any_stamp_reads_back(publisher: u32, sequence: u64, intended_ns: u64) {
-            let stamp = Stamp { publisher, sequence, intended_ns };
+        fn any_stamp_reads_back(run in 0..NUMBERS, stream in 0..NUMBERS, sequence in 0_u64..1 << 40, intended_ns: u64) {
+            let stamp = Stamp { run, stream, sequence, intended_ns };
             prop_assert_eq!(scan(stamp.payload(64).as_bytes()).collect::<Vec<_>>(), [Ok(stamp)]);
         }
 
         #[test]
-        fn any_changed_byte_is_noticed(at in 4..LENGTH, to: u8) {
-            let mut bytes = STAMP.payload(64).into_bytes();
+        fn any_changed_byte_is_noticed(at in 4_usize..128, to: u8) {
+            let mut bytes = STAMP.payload(128).into_bytes();
             prop_assume!(bytes[at] != to);
             bytes[at] = to;
-            prop_assert_eq!(scan(&bytes).next(), Some(Err(Corrupt)));
+            let expected = if at < LENGTH { Corrupt::Stamp } else { Corrupt::Payload(STAMP) };
+            prop_assert_eq!(scan(&bytes).next(), Some(Err(expected)));
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::client::Sink;
 use crate::error::Result;
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Faults, Stream};
-use crate::stamp::Stamp;
+use crate::stamp::{Corrupt, Stamp};
 use crate::wire::Reply;
 
 /// How many accounts are spelled out in a report.
@@ -15,7 +15,7 @@ const NAMED: usize = 5;
 /// The running count of a window. Connections `0..subscribers` are the subscribers.
 #[derive(Debug)]
 pub struct Tally {
-    publisher: u32,
+    run: u32,
     streams: Vec<Stream>,
     latency: Latency,
     /// Messages that arrived for the first time.
@@ -65,9 +65,9 @@ impl Tally {
     ///
     /// # Errors
     /// Never in practice.
-    pub fn new(publisher: u32, subscribers: usize) -> Result<Self> {
+    pub fn new(run: u32, subscribers: usize) -> Result<Self> {
         Ok(Self {
-            publisher,
+            run,
             streams: vec![Stream::default(); subscribers],
             latency: Latency::new()?,
             accepted: 0,
@@ -100,7 +100,7 @@ impl Tally {
 impl Sink for Tally {
     fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool {
         self.counts.deliveries += 1;
-        let known = stamp.publisher == self.publisher;
+        let known = stamp.run == self.run && stamp.stream == 0;
         let Some(stream) = self.streams.get_mut(at).filter(|_| known) else {
             self.counts.phantom += 1;
             return false;
@@ -111,7 +111,12 @@ impl Sink for Tally {
         arrival == Arrival::Next
     }
 
-    fn damaged(&mut self, at: usize) {
+    fn damaged(&mut self, at: usize, damage: Corrupt) {
+        // Which message it was is known when the stamp is whole; then it is damaged, not lost.
+        if let (Corrupt::Payload(stamp), Some(stream)) = (damage, self.streams.get_mut(at)) {
+            self.accepted +=
+                u64::from(stamp.run == self.run && stream.enter(stamp.sequence) != Arrival::Duplicate);
+        }
         self.counts.deliveries += 1;
         self.counts.corrupt += 1;
         self.note(|| format!("subscriber {at}: a corrupt message"));
@@ -154,9 +159,9 @@ mod tests {
     #[test]
     fn strangers_are_phantoms_and_do_not_disturb_the_ledger() {
         let mut tally = Tally::new(7, 1).unwrap();
-        let stamp = Stamp { publisher: 7, sequence: 0, intended_ns: 5 };
+        let stamp = Stamp { run: 7, stream: 0, sequence: 0, intended_ns: 5 };
         assert!(tally.stamped(0, &stamp, 10));
-        assert!(!tally.stamped(0, &Stamp { publisher: 8, ..stamp }, 10));
+        assert!(!tally.stamped(0, &Stamp { run: 8, ..stamp }, 10));
         assert!(!tally.stamped(1, &stamp, 10));
         let closed = tally.close(1);
         assert!(closed.faults.is_clean());

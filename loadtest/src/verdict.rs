@@ -1,9 +1,9 @@
 //! Thresholds, and what they make of a run.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Verdict {
     /// Every threshold met.
@@ -12,6 +12,8 @@ pub enum Verdict {
     Fail,
     /// The tester itself was the bottleneck: the figures say nothing about the server.
     Invalid,
+    /// The server lost, repeated, reordered, altered or invented messages.
+    Broken,
 }
 
 impl Verdict {
@@ -22,6 +24,7 @@ impl Verdict {
             Self::Pass => 0,
             Self::Fail => 1,
             Self::Invalid => 3,
+            Self::Broken => 4,
         }
     }
 
@@ -32,6 +35,7 @@ impl Verdict {
             Self::Pass => "PASS",
             Self::Fail => "FAIL",
             Self::Invalid => "INVALID",
+            Self::Broken => "BROKEN",
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::adapter::Publication;
 use crate::bare::Bare;
 use crate::client::pool::Pool;
 use crate::clock::{self, MILLISECOND, SECOND};
@@ -14,9 +15,8 @@ use crate::cpu;
 use crate::error::Result;
 use crate::latency::{Figures, Latency};
 use crate::ledger::Faults;
-use crate::stamp::Stamp;
+use crate::stamp::{self, Stamp};
 use crate::tally::{Counts, Tally};
-use crate::wire::Request;
 
 /// From the decision to the first due message.
 const LEAD_NS: u64 = 50 * MILLISECOND;
@@ -180,11 +180,10 @@ fn publish(
             pool.turn(None, tally)?;
             continue;
         }
-        let stamp = Stamp { publisher: plan.publisher, sequence: schedule.sent, intended_ns: due_ns };
+        let stamp = Stamp { run: plan.publisher, stream: 0, sequence: schedule.sent, intended_ns: due_ns };
         let data = stamp.payload(plan.payload);
-        let request = Request { kind: "publish", id: schedule.sent + 2, topic, data: Some(&data) };
         lag.enter(due_ns, now_ns);
-        pool.send(at, &request)?;
+        pool.publish(at, &Publication { id: schedule.sent + 2, topic, key: None, data: &data })?;
         schedule.sent += 1;
     }
     Ok(())
@@ -216,12 +215,12 @@ impl Publishers {
     /// Starts with numbers that another tester on the same server will not use.
     #[must_use]
     pub fn new() -> Self {
-        Self(std::process::id() << 12)
+        Self(std::process::id() << 10)
     }
 
     /// A number not used before.
     pub fn fresh(&mut self) -> u32 {
-        self.0 = self.0.wrapping_add(1);
+        self.0 = self.0.wrapping_add(1) % stamp::NUMBERS;
         self.0
     }
 }

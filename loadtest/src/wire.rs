@@ -71,8 +71,17 @@ impl Encoding {
     }
 }
 
+/// A place in a topic, as replies and `since` have it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Position {
+    /// Offsets of different epochs do not compare.
+    pub epoch: String,
+    /// The offset.
+    pub offset: u64,
+}
+
 /// What a client sends.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 pub struct Request<'a> {
     /// The command.
     #[serde(rename = "type")]
@@ -81,6 +90,15 @@ pub struct Request<'a> {
     pub id: u64,
     /// The topic.
     pub topic: &'a str,
+    /// Where to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<&'a Position>,
+    /// The most batches a second.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_rate: Option<f64>,
+    /// Which value this is, for kind `latest`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<&'a str>,
     /// What to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a str>,
@@ -101,6 +119,24 @@ pub struct Reply {
     /// The explanation of an `error`.
     #[serde(default)]
     pub message: Option<String>,
+    /// The topic.
+    #[serde(default)]
+    pub topic: Option<String>,
+    /// The epoch of an `ok` or `gap`.
+    #[serde(default)]
+    pub epoch: Option<String>,
+    /// The position of an `ok` or `message`.
+    #[serde(default)]
+    pub offset: Option<u64>,
+    /// Whether a resumed subscription missed nothing.
+    #[serde(default)]
+    pub recovered: Option<bool>,
+    /// Which value a message is.
+    #[serde(default)]
+    pub key: Option<String>,
+    /// How many older values it stands for.
+    #[serde(default)]
+    pub skipped: Option<u64>,
     /// The offset before a `gap`.
     #[serde(default)]
     pub after: Option<u64>,
@@ -145,7 +181,7 @@ mod tests {
     fn json_replies_come_alone_or_in_an_array_and_unknown_fields_are_ignored() {
         let one: Vec<Reply> =
             Encoding::Json.decode(br#"{"type":"ok","id":1,"offset":5,"epoch":"e"}"#).unwrap();
-        assert_eq!(one, [reply("ok", Some(1))]);
+        assert_eq!(one, [Reply { epoch: Some("e".into()), offset: Some(5), ..reply("ok", Some(1)) }]);
         let two: Vec<Reply> = Encoding::Json.decode(br#" [{"type":"pong"},{"type":"ok","id":2}]"#).unwrap();
         assert_eq!(two, [reply("pong", None), reply("ok", Some(2))]);
         assert!(Encoding::Json.decode::<Reply>(b"{").is_err());
@@ -156,13 +192,15 @@ mod tests {
         let delivery = Delivery::new("bench:x", 7, "hello");
         for object in [Encoding::Msgpack.encode(&delivery), Encoding::Msgpack.encode(&[&delivery])] {
             let replies: Vec<Reply> = Encoding::Msgpack.decode(&object.unwrap()).unwrap();
-            assert_eq!(replies, [reply("message", None)]);
+            let topic = Some("bench:x".to_owned());
+            assert_eq!(replies, [Reply { topic, offset: Some(7), ..reply("message", None) }]);
         }
     }
 
     #[test]
     fn a_publish_reads_as_the_contract_has_it() {
-        let request = Request { kind: "publish", id: 3, topic: "chat:lobby", data: Some("hi") };
+        let request =
+            Request { kind: "publish", id: 3, topic: "chat:lobby", data: Some("hi"), ..Request::default() };
         let json = Encoding::Json.encode(&request).unwrap();
         assert_eq!(json, br#"{"type":"publish","id":3,"topic":"chat:lobby","data":"hi"}"#);
     }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use loadtest::adapter::Subscription;
 use loadtest::client::connection::Target;
 use loadtest::client::pool::Pool;
 use loadtest::stamp::Stamp;
@@ -18,7 +19,7 @@ use loadtest::ws::{frame, handshake};
 const JSON: Encoding = Encoding::Json;
 
 fn delivery(sequence: u64) -> String {
-    let data = Stamp { publisher: 1, sequence, intended_ns: 1 }.payload(100);
+    let data = Stamp { run: 1, stream: 0, sequence, intended_ns: 1 }.payload(100);
     String::from_utf8(JSON.encode(&Delivery::new("t", sequence, &data)).unwrap()).unwrap()
 }
 
@@ -95,9 +96,10 @@ fn arrays_fragments_cuts_pings_gaps_and_close_codes_are_understood() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || serve(&listener));
-    let target = Target { address, host: "h".into(), path: "/ws".into(), encoding: JSON, bare: false };
+    let target =
+        Target { address, host: "h".into(), path: "/ws".into(), adapter: Rc::new(JSON), bare: false };
     let mut pool = Pool::new().unwrap();
-    pool.open(&Rc::new(target), vec![Some("t".into())], 1).unwrap();
+    pool.open(&Rc::new(target), vec![vec![Subscription::to("t")]], 1).unwrap();
 
     let mut tally = Tally::new(1, 1).unwrap();
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -124,8 +126,10 @@ fn a_refusal_is_passed_on_in_the_servers_words() {
         socket.write_all(&bytes).unwrap();
         let _ = socket.read(&mut [0]);
     });
-    let target = Target { address, host: "h".into(), path: "/ws".into(), encoding: JSON, bare: false };
-    let error = Pool::new().unwrap().open(&Rc::new(target), vec![Some("t".into())], 1).unwrap_err();
+    let target =
+        Target { address, host: "h".into(), path: "/ws".into(), adapter: Rc::new(JSON), bare: false };
+    let error =
+        Pool::new().unwrap().open(&Rc::new(target), vec![vec![Subscription::to("t")]], 1).unwrap_err();
     assert!(error.to_string().contains("forbidden"), "{error}");
     server.join().unwrap();
 }

@@ -15,12 +15,13 @@ const PUBLISHER: u32 = 9;
 fn receive(sequences: &[u64], sent: u64, damage: impl Fn(usize, &mut Vec<u8>)) -> Closed {
     let mut tally = Tally::new(PUBLISHER, 1).unwrap();
     for (at, &sequence) in sequences.iter().enumerate() {
-        let mut payload = Stamp { publisher: PUBLISHER, sequence, intended_ns: 1 }.payload(128).into_bytes();
+        let mut payload =
+            Stamp { run: PUBLISHER, stream: 0, sequence, intended_ns: 1 }.payload(128).into_bytes();
         damage(at, &mut payload);
         for found in stamp::scan(&payload) {
             match found {
                 Ok(stamp) => drop(tally.stamped(0, &stamp, 2)),
-                Err(stamp::Corrupt) => tally.damaged(0),
+                Err(damage) => tally.damaged(0, damage),
             }
         }
     }

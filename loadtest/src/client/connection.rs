@@ -1,14 +1,16 @@
 //! One client connection: from connect over handshake, welcome and subscription to receiving.
 
+use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
 use mio::net::TcpStream;
 
-use super::Sink;
-use crate::error::Result;
+use super::{Sink, http};
+use crate::adapter::{Adapter, Publication, Subscription};
+use crate::error::{Error, Result};
 use crate::stamp;
-use crate::wire::{Encoding, Reply, Request};
+use crate::wire::Reply;
 use crate::ws::frame::{self, Frame};
 use crate::ws::handshake;
 
@@ -21,10 +23,19 @@ pub struct Target {
     pub host: String,
     /// Path of the WebSocket.
     pub path: String,
-    /// The encoding to ask for.
-    pub encoding: Encoding,
+    /// The protocol spoken there.
+    pub adapter: Rc<dyn Adapter>,
     /// No handshake and no welcome: the peer is the bare loop, which only writes.
     pub bare: bool,
+}
+
+/// What a connection is for.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// Speaks the adapter's protocol: subscribes, and publishes when told to.
+    Client(Vec<Subscription>),
+    /// Publishes by HTTP requests, one after the other on one connection without waiting for the answers.
+    HttpPublisher,
 }
 
 /// How far a connection has come.
@@ -36,8 +47,8 @@ pub enum State {
     Upgrading,
     /// Waits for the server's first object.
     Greeting,
-    /// Waits for the reply to its subscription.
-    Subscribing,
+    /// Waits for the replies to its subscriptions: so many of them.
+    Subscribing(usize),
     /// Set up.
     Live,
     /// Over, for the reason given.
@@ -55,14 +66,18 @@ pub(super) enum Filled {
     Whole,
 }
 
+/// Why a connection ended that nobody said goodbye to.
+const CLOSED: &str = "the server closed the connection";
+
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) stream: TcpStream,
     pub(super) state: State,
     target: Rc<Target>,
-    /// The topic to subscribe to; a publisher has none.
-    topic: Option<String>,
+    role: Role,
+    /// Numbers of the HTTP requests that have not been answered.
+    asked: VecDeque<u64>,
     /// The beginning of a frame whose rest has not arrived; it goes in front of the next read.
     pub(super) partial: Vec<u8>,
     /// Bytes the socket did not take yet.
@@ -73,14 +88,15 @@ pub struct Connection {
 
 impl Connection {
     /// Starts to connect.
-    pub(super) fn open(target: &Rc<Target>, topic: Option<String>) -> io::Result<Self> {
+    pub(super) fn open(target: &Rc<Target>, role: Role) -> io::Result<Self> {
         let stream = TcpStream::connect(target.address)?;
         let (partial, unsent, fragments) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             stream,
             state: State::Connecting,
             target: Rc::clone(target),
-            topic,
+            role,
+            asked: VecDeque::new(),
             partial,
             unsent,
             fragments,
@@ -97,12 +113,15 @@ impl Connection {
                 return Ok(());
             }
             self.stream.set_nodelay(true).map_err(|error| error.to_string())?;
-            if self.target.bare {
-                self.state = State::Live;
-            } else {
-                self.state = State::Upgrading;
-                let Target { host, path, encoding, .. } = &*self.target;
-                self.unsent.extend_from_slice(handshake::request(host, path, encoding.protocol()).as_bytes());
+            match &self.role {
+                Role::Client(subscriptions) if !self.target.bare => {
+                    let Target { host, path, adapter, .. } = &*self.target;
+                    let path = adapter.path(path, subscriptions);
+                    let request = handshake::request(host, &path, adapter.subprotocol());
+                    self.unsent.extend_from_slice(request.as_bytes());
+                    self.state = State::Upgrading;
+                }
+                _ => self.state = State::Live,
             }
         }
         self.flush().map_err(|error| format!("writing: {error}"))
@@ -113,12 +132,29 @@ impl Connection {
         self.state == State::Connecting || !self.unsent.is_empty()
     }
 
-    /// Sends a request now, as far as the socket takes it.
-    pub(super) fn send(&mut self, request: &Request<'_>) -> Result<()> {
-        let encoding = self.target.encoding;
-        let object = encoding.encode(request)?;
-        self.send_frame(encoding.opcode(), &object);
+    /// Sends a message now, as far as the socket takes it.
+    pub(super) fn publish(&mut self, publication: &Publication<'_>) -> Result<()> {
+        let Target { host, adapter, .. } = &*self.target;
+        match self.role {
+            Role::Client(_) => {
+                let (opcode, bytes) = (adapter.opcode(), adapter.publish(publication)?);
+                self.send_frame(opcode, &bytes);
+            }
+            Role::HttpPublisher => {
+                let path = adapter.http_path(publication.topic);
+                let path = path.ok_or_else(|| Error::Usage("this adapter has no HTTP publishing".into()))?;
+                http::write_post(&mut self.unsent, host, &path, publication);
+                self.asked.push_back(publication.id);
+                // An error shows again when the socket is next read or written.
+                let _ = self.flush();
+            }
+        }
         Ok(())
+    }
+
+    /// Bytes that the socket has not taken.
+    pub(super) fn backlog(&self) -> usize {
+        self.unsent.len()
     }
 
     /// Reads what is there behind what was left over, and takes in every whole frame. A read
@@ -132,7 +168,7 @@ impl Connection {
         let kept = self.partial.len();
         buffer[..kept].copy_from_slice(&self.partial);
         let count = match self.stream.read(&mut buffer[kept..]) {
-            Ok(0) => return Err("the server closed the connection".into()),
+            Ok(0) => return Err(CLOSED.into()),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Filled::Nothing),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Filled::Whole),
@@ -144,9 +180,6 @@ impl Connection {
         let taken = self.take_in(at, &buffer[..filled], arrived_ns, sink)?;
         self.partial.clear();
         self.partial.extend_from_slice(&buffer[taken..filled]);
-        if self.partial.len() == buffer.len() {
-            return Err("a frame is longer than the read buffer".into());
-        }
         Ok(if filled == buffer.len() { Filled::Whole } else { Filled::Part })
     }
 
@@ -157,13 +190,19 @@ impl Connection {
         arrived_ns: u64,
         sink: &mut impl Sink,
     ) -> std::result::Result<usize, String> {
+        if let Role::HttpPublisher = self.role {
+            return self.take_in_http(at, bytes, sink);
+        }
         let mut taken = 0;
         if self.state == State::Upgrading {
-            let Some(length) = handshake::read_response(bytes, self.target.encoding.protocol())? else {
+            let Some(length) = handshake::read_response(bytes, self.target.adapter.subprotocol())? else {
                 return Ok(0);
             };
             self.state = State::Greeting;
             taken = length;
+            if !self.target.adapter.greets() {
+                self.introduce()?;
+            }
         }
         while let Some(frame) = frame::parse(&bytes[taken..]).map_err(|error| error.to_string())? {
             taken += frame.length;
@@ -173,6 +212,20 @@ impl Connection {
                 frame::CLOSE => return Err(format!("the server closed with code {}", frame.close_code())),
                 _ => self.data(at, frame, arrived_ns, sink)?,
             }
+        }
+        Ok(taken)
+    }
+
+    fn take_in_http(
+        &mut self,
+        at: usize,
+        bytes: &[u8],
+        sink: &mut impl Sink,
+    ) -> std::result::Result<usize, String> {
+        let mut taken = 0;
+        while let Some((reply, length)) = http::read_response(&bytes[taken..])? {
+            taken += length;
+            sink.reply(at, &Reply { id: self.asked.pop_front(), ..reply });
         }
         Ok(taken)
     }
@@ -209,20 +262,28 @@ impl Connection {
             stamps += 1;
             match stamp {
                 Ok(stamp) => usual &= sink.stamped(at, &stamp, arrived_ns),
-                Err(stamp::Corrupt) => sink.damaged(at),
+                Err(damage) => sink.damaged(at, damage),
             }
         }
         if usual && stamps > 0 {
             return Ok(());
         }
-        let replies: Vec<Reply> = self.target.encoding.decode(payload).map_err(|error| {
+        let replies = self.target.adapter.decode(payload).map_err(|error| {
             let beginning = String::from_utf8_lossy(&payload[..payload.len().min(60)]);
             format!("the server sent a frame that does not decode ({error}): {beginning}")
         })?;
         for reply in replies {
             match reply.kind.as_str() {
-                "message" if stamps == 0 => sink.damaged(at),
-                "message" => {}
+                "message" => {
+                    if stamps == 0 {
+                        sink.damaged(at, stamp::Corrupt::Stamp);
+                    }
+                    sink.message(at, &reply);
+                }
+                "ping" => {
+                    let answer = reply.code.unwrap_or_default();
+                    self.send_frame(self.target.adapter.opcode(), answer.as_bytes());
+                }
                 _ => self.reply(at, &reply, sink)?,
             }
         }
@@ -231,16 +292,12 @@ impl Connection {
 
     fn reply(&mut self, at: usize, reply: &Reply, sink: &mut impl Sink) -> std::result::Result<(), String> {
         match (&self.state, reply.kind.as_str()) {
-            (State::Greeting, "welcome") => match self.topic.take() {
-                Some(topic) => {
-                    self.state = State::Subscribing;
-                    let request = Request { kind: "subscribe", id: 1, topic: &topic, data: None };
-                    self.send(&request).map_err(|error| error.to_string())?;
-                }
-                None => self.state = State::Live,
-            },
-            (State::Subscribing, "ok") => self.state = State::Live,
-            (State::Greeting | State::Subscribing, "error") => {
+            (State::Greeting, "welcome") => self.introduce()?,
+            (&State::Subscribing(left), "ok") => {
+                sink.subscribed(at, reply);
+                self.state = if left <= 1 { State::Live } else { State::Subscribing(left - 1) };
+            }
+            (State::Greeting | State::Subscribing(_), "error") => {
                 let (code, message) = (reply.code.as_deref(), reply.message.as_deref());
                 return Err(format!(
                     "the server answered with error {} ({})",
@@ -250,6 +307,28 @@ impl Connection {
             }
             _ => sink.reply(at, reply),
         }
+        Ok(())
+    }
+
+    /// The server is there: say what this client wants.
+    fn introduce(&mut self) -> std::result::Result<(), String> {
+        let adapter = Rc::clone(&self.target.adapter);
+        if let Some(hello) = adapter.hello() {
+            self.send_frame(adapter.opcode(), &hello);
+        }
+        // Taken, so that a client that idles does not hold them.
+        let Role::Client(subscriptions) = std::mem::replace(&mut self.role, Role::Client(Vec::new())) else {
+            return Ok(());
+        };
+        let mut waiting = 0;
+        for (id, subscription) in (1..).zip(&subscriptions) {
+            let request = adapter.subscribe(id, subscription).map_err(|error| error.to_string())?;
+            if let Some(request) = request {
+                self.send_frame(adapter.opcode(), &request);
+                waiting += 1;
+            }
+        }
+        self.state = if waiting == 0 { State::Live } else { State::Subscribing(waiting) };
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Thousands of WebSocket clients on one thread: [`connection`] is one of them, [`pool`] is the loop around all.
 
 pub mod connection;
+pub mod http;
 pub mod pool;
 
-use crate::stamp::Stamp;
+use crate::stamp::{Corrupt, Stamp};
 use crate::wire::Reply;
 
 /// Takes what the connections receive.
@@ -12,7 +13,11 @@ pub trait Sink {
     /// is worth a closer look.
     fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool;
     /// A message arrived whose stamp is damaged or absent.
-    fn damaged(&mut self, at: usize);
+    fn damaged(&mut self, at: usize, damage: Corrupt);
+    /// A message arrived in a frame that was worth a closer look.
+    fn message(&mut self, _at: usize, _message: &Reply) {}
+    /// The reply to a subscription of connection `at` arrived.
+    fn subscribed(&mut self, _at: usize, _reply: &Reply) {}
     /// Anything but a message arrived.
     fn reply(&mut self, at: usize, reply: &Reply);
     /// `bytes` were read from the socket of connection `at`.
@@ -29,7 +34,7 @@ impl Sink for Ignore {
     fn stamped(&mut self, _: usize, _: &Stamp, _: u64) -> bool {
         true
     }
-    fn damaged(&mut self, _: usize) {}
+    fn damaged(&mut self, _: usize, _: Corrupt) {}
     fn reply(&mut self, _: usize, _: &Reply) {}
     fn read(&mut self, _: usize, _: usize) {}
     fn ended(&mut self, _: usize, _: &str) {}

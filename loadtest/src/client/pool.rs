@@ -7,11 +7,11 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
-use super::connection::{Connection, Filled, State, Target};
+use super::connection::{Connection, Filled, Role, State, Target};
 use super::{Ignore, Sink};
+use crate::adapter::{Publication, Subscription};
 use crate::clock::{self, Alarm, SECOND};
 use crate::error::{Context, Error, Result};
-use crate::wire::Request;
 
 /// Few enough that a due message waits a fraction of a millisecond for a batch to be worked off.
 const EVENTS: usize = 128;
@@ -97,24 +97,43 @@ impl Pool {
         self.connections.iter().filter(|c| matches!(c.state, State::Ended(_))).count()
     }
 
-    /// Connects once per topic, subscribes where there is one, and returns when all are set up. At most `at_once`
+    /// Connects once per client, subscribes to its topics, and returns when all are set up. At most `at_once`
     /// are under way at any moment, so that the server's accept queue never overflows.
     ///
     /// # Errors
     /// When one of them cannot be set up, with the server's reason.
-    pub fn open(&mut self, target: &Rc<Target>, topics: Vec<Option<String>>, at_once: usize) -> Result<()> {
-        let mut waiting = topics.into_iter();
+    pub fn open(
+        &mut self,
+        target: &Rc<Target>,
+        clients: Vec<Vec<Subscription>>,
+        at_once: usize,
+    ) -> Result<()> {
+        self.open_roles(target, clients.into_iter().map(Role::Client).collect(), at_once, &mut Ignore)
+    }
+
+    /// The same for connections of any role, with a sink for what arrives meanwhile.
+    ///
+    /// # Errors
+    /// When one of them cannot be set up, with the server's reason.
+    pub fn open_roles(
+        &mut self,
+        target: &Rc<Target>,
+        roles: Vec<Role>,
+        at_once: usize,
+        sink: &mut impl Sink,
+    ) -> Result<()> {
+        let mut waiting = roles.into_iter();
         let mut under_way = VecDeque::new();
         let mut progress_ns = clock::now_ns();
         loop {
             while under_way.len() < at_once.max(1) {
-                let Some(topic) = waiting.next() else { break };
-                under_way.push_back(self.connect(target, topic)?);
+                let Some(role) = waiting.next() else { break };
+                under_way.push_back(self.connect(target, role)?);
             }
             if under_way.is_empty() {
                 return Ok(());
             }
-            self.turn(Some(Duration::from_millis(100)), &mut Ignore)?;
+            self.turn(Some(Duration::from_millis(100)), sink)?;
             let before = under_way.len();
             for _ in 0..before {
                 let Some(at) = under_way.pop_front() else { break };
@@ -131,12 +150,75 @@ impl Pool {
         }
     }
 
-    /// Sends a request on connection `at`.
+    /// Sends a message on connection `at`.
     ///
     /// # Errors
     /// When it cannot be encoded.
-    pub fn send(&mut self, at: usize, request: &Request<'_>) -> Result<()> {
-        self.connections[at].send(request)
+    pub fn publish(&mut self, at: usize, publication: &Publication<'_>) -> Result<()> {
+        self.connections[at].publish(publication)
+    }
+
+    /// How far connection `at` has come.
+    #[must_use]
+    pub fn state(&self, at: usize) -> &State {
+        &self.connections[at].state
+    }
+
+    /// Bytes that the sockets have not taken, all connections together.
+    #[must_use]
+    pub fn backlog(&self) -> usize {
+        self.connections.iter().map(Connection::backlog).sum()
+    }
+
+    /// Breaks connection `at` as a network would: without a word.
+    pub fn cut(&mut self, at: usize) {
+        let connection = &mut self.connections[at];
+        let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+        connection.state = State::Ended("cut".into());
+    }
+
+    /// Connects anew in the place of connection `at`, which has ended. Setting up goes on in later turns.
+    ///
+    /// # Errors
+    /// When the system gives no socket.
+    pub fn reconnect(&mut self, at: usize, target: &Rc<Target>, role: Role) -> Result<()> {
+        let mut connection = Connection::open(target, role).context("connect")?;
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut connection.stream, Token(at), interest).context("epoll")?;
+        self.connections[at] = connection;
+        Ok(())
+    }
+
+    /// Reads connection `at` again after [`Pool::mute`].
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn unmute(&mut self, at: usize) -> Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        self.poll.registry().register(&mut self.connections[at].stream, Token(at), interest).context("epoll")
+    }
+
+    /// Keeps the system from buffering more than about `bytes` for connection `at`.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn shrink_buffer(&mut self, at: usize, bytes: usize) -> Result<()> {
+        let stream = &self.connections[at].stream;
+        rustix::net::sockopt::set_socket_recv_buffer_size(stream, bytes).context("receive buffer")
+    }
+
+    /// Reads at most `bytes` from connection `at`, which is muted.
+    pub fn sip(&mut self, at: usize, bytes: usize, sink: &mut impl Sink) {
+        let connection = &mut self.connections[at];
+        if matches!(connection.state, State::Ended(_)) {
+            return;
+        }
+        let room = connection.partial.len() + bytes;
+        grow(&mut self.buffer, room);
+        if let Err(reason) = connection.readable(at, &mut self.buffer[..room], sink) {
+            sink.ended(at, &reason);
+            connection.state = State::Ended(reason);
+        }
     }
 
     /// Stops reading connection `at` for good: from now on it is a stalled subscriber.
@@ -189,13 +271,20 @@ impl Pool {
         Ok(())
     }
 
-    fn connect(&mut self, target: &Rc<Target>, topic: Option<String>) -> Result<usize> {
+    fn connect(&mut self, target: &Rc<Target>, role: Role) -> Result<usize> {
         let at = self.connections.len();
-        let mut connection = Connection::open(target, topic).context("connect")?;
+        let mut connection = Connection::open(target, role).context("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut connection.stream, Token(at), interest).context("epoll")?;
         self.connections.push(connection);
         Ok(at)
+    }
+}
+
+/// A frame longer than the buffer needs a longer one; frame::MAX_PAYLOAD bounds it.
+fn grow(buffer: &mut Vec<u8>, room: usize) {
+    if buffer.len() < room {
+        buffer.resize(room, 0);
     }
 }
 
@@ -204,7 +293,7 @@ fn work_off(
     at: usize,
     readable: bool,
     until_end: bool,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     sink: &mut impl Sink,
 ) -> std::result::Result<(), String> {
     if connection.needs_write() {
@@ -214,6 +303,7 @@ fn work_off(
         return Ok(());
     }
     loop {
+        grow(buffer, connection.partial.len() * 2);
         match connection.readable(at, buffer, sink)? {
             Filled::Whole => {}
             Filled::Part if until_end => {}

@@ -56,7 +56,8 @@ impl Faulty {
 
 /// Changes a digit of the stamp's sequence.
 fn corrupt(frame: &mut [u8]) {
-    if let Some(digit) = memchr::memmem::find(frame, b"fw1.").and_then(|at| frame.get_mut(at + 20)) {
+    if let Some(digit) = memchr::memmem::find(frame, crate::stamp::MARK).and_then(|at| frame.get_mut(at + 20))
+    {
         *digit = if *digit == b'7' { b'8' } else { b'7' };
     }
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::summary::{self, Repeat};
 use super::{Subject, prepare, write_json};
+use crate::adapter::Subscription;
 use crate::affinity::Cores;
 use crate::bare::Bare;
 use crate::cli::FanoutOptions;
@@ -60,12 +61,12 @@ fn repeat(
     let bare = measure_bare(options, cores, &topic, publishers)?;
     progress(number, "bare loop", &bare);
 
-    let subject = Subject::start(&options.server, cores)?;
+    let subject = Subject::start(&options.server, Rc::new(options.encoding), cores)?;
     let mut pool = Pool::new()?;
-    let mut topics = vec![Some(topic.clone()); options.subscribers];
-    topics.push(None);
+    let mut topics = vec![vec![Subscription::to(&topic)]; options.subscribers];
+    topics.push(Vec::new());
     pool.open(&subject.target, topics, options.server.at_once)?;
-    let mut run = Series { options, pool, topic: &topic, pid: subject.pid, publishers };
+    let mut run = Series { options, pool, topic: &topic, pid: subject.measured_pid()?, publishers };
     run.warm_up()?;
     let windows = run.windows(number, "server")?;
     let mut stalled = Vec::new();
@@ -73,7 +74,7 @@ fn repeat(
         run.stall(&subject.target)?;
         stalled = run.windows(number, "with stalled")?;
     }
-    let holding = memory::holding(subject.pid)?;
+    let holding = memory::holding(subject.measured_pid()?)?;
     Ok(Repeat { bare, windows, stalled, holding, server: subject.name.clone() })
 }
 
@@ -83,16 +84,16 @@ fn measure_bare(
     topic: &str,
     publishers: &mut Publishers,
 ) -> Result<Measured> {
-    let mut bare = Bare::start(options.subscribers, options.server.encoding, topic, options.payload, cores)?;
+    let mut bare = Bare::start(options.subscribers, options.encoding, topic, options.payload, cores)?;
     let target = Target {
         address: bare.address,
         host: String::new(),
         path: String::new(),
-        encoding: options.server.encoding,
+        adapter: Rc::new(options.encoding),
         bare: true,
     };
     let mut pool = Pool::new()?;
-    pool.open(&Rc::new(target), vec![None; options.subscribers], options.server.at_once)?;
+    pool.open(&Rc::new(target), vec![Vec::new(); options.subscribers], options.server.at_once)?;
     bare.wait_ready()?;
     let pid = bare.pid();
     let mut plan = |rate, seconds| plan(options, publishers.fresh(), pid, rate, seconds);
@@ -144,7 +145,7 @@ impl Series<'_> {
     /// Adds the subscribers that never read.
     fn stall(&mut self, target: &Rc<Target>) -> Result<()> {
         let first = self.pool.len();
-        let topics = vec![Some(self.topic.to_owned()); self.options.stalled];
+        let topics = vec![vec![Subscription::to(self.topic)]; self.options.stalled];
         self.pool.open(target, topics, self.options.server.at_once)?;
         (first..self.pool.len()).try_for_each(|at| self.pool.mute(at))
     }

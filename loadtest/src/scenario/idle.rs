@@ -5,13 +5,14 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::{Subject, prepare, write_json};
+use crate::adapter::Subscription;
 use crate::cli::IdleOptions;
 use crate::client::Sink;
 use crate::client::pool::Pool;
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::error::{Error, Result};
 use crate::memory::{self, Holding};
-use crate::stamp::Stamp;
+use crate::stamp::{Corrupt, Stamp};
 use crate::verdict::{self, Check, Verdict};
 use crate::wire::Reply;
 use crate::{cpu, report};
@@ -67,7 +68,7 @@ pub fn run(options: &IdleOptions) -> Result<u8> {
         return Err(Error::Usage("--connections must not be 0".into()));
     }
     let cores = prepare(&options.server, options.connections + 1)?;
-    let subject = Subject::start(&options.server, cores)?;
+    let subject = Subject::start(&options.server, std::rc::Rc::new(options.encoding), cores)?;
     let summary = measure(options, &subject)?;
     print!("{}", report::idle(&summary));
     write_json(&options.server, &summary)?;
@@ -75,29 +76,29 @@ pub fn run(options: &IdleOptions) -> Result<u8> {
 }
 
 fn measure(options: &IdleOptions, subject: &Subject) -> Result<Summary> {
+    let pid = subject.measured_pid()?;
     let mut pool = Pool::new()?;
     let mut watch = Watch::default();
     // One connection first, so that what the server allocates once is not charged to the others.
-    pool.open(&subject.target, vec![Some("idle:first".into())], 1)?;
+    pool.open(&subject.target, vec![vec![Subscription::to("idle:first")]], 1)?;
     idle(&mut pool, SETTLE_NS, &mut watch)?;
-    let before = memory::holding(subject.pid)?;
+    let before = memory::holding(pid)?;
 
-    let (cpu_before, own_before, start_ns) =
-        (cpu::sample(subject.pid)?, clock::own_cpu_ns(), clock::now_ns());
-    let topic = |at| if options.topic_shared { "idle:shared".into() } else { format!("idle:{at}") };
-    let topics = (0..options.connections).map(|at| Some(topic(at))).collect();
+    let (cpu_before, own_before, start_ns) = (cpu::sample(pid)?, clock::own_cpu_ns(), clock::now_ns());
+    let topic = |at| if options.topic_shared { "idle:shared".to_owned() } else { format!("idle:{at}") };
+    let topics = (0..options.connections).map(|at| vec![Subscription::to(&topic(at))]).collect();
     pool.open(&subject.target, topics, options.server.at_once)?;
     let connect_ns = (clock::now_ns() - start_ns).max(1) as f64;
     let own_ns = (clock::own_cpu_ns() - own_before) as f64;
-    let connect_cpu_ns = cpu::sample(subject.pid)?.since(&cpu_before);
+    let connect_cpu_ns = cpu::sample(pid)?.since(&cpu_before);
     eprintln!("{} connections are set up", options.connections);
 
     idle(&mut pool, SETTLE_NS, &mut watch)?;
-    let after = memory::holding(subject.pid)?;
-    let (cpu_before, start_ns) = (cpu::sample(subject.pid)?, clock::now_ns());
+    let after = memory::holding(pid)?;
+    let (cpu_before, start_ns) = (cpu::sample(pid)?, clock::now_ns());
     idle(&mut pool, clock::span_ns(options.seconds), &mut watch)?;
     let idle_ns = (clock::now_ns() - start_ns).max(1) as f64;
-    let idle_cpu_ns = cpu::sample(subject.pid)?.since(&cpu_before);
+    let idle_cpu_ns = cpu::sample(pid)?.since(&cpu_before);
 
     let count = options.connections as f64;
     let growth = |before: u64, after: u64| after.saturating_sub(before) as f64 / count;
@@ -149,7 +150,7 @@ impl Sink for Watch {
     fn stamped(&mut self, _: usize, _: &Stamp, _: u64) -> bool {
         true
     }
-    fn damaged(&mut self, _: usize) {}
+    fn damaged(&mut self, _: usize, _: Corrupt) {}
     fn reply(&mut self, _: usize, _: &Reply) {}
     fn read(&mut self, _: usize, _: usize) {}
     fn ended(&mut self, at: usize, reason: &str) {

@@ -8,13 +8,13 @@ use std::net::ToSocketAddrs;
 use std::process::Command;
 use std::rc::Rc;
 
+use crate::adapter::Adapter;
 use crate::affinity::{self, Cores};
 use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::error::{Context, Error, Result};
 use crate::memory;
 use crate::server::{self, Process};
-use crate::wire::Encoding;
 
 /// Descriptors a run needs besides its connections.
 const SPARE_DESCRIPTORS: u64 = 64;
@@ -23,8 +23,8 @@ const SPARE_DESCRIPTORS: u64 = 64;
 #[derive(Debug)]
 pub struct Subject {
     _process: Option<Process>,
-    /// The process whose CPU and memory are measured.
-    pub pid: u32,
+    /// The process whose CPU and memory are measured, where one is known.
+    pub pid: Option<u32>,
     /// Where to connect.
     pub target: Rc<Target>,
     /// Its command or URL, for the report.
@@ -36,10 +36,10 @@ impl Subject {
     ///
     /// # Errors
     /// When it does not start or its address is no address.
-    pub fn start(options: &ServerOptions, cores: Option<Cores>) -> Result<Self> {
-        if let (Some(url), Some(pid)) = (&options.url, options.pid) {
-            let target = Rc::new(target(url, options.encoding)?);
-            return Ok(Self { _process: None, pid, target, name: url.clone() });
+    pub fn start(options: &ServerOptions, adapter: Rc<dyn Adapter>, cores: Option<Cores>) -> Result<Self> {
+        if let (Some(url), None) = (&options.url, &options.serve) {
+            let target = Rc::new(target(url, adapter)?);
+            return Ok(Self { _process: None, pid: options.pid, target, name: url.clone() });
         }
         let name = match &options.serve {
             Some(command) => command.clone(),
@@ -51,9 +51,23 @@ impl Subject {
         let with_parent = "command -v setpriv >/dev/null && exec setpriv --pdeathsig TERM --";
         command.args(["-c", &format!("{with_parent} {name}; exec {name}")]);
         let mut process = Process::start(command, cores)?;
-        let url = process.wait_for("a ws:// URL", server::find_url)?;
-        let target = Rc::new(target(&url, options.encoding)?);
-        Ok(Self { pid: process.pid(), _process: Some(process), target, name })
+        let target = match &options.url {
+            Some(url) => {
+                let target = target(url, adapter)?;
+                process.wait_until_accepting(target.address)?;
+                target
+            }
+            None => target(&process.wait_for("a ws:// URL", server::find_url)?, adapter)?,
+        };
+        Ok(Self { pid: Some(process.pid()), _process: Some(process), target: Rc::new(target), name })
+    }
+
+    /// The process to measure.
+    ///
+    /// # Errors
+    /// When none is known.
+    pub fn measured_pid(&self) -> Result<u32> {
+        self.pid.ok_or_else(|| Error::Usage("this needs --pid, the server's process id".into()))
     }
 }
 
@@ -105,24 +119,29 @@ fn default_command() -> Result<String> {
     Ok(format!("'{}' serve --listen 127.0.0.1:0 --shards 1", fanwire.display()))
 }
 
-fn target(url: &str, encoding: Encoding) -> Result<Target> {
+/// Where a URL leads.
+///
+/// # Errors
+/// When it is none.
+pub fn target(url: &str, adapter: Rc<dyn Adapter>) -> Result<Target> {
     let not = || Error::Usage(format!("{url} is not a ws://HOST:PORT/PATH URL"));
     let rest = url.strip_prefix("ws://").ok_or_else(not)?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address = host.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(not)?;
     let path = if path.is_empty() { "/" } else { path };
-    Ok(Target { address, host: host.into(), path: path.into(), encoding, bare: false })
+    Ok(Target { address, host: host.into(), path: path.into(), adapter, bare: false })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::Encoding;
 
     #[test]
     fn a_url_is_taken_apart() {
-        let parts = target("ws://127.0.0.1:7400/ws?token=x", Encoding::Json).unwrap();
+        let parts = target("ws://127.0.0.1:7400/ws?token=x", Rc::new(Encoding::Json)).unwrap();
         assert_eq!((parts.address.port(), parts.path.as_str()), (7400, "/ws?token=x"));
-        assert!(target("http://127.0.0.1:7400/ws", Encoding::Json).is_err());
-        assert!(target("ws://127.0.0.1/ws", Encoding::Json).is_err());
+        assert!(target("http://127.0.0.1:7400/ws", Rc::new(Encoding::Json)).is_err());
+        assert!(target("ws://127.0.0.1/ws", Rc::new(Encoding::Json)).is_err());
     }
 }

@@ -143,7 +143,7 @@ pub fn of(options: &FanoutOptions, cores: Option<Cores>, repeats: Vec<Repeat>) -
         schema_version: 1,
         verdict: verdict::over(&checks),
         server: repeats.first().map(|repeat| repeat.server.clone()).unwrap_or_default(),
-        encoding: options.server.encoding,
+        encoding: options.encoding,
         subscribers: options.subscribers,
         stalled: options.stalled,
         payload: options.payload,

@@ -1,0 +1,147 @@
+//! How a broker is spoken to. An adapter turns subscriptions and publications into bytes and bytes into replies;
+//! it owns no socket. Messages themselves are found by their stamp, whatever is around them.
+
+pub mod fanwire;
+
+use std::fmt;
+
+use std::rc::Rc;
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::wire::{Encoding, Position, Reply};
+
+/// The adapters there are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Name {
+    /// fanwire, JSON.
+    #[default]
+    FanwireJson,
+    /// fanwire, MessagePack.
+    FanwireMsgpack,
+}
+
+impl Name {
+    /// The adapter.
+    #[must_use]
+    pub fn adapter(self) -> Rc<dyn Adapter> {
+        match self {
+            Self::FanwireJson => Rc::new(Encoding::Json),
+            Self::FanwireMsgpack => Rc::new(Encoding::Msgpack),
+        }
+    }
+
+    /// Whether it speaks fanwire's own protocol, with offsets, gaps and keys.
+    #[must_use]
+    pub fn is_fanwire(self) -> bool {
+        matches!(self, Self::FanwireJson | Self::FanwireMsgpack)
+    }
+
+    /// Whether a connection has one topic only.
+    #[must_use]
+    pub fn one_topic(self) -> bool {
+        false
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.adapter().name())
+    }
+}
+
+/// One topic a connection listens to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Subscription {
+    /// The topic.
+    pub topic: String,
+    /// Where to go on, for one that was there before.
+    pub since: Option<Position>,
+    /// The most batches a second it wants.
+    pub max_rate: Option<f64>,
+}
+
+impl Subscription {
+    /// A subscription to what is published from now on.
+    #[must_use]
+    pub fn to(topic: &str) -> Self {
+        Self { topic: topic.to_owned(), since: None, max_rate: None }
+    }
+}
+
+/// One message to publish.
+#[derive(Clone, Copy, Debug)]
+pub struct Publication<'a> {
+    /// The number under which it is acknowledged.
+    pub id: u64,
+    /// The topic.
+    pub topic: &'a str,
+    /// Which value it is, where the topic has several.
+    pub key: Option<&'a str>,
+    /// The payload.
+    pub data: &'a str,
+}
+
+/// A broker's protocol over one WebSocket per client.
+pub trait Adapter: fmt::Debug {
+    /// What the command line calls it.
+    fn name(&self) -> &'static str;
+
+    /// The WebSocket subprotocol to ask for.
+    fn subprotocol(&self) -> Option<&'static str>;
+
+    /// The path of the WebSocket of a client with these subscriptions.
+    fn path(&self, base: &str, _subscriptions: &[Subscription]) -> String {
+        base.to_owned()
+    }
+
+    /// What a connection must name to publish to `topic`, where connecting decides it.
+    fn publisher_topics(&self, _topic: &str) -> Vec<Subscription> {
+        Vec::new()
+    }
+
+    /// The opcode of its frames.
+    fn opcode(&self) -> u8;
+
+    /// Whether the server speaks first, with what [`Adapter::decode`] calls a `welcome`.
+    fn greets(&self) -> bool {
+        true
+    }
+
+    /// What the client sends before anything else, once it has been greeted.
+    fn hello(&self) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// A request for `subscription`; the reply to it decodes to an `ok` of the same id. `None` when connecting
+    /// was enough.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    fn subscribe(&self, id: u64, subscription: &Subscription) -> Result<Option<Vec<u8>>>;
+
+    /// A request to publish.
+    ///
+    /// # Errors
+    /// When it cannot be encoded.
+    fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>>;
+
+    /// Whether publications are answered one by one.
+    fn acknowledges(&self) -> bool {
+        true
+    }
+
+    /// The path to POST messages of `topic` to, where there is one.
+    fn http_path(&self, _topic: &str) -> Option<String> {
+        None
+    }
+
+    /// Everything a frame says, in the words of fanwire's protocol. A `ping` comes with the answer to send in `code`.
+    ///
+    /// # Errors
+    /// When the frame is not of this protocol.
+    fn decode(&self, payload: &[u8]) -> std::result::Result<Vec<Reply>, String>;
+}

@@ -1,0 +1,297 @@
+//! The course of a run: samples at even intervals, for the charts, the progress lines and the live view.
+
+use std::io::{IsTerminal, Write};
+
+use super::account::{Account, Counts};
+use super::result::Sample;
+use crate::clock::{self, MILLISECOND, SECOND};
+use crate::cpu;
+use crate::error::Result;
+use crate::latency::Latency;
+use crate::memory;
+
+/// Points of a chart at most; long runs get longer intervals.
+const POINTS: f64 = 120.0;
+const SHORTEST_NS: u64 = 250 * MILLISECOND;
+/// How often a plain line is printed.
+const LINE_NS: u64 = SECOND;
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// The recorder.
+pub(super) struct Course {
+    pid: Option<u32>,
+    name: String,
+    seconds: f64,
+    interval_ns: u64,
+    start_ns: u64,
+    next_ns: u64,
+    line_ns: u64,
+    last_ns: u64,
+    last_counts: Counts,
+    last_cpu: Option<cpu::Sample>,
+    first_cpu: Option<cpu::Sample>,
+    last_arrival_ns: u64,
+    lag: Latency,
+    first_due_ns: u64,
+    pub(super) silence_ns: u64,
+    pub(super) samples: Vec<Sample>,
+    pub(super) peak_rss: u64,
+    /// What the server held at the end, clients still there.
+    pub(super) after: Option<memory::Holding>,
+    show: Show,
+    drawn: usize,
+}
+
+/// How progress is shown on standard error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Show {
+    /// Not at all.
+    Nothing,
+    /// A line a second.
+    Lines,
+    /// A few lines that are drawn over and over.
+    Live,
+}
+
+impl Show {
+    /// What standard error can do.
+    pub(super) fn fitting() -> Self {
+        let plain = std::env::var_os("CI").is_some() || std::env::var_os("TERM").is_none_or(|t| t == "dumb");
+        if std::io::stderr().is_terminal() && !plain { Self::Live } else { Self::Lines }
+    }
+}
+
+impl Course {
+    pub(super) fn new(pid: Option<u32>, name: &str, seconds: f64, show: Show) -> Result<Self> {
+        Ok(Self {
+            pid,
+            name: name.to_owned(),
+            seconds,
+            interval_ns: clock::span_ns(seconds / POINTS).max(SHORTEST_NS),
+            start_ns: 0,
+            next_ns: 0,
+            line_ns: 0,
+            last_ns: 0,
+            last_counts: Counts::default(),
+            last_cpu: None,
+            first_cpu: None,
+            last_arrival_ns: 0,
+            lag: Latency::new()?,
+            first_due_ns: 0,
+            silence_ns: 0,
+            samples: Vec::new(),
+            peak_rss: 0,
+            after: None,
+            show,
+            drawn: 0,
+        })
+    }
+
+    pub(super) fn connected(&mut self, connections: usize, per_second: f64) {
+        if self.show != Show::Nothing {
+            eprintln!("{}: {connections} connections, {per_second:.0} a second", self.name);
+        }
+    }
+
+    /// The first message is due at `start_ns`.
+    pub(super) fn start(&mut self, start_ns: u64) -> Result<()> {
+        (self.start_ns, self.last_ns) = (start_ns, start_ns);
+        self.next_ns = start_ns + self.interval_ns;
+        self.line_ns = start_ns + LINE_NS;
+        self.last_arrival_ns = start_ns;
+        self.last_cpu = self.pid.map(cpu::sample).transpose()?;
+        self.first_cpu = self.last_cpu.clone();
+        Ok(())
+    }
+
+    /// CPU time of the server since the start, in nanoseconds.
+    pub(super) fn server_cpu_ns(&self) -> Option<u64> {
+        Some(self.last_cpu.as_ref()?.since(self.first_cpu.as_ref()?))
+    }
+
+    /// When it wants its next turn.
+    pub(super) fn next_ns(&self) -> u64 {
+        self.next_ns
+    }
+
+    /// A message was sent.
+    pub(super) fn sent(&mut self, due_ns: u64, now_ns: u64) {
+        self.lag.enter(due_ns, now_ns);
+        if self.first_due_ns == 0 {
+            self.first_due_ns = due_ns;
+        }
+    }
+
+    /// Takes a sample when it is time.
+    pub(super) fn turn(&mut self, now_ns: u64, account: &mut Account) -> Result<()> {
+        self.watch_silence(now_ns, account);
+        if now_ns < self.next_ns {
+            return Ok(());
+        }
+        self.sample(now_ns, account)?;
+        while self.next_ns <= now_ns {
+            self.next_ns += self.interval_ns;
+        }
+        match self.show {
+            Show::Live => self.draw(account),
+            Show::Lines if now_ns >= self.line_ns => {
+                self.line_ns += LINE_NS;
+                self.line(account);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The longest time without a delivery, counted from when the first message that did not come was due.
+    fn watch_silence(&mut self, now_ns: u64, account: &Account) {
+        if account.last_arrival_ns > self.last_arrival_ns {
+            self.last_arrival_ns = account.last_arrival_ns;
+            self.first_due_ns = 0;
+        } else if self.first_due_ns > 0 && account.accepted < account.counts.expected {
+            let since_ns = self.first_due_ns.max(self.last_arrival_ns);
+            self.silence_ns = self.silence_ns.max(now_ns.saturating_sub(since_ns));
+        }
+    }
+
+    /// The last sample.
+    pub(super) fn finish(&mut self, account: &Account) -> Result<()> {
+        if let Some(pid) = self.pid {
+            self.last_cpu = Some(cpu::sample(pid)?);
+            self.after = Some(memory::holding(pid)?);
+        }
+        match self.show {
+            Show::Live => self.draw(account),
+            Show::Lines => self.line(account),
+            Show::Nothing => {}
+        }
+        Ok(())
+    }
+
+    fn sample(&mut self, now_ns: u64, account: &mut Account) -> Result<()> {
+        let span_ns = now_ns.saturating_sub(self.last_ns).max(1);
+        let per_second = |count: u64| count as f64 * 1e9 / span_ns as f64;
+        let latency = account.interval.figures();
+        let mut sample = Sample {
+            at_s: now_ns.saturating_sub(self.start_ns) as f64 / 1e9,
+            sent_per_second: per_second(account.counts.sent - self.last_counts.sent),
+            deliveries_per_second: per_second(account.counts.deliveries - self.last_counts.deliveries),
+            p50_ms: latency.p50_ms,
+            p99_ms: latency.p99_ms,
+            max_ms: latency.max_ms,
+            lag_ms: self.lag.figures().p99_ms,
+            connected: account.connected(),
+            ..Sample::default()
+        };
+        if let Some(pid) = self.pid {
+            let cpu = cpu::sample(pid)?;
+            let used = self.last_cpu.as_ref().map_or(0, |before| cpu.since(before));
+            let rss = memory::rss_anon(pid)?;
+            self.peak_rss = self.peak_rss.max(rss);
+            sample.server_cpu_percent = used as f64 * 100.0 / span_ns as f64;
+            sample.server_mib = rss as f64 / (1024.0 * 1024.0);
+            self.last_cpu = Some(cpu);
+        }
+        account.interval.clear();
+        self.lag.clear();
+        (self.last_ns, self.last_counts) = (now_ns, account.counts);
+        self.samples.push(sample);
+        Ok(())
+    }
+
+    /// Marks the intervals in which lost messages were due.
+    pub(super) fn mark_losses(&mut self, start_ns: u64, lost_due_ns: &[u64]) {
+        for &due_ns in lost_due_ns {
+            let at_s = due_ns.saturating_sub(start_ns) as f64 / 1e9;
+            if let Some(sample) = self.samples.iter_mut().find(|sample| sample.at_s >= at_s) {
+                sample.lost += 1;
+            }
+        }
+    }
+
+    fn line(&self, account: &Account) {
+        let Some(sample) = self.samples.last() else { return };
+        let cpu =
+            self.pid.map_or_else(String::new, |_| format!(", server {:.0}% CPU", sample.server_cpu_percent));
+        eprintln!(
+            "{:6.1}s  {:.0} sent/s, {:.0} delivered/s, p50 {:.2} ms, p99 {:.2} ms, faults {}{cpu}",
+            sample.at_s,
+            sample.sent_per_second,
+            sample.deliveries_per_second,
+            sample.p50_ms,
+            sample.p99_ms,
+            account.faults_so_far(),
+        );
+    }
+
+    fn draw(&mut self, account: &Account) {
+        let Some(sample) = self.samples.last() else { return };
+        let recent = |pick: fn(&Sample) -> f64| bars(self.samples.iter().rev().take(40).rev().map(pick));
+        let share = (sample.at_s / self.seconds.max(0.001)).min(1.0);
+        let done = usize::try_from(clock::whole(share * 30.0)).unwrap_or(0);
+        let mut lines = vec![
+            format!(
+                "{}  {}{}  {:.1} of {:.1} s",
+                self.name,
+                "━".repeat(done),
+                "┄".repeat(30 - done),
+                sample.at_s,
+                self.seconds
+            ),
+            format!("sent/s      {:>10.0}  {}", sample.sent_per_second, recent(|s| s.sent_per_second)),
+            format!(
+                "delivered/s {:>10.0}  {}",
+                sample.deliveries_per_second,
+                recent(|s| s.deliveries_per_second)
+            ),
+            format!("p50 ms      {:>10.2}  {}", sample.p50_ms, recent(|s| s.p50_ms)),
+            format!("p99 ms      {:>10.2}  {}", sample.p99_ms, recent(|s| s.p99_ms)),
+        ];
+        if self.pid.is_some() {
+            lines.push(format!(
+                "server CPU %{:>10.0}  {}  {:.1} MiB",
+                sample.server_cpu_percent,
+                recent(|s| s.server_cpu_percent),
+                sample.server_mib
+            ));
+        }
+        lines.push(format!(
+            "faults      {:>10}  connected {}, lag p99 {:.2} ms",
+            account.faults_so_far(),
+            sample.connected,
+            sample.lag_ms
+        ));
+        let mut text = String::new();
+        if self.drawn > 0 {
+            text += &format!("\x1b[{}A", self.drawn);
+        }
+        for line in &lines {
+            text += &format!("\x1b[2K{line}\n");
+        }
+        self.drawn = lines.len();
+        let mut out = std::io::stderr().lock();
+        // A terminal that went away is no reason to stop measuring.
+        let _ = out.write_all(text.as_bytes());
+    }
+}
+
+fn bars(values: impl Iterator<Item = f64>) -> String {
+    let values: Vec<f64> = values.collect();
+    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let bar = |value: &f64| {
+        let step = usize::try_from(clock::whole(value / most * 7.0)).unwrap_or(0);
+        BARS[step.min(7)]
+    };
+    values.iter().map(bar).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bars_are_relative_to_the_highest() {
+        assert_eq!(bars([0.0, 5.0, 10.0].into_iter()), "▁▅█");
+        assert_eq!(bars([0.0, 0.0].into_iter()), "▁▁");
+    }
+}

@@ -1,0 +1,366 @@
+//! The run itself: connect, publish on schedule, receive, cut and reconnect, drain.
+//!
+//! One thread does everything in turns. What is due is sent first, each message stamped with the moment it was due;
+//! a tester that is late sends late, but never shifts or skips, and its lateness is part of the report.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::account::{Account, Closed};
+use super::course::Course;
+use super::layout::Layout;
+use super::rng::Rng;
+use super::scenario::{Churn, Kind, Scenario, Via};
+use super::schedule::Schedule;
+use crate::adapter::{Publication, Subscription};
+use crate::client::connection::{Role, State, Target};
+use crate::client::pool::Pool;
+use crate::clock::{self, MILLISECOND, SECOND};
+use crate::error::Result;
+use crate::latency::Latency;
+use crate::stamp::Stamp;
+
+/// From the decision to the first due message.
+const LEAD_NS: u64 = 50 * MILLISECOND;
+/// When everything has arrived, wait this long for what should not arrive any more.
+const GRACE_NS: u64 = 150 * MILLISECOND;
+/// A server this far behind at the end has failed.
+const DRAIN_LIMIT_NS: u64 = 60 * SECOND;
+/// Sent in a row before reading again.
+const BURST: usize = 32;
+/// How often a slow reader reads.
+const SIP_NS: u64 = 100 * MILLISECOND;
+/// The receive buffer of a slow reader, so that its slowness reaches the server.
+const SLOW_BUFFER: usize = 8 * 1024;
+/// A subscriber that has not been set up again by then will not be.
+const RECONNECT_LIMIT_NS: u64 = 15 * SECOND;
+
+/// A slow reader: connection and bytes per sip; 0 is stalled.
+#[derive(Clone, Copy, Debug)]
+struct Sipper {
+    at: usize,
+    bytes: usize,
+}
+
+/// What the engine needs besides the scenario.
+pub(super) struct Means<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) target: Rc<Target>,
+    pub(super) run: u32,
+    pub(super) at_once: usize,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// A run under way.
+pub(super) struct Engine<'a> {
+    means: &'a Means<'a>,
+    layout: Layout,
+    pool: Pool,
+    account: Account,
+    course: Course,
+    rng: Rng,
+    lag: Latency,
+    reconnect: Latency,
+    start_ns: u64,
+    sippers: Vec<Sipper>,
+    churn: Churning,
+}
+
+/// Who is away, and when the next one goes.
+#[derive(Debug, Default)]
+struct Churning {
+    next: usize,
+    next_ns: u64,
+    /// Connection and when it comes back.
+    away: VecDeque<(usize, u64)>,
+    /// Connection and since when it has been reconnecting.
+    returning: Vec<(usize, u64)>,
+}
+
+/// What the engine hands over.
+pub(super) struct Ended {
+    pub(super) account: Account,
+    pub(super) closed: Closed,
+    pub(super) course: Course,
+    pub(super) lag: Latency,
+    pub(super) reconnect: Latency,
+    pub(super) connects_per_second: f64,
+    pub(super) own_cpu_percent: f64,
+    pub(super) behind_percent: f64,
+    pub(super) connections: usize,
+    pub(super) interrupted: bool,
+    pub(super) start_ns: u64,
+}
+
+impl<'a> Engine<'a> {
+    pub(super) fn new(means: &'a Means<'a>, course: Course) -> Result<Self> {
+        let scenario = means.scenario;
+        let layout = Layout::new(scenario, means.run);
+        let track = scenario.kind == Kind::Latest || scenario.churn.is_some();
+        let mut account =
+            Account::new(means.run, scenario.kind, layout.clone(), scenario.subscribers, track)?;
+        if scenario.max_rate > 0.0 {
+            account.expect_fresh(scenario.max_rate);
+        }
+        Ok(Self {
+            means,
+            layout,
+            pool: Pool::new()?,
+            account,
+            course,
+            rng: Rng::new(scenario.seed),
+            lag: Latency::new()?,
+            reconnect: Latency::new()?,
+            start_ns: 0,
+            sippers: Vec::new(),
+            churn: Churning::default(),
+        })
+    }
+
+    /// Does it all.
+    pub(super) fn run(mut self) -> Result<Ended> {
+        let begin_ns = clock::now_ns();
+        self.connect()?;
+        let connections = self.pool.len();
+        let connects_per_second = connections as f64 * 1e9 / (clock::now_ns() - begin_ns).max(1) as f64;
+        self.course.connected(connections, connects_per_second);
+
+        self.start_ns = clock::now_ns() + LEAD_NS;
+        let scenario = self.means.scenario;
+        let end_ns = self.start_ns + clock::span_ns(scenario.seconds());
+        self.account.measured_ns = (self.start_ns + clock::span_ns(scenario.warmup.0), end_ns);
+        self.course.start(self.start_ns)?;
+        let (own_before, load_before) = (clock::own_cpu_ns(), self.pool.load());
+        let interrupted = self.publish(end_ns)?;
+        let spent_ns = clock::now_ns().saturating_sub(self.start_ns).max(1);
+        let own_cpu_percent = (clock::own_cpu_ns() - own_before) as f64 * 100.0 / spent_ns as f64;
+        let behind_percent = self.pool.load().behind_percent(load_before);
+        self.drain()?;
+        self.course.finish(&self.account)?;
+        let (account, closed) = self.account.close();
+        Ok(Ended {
+            account,
+            closed,
+            course: self.course,
+            lag: self.lag,
+            reconnect: self.reconnect,
+            connects_per_second,
+            own_cpu_percent,
+            behind_percent,
+            connections,
+            interrupted,
+            start_ns: self.start_ns,
+        })
+    }
+
+    fn connect(&mut self) -> Result<()> {
+        let scenario = self.means.scenario;
+        let mut roles: Vec<Role> =
+            (0..scenario.subscribers).map(|at| Role::Client(self.subscriptions(at, false))).collect();
+        let publishes = scenario.legs().iter().any(|leg| leg.from.max(leg.to) > 0.0);
+        for publisher in 0..if publishes { scenario.publishers } else { 0 } {
+            roles.push(match scenario.publish {
+                Via::Http => Role::HttpPublisher,
+                Via::Socket => Role::Client(self.publisher_topics(publisher)),
+            });
+        }
+        self.pool.open_roles(&self.means.target, roles, self.means.at_once, &mut self.account)?;
+        let mut next = scenario.subscribers;
+        for slow in &scenario.slow {
+            let count = clock::whole(slow.share.0 * scenario.subscribers as f64);
+            let bytes =
+                (slow.read_rate.0 * usize::try_from(SIP_NS / MILLISECOND).unwrap_or(1)).div_ceil(1000);
+            for _ in 0..count {
+                // From the end, so that the first subscribers are the healthy ones.
+                next = next.saturating_sub(1);
+                self.account.set_slow(next);
+                self.pool.shrink_buffer(next, SLOW_BUFFER)?;
+                self.pool.mute(next)?;
+                self.sippers.push(Sipper { at: next, bytes });
+            }
+        }
+        Ok(())
+    }
+
+    /// Where brokers know publishers by their path, the connection has to know its topic.
+    fn publisher_topics(&self, publisher: usize) -> Vec<Subscription> {
+        let topic = &self.layout.topics[publisher % self.layout.topics.len()];
+        self.means.target.adapter.publisher_topics(topic)
+    }
+
+    fn subscriptions(&self, at: usize, resume: bool) -> Vec<Subscription> {
+        let max_rate = Some(self.means.scenario.max_rate).filter(|&rate| rate > 0.0);
+        let subscription = |(nth, topic): (usize, usize)| Subscription {
+            topic: self.layout.topics[topic].clone(),
+            since: if resume { self.account.position(at, nth) } else { None },
+            max_rate,
+        };
+        self.layout.topics_of(at).enumerate().map(subscription).collect()
+    }
+
+    /// Sends everything that becomes due until the end; true when interrupted.
+    fn publish(&mut self, end_ns: u64) -> Result<bool> {
+        let scenario = self.means.scenario;
+        let schedule = Schedule::new(scenario.legs(), scenario.arrival, scenario.seed, self.start_ns);
+        let mut schedule = schedule.peekable();
+        let mut sip_ns = self.start_ns;
+        self.churn.next_ns = self.start_ns;
+        let mut armed_ns = 0;
+        loop {
+            let now_ns = clock::now_ns();
+            if self.means.stop.load(Ordering::Relaxed) {
+                return Ok(true);
+            }
+            let mut sent = 0;
+            while let Some(due_ns) = schedule.next_if(|&due_ns| due_ns <= now_ns && sent < BURST) {
+                self.send(due_ns)?;
+                sent += 1;
+            }
+            if now_ns >= end_ns && schedule.peek().is_none() {
+                return Ok(false);
+            }
+            if now_ns >= sip_ns {
+                self.sip();
+                sip_ns += SIP_NS;
+            }
+            if let Some(churn) = &scenario.churn {
+                self.churn(churn, now_ns)?;
+            }
+            self.course.turn(now_ns, &mut self.account)?;
+            let due_ns = schedule.peek().copied().unwrap_or(end_ns);
+            let mut wake_ns = due_ns.min(self.course.next_ns()).min(self.churn_wake_ns());
+            if !self.sippers.is_empty() {
+                wake_ns = wake_ns.min(sip_ns);
+            }
+            if wake_ns <= clock::now_ns() {
+                self.pool.turn(Some(Duration::ZERO), &mut self.account)?;
+                continue;
+            }
+            // Once per moment: a turn often brings a single delivery, and would pay for one more system call.
+            if armed_ns != wake_ns {
+                self.pool.wake_at(wake_ns)?;
+                armed_ns = wake_ns;
+            }
+            self.pool.turn(None, &mut self.account)?;
+        }
+    }
+
+    fn send(&mut self, due_ns: u64) -> Result<()> {
+        let scenario = self.means.scenario;
+        let topic = self.rng.below(self.layout.topics.len());
+        let slot = self.rng.below(self.layout.slots);
+        let size = scenario.size.min + self.rng.below(scenario.size.max - scenario.size.min + 1);
+        let stream = topic * self.layout.slots + slot;
+        let now_ns = clock::now_ns();
+        let (id, sequence) = self.account.send(stream, due_ns, now_ns);
+        self.lag.enter(due_ns, now_ns);
+        self.course.sent(due_ns, now_ns);
+        let number = u32::try_from(stream).unwrap_or(u32::MAX);
+        let stamp = Stamp { run: self.means.run, stream: number, sequence, intended_ns: due_ns };
+        let data = stamp.payload(size);
+        let publication =
+            Publication { id, topic: &self.layout.topics[topic], key: self.layout.key(slot), data: &data };
+        let at = scenario.subscribers + self.layout.publisher(slot);
+        self.pool.publish(at, &publication)
+    }
+
+    fn sip(&mut self) {
+        for sipper in self.sippers.iter().filter(|sipper| sipper.bytes > 0) {
+            self.pool.sip(sipper.at, sipper.bytes, &mut self.account);
+        }
+    }
+
+    fn churn_wake_ns(&self) -> u64 {
+        let cut_ns = if self.means.scenario.churn.is_some() { self.churn.next_ns } else { u64::MAX };
+        let back_ns = self.churn.away.front().map_or(u64::MAX, |&(_, back_ns)| back_ns);
+        cut_ns.min(back_ns)
+    }
+
+    /// Cuts who is due to be cut, brings back who is due to come back.
+    fn churn(&mut self, churn: &Churn, now_ns: u64) -> Result<()> {
+        let healthy = self.means.scenario.subscribers - self.sippers.len();
+        while self.churn.next_ns <= now_ns {
+            self.churn.next_ns += clock::span_ns(1.0 / churn.rate);
+            let at = self.churn.next % healthy;
+            self.churn.next += 1;
+            if *self.pool.state(at) == State::Live && !self.account.is_away(at) {
+                self.pool.cut(at);
+                self.account.cut(at);
+                self.churn.away.push_back((at, now_ns + clock::span_ns(churn.away.0)));
+            }
+        }
+        self.bring_back(churn.resume, now_ns)
+    }
+
+    fn bring_back(&mut self, resume: bool, now_ns: u64) -> Result<()> {
+        while let Some(&(at, back_ns)) = self.churn.away.front() {
+            if back_ns > now_ns {
+                break;
+            }
+            self.churn.away.pop_front();
+            let role = Role::Client(self.subscriptions(at, resume));
+            self.pool.reconnect(at, &self.means.target, role)?;
+            self.churn.returning.push((at, now_ns));
+        }
+        let (pool, reconnect) = (&self.pool, &mut self.reconnect);
+        self.churn.returning.retain(|&(at, since_ns)| match pool.state(at) {
+            State::Live => {
+                reconnect.enter(since_ns, now_ns);
+                false
+            }
+            State::Ended(_) => false,
+            _ => now_ns < since_ns + RECONNECT_LIMIT_NS,
+        });
+        Ok(())
+    }
+
+    /// Lets everyone read to the end, and waits for what is missing.
+    fn drain(&mut self) -> Result<()> {
+        for sipper in std::mem::take(&mut self.sippers) {
+            if !self.account.has_ended(sipper.at) {
+                self.pool.unmute(sipper.at)?;
+            }
+        }
+        let resume = self.means.scenario.churn.is_some_and(|churn| churn.resume);
+        let begin_ns = clock::now_ns();
+        let patience_ns = self.patience_ns();
+        let mut progress_ns = begin_ns;
+        let mut before = (0, 0);
+        loop {
+            self.pool.turn(Some(Duration::from_millis(5)), &mut self.account)?;
+            let now_ns = clock::now_ns();
+            self.bring_back(resume, now_ns)?;
+            self.course.turn(now_ns, &mut self.account)?;
+            let state = (self.account.accepted, self.account.unanswered());
+            let under_way = !self.churn.away.is_empty() || !self.churn.returning.is_empty();
+            if state != before || under_way {
+                (before, progress_ns) = (state, now_ns);
+            }
+            let answered = state.1 == 0 || !self.acknowledged();
+            let whole = answered && self.account.accepted >= self.account.counts.expected;
+            let patience_ns = if whole { GRACE_NS } else { patience_ns };
+            if now_ns - progress_ns > patience_ns || now_ns - begin_ns > DRAIN_LIMIT_NS {
+                return Ok(());
+            }
+        }
+    }
+
+    /// How long without any arrival until what is missing counts as missing. Kinds that leave out never deliver
+    /// everything, so there the end is when nothing has come for a while.
+    fn patience_ns(&self) -> u64 {
+        let scenario = self.means.scenario;
+        let quiet = if scenario.max_rate > 0.0 { (2.0 / scenario.max_rate).max(1.0) } else { 1.0 };
+        let patience = match scenario.kind {
+            Kind::Log => scenario.drain.0,
+            Kind::Latest | Kind::Volatile => scenario.drain.0.min(quiet),
+        };
+        clock::span_ns(patience)
+    }
+
+    fn acknowledged(&self) -> bool {
+        self.means.scenario.publish == Via::Http || self.means.target.adapter.acknowledges()
+    }
+}

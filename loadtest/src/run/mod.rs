@@ -1,0 +1,349 @@
+//! `loadtest run`: a scenario against a server, with a ledger of every message and a verdict.
+//!
+//! Reading order: [`scenario`] (what to do) → [`layout`] and [`schedule`] (who, and when) → `engine` (doing it) →
+//! `account` (what became of every message) → [`result`] (what was measured) → [`threshold`] (whether it is good).
+
+mod account;
+mod course;
+mod engine;
+pub mod layout;
+pub mod result;
+pub mod rng;
+pub mod scenario;
+pub mod schedule;
+pub mod text;
+pub mod threshold;
+pub mod units;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+pub use account::{Counts, Ledger};
+use clap::Args;
+
+use self::course::{Course, Show};
+use self::engine::{Ended, Engine, Means};
+use self::result::{Cost, Environment, RunResult, Tester};
+use self::scenario::{Arrival, Churn, Kind, Scenario, Slow, Via};
+use self::threshold::{Class, Threshold};
+use self::units::{Bytes, Sizes, Span};
+use crate::adapter::Name;
+use crate::affinity::Cores;
+use crate::cli::ServerOptions;
+use crate::error::{Context, Error, Result};
+use crate::scenario::{Subject, prepare, write_json};
+use crate::verdict::Verdict;
+use crate::{clock, memory, stamp};
+
+/// The exit code of a run that was interrupted.
+const INTERRUPTED: u8 = 130;
+
+/// Options of `run`.
+#[derive(Clone, Debug, Args)]
+pub struct RunOptions {
+    /// A preset (see `loadtest presets`) or a TOML file
+    #[arg(default_value = "chat")]
+    pub scenario: String,
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// What differs from the scenario.
+    #[command(flatten)]
+    pub overrides: Overrides,
+    /// What must hold, such as 'lost == 0' or 'latency.p99 < 20ms'; several with spaces between
+    #[arg(long, num_args = 1.., value_name = "FIGURE OP VALUE")]
+    pub threshold: Vec<String>,
+    /// Also write a report with charts to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
+    /// Print no progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Keys of a scenario file as flags; they win over it.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Instead of what the scenario says")]
+pub struct Overrides {
+    /// The protocol
+    #[arg(long, value_enum)]
+    pub adapter: Option<Name>,
+    /// What the topics promise
+    #[arg(long, value_enum)]
+    pub kind: Option<Kind>,
+    /// How many topics
+    #[arg(long)]
+    pub topics: Option<usize>,
+    /// Their names up to the number
+    #[arg(long)]
+    pub topic_prefix: Option<String>,
+    /// Publishing connections
+    #[arg(long)]
+    pub publishers: Option<usize>,
+    /// Subscribing connections
+    #[arg(long)]
+    pub subscribers: Option<usize>,
+    /// Topics each of them listens to
+    #[arg(long)]
+    pub topics_per_subscriber: Option<usize>,
+    /// Values of a topic of kind latest
+    #[arg(long)]
+    pub keys: Option<usize>,
+    /// The most batches a second a subscriber of kind latest wants
+    #[arg(long)]
+    pub max_rate: Option<f64>,
+    /// Messages a second, all publishers together; replaces a load of several stages
+    #[arg(long)]
+    pub rate: Option<f64>,
+    /// How messages follow each other
+    #[arg(long, value_enum)]
+    pub arrival: Option<Arrival>,
+    /// Bytes of payload: 128, or 64..1KiB
+    #[arg(long)]
+    pub size: Option<Sizes>,
+    /// By which way messages are published
+    #[arg(long, value_enum)]
+    pub publish: Option<Via>,
+    /// Unmeasured time before
+    #[arg(long)]
+    pub warmup: Option<Span>,
+    /// Measured time
+    #[arg(long)]
+    pub duration: Option<Span>,
+    /// How long to wait without any arrival for what is missing
+    #[arg(long)]
+    pub drain: Option<Span>,
+    /// Connections cut a second; they come back and resume
+    #[arg(long)]
+    pub churn: Option<f64>,
+    /// Share of subscribers that read nothing until the drain
+    #[arg(long, value_name = "SHARE")]
+    pub stalled: Option<units::Share>,
+    /// Of everything left to chance
+    #[arg(long)]
+    pub seed: Option<u64>,
+}
+
+impl Overrides {
+    fn apply(self, to: &mut Scenario) {
+        fn set<T>(value: Option<T>, place: &mut T) {
+            if let Some(value) = value {
+                *place = value;
+            }
+        }
+        if self.rate.is_some() || self.duration.is_some() {
+            to.load.clear();
+        }
+        set(self.adapter, &mut to.adapter);
+        set(self.kind, &mut to.kind);
+        set(self.topics, &mut to.topics);
+        set(self.topic_prefix, &mut to.topic_prefix);
+        set(self.publishers, &mut to.publishers);
+        set(self.subscribers, &mut to.subscribers);
+        set(self.topics_per_subscriber, &mut to.topics_per_subscriber);
+        set(self.keys, &mut to.keys);
+        set(self.max_rate, &mut to.max_rate);
+        set(self.rate, &mut to.rate);
+        set(self.arrival, &mut to.arrival);
+        set(self.size, &mut to.size);
+        set(self.publish, &mut to.publish);
+        set(self.warmup, &mut to.warmup);
+        set(self.duration, &mut to.duration);
+        set(self.drain, &mut to.drain);
+        set(self.seed, &mut to.seed);
+        if let Some(rate) = self.churn {
+            let churn = to.churn.unwrap_or(Churn { rate, away: Churn::away(), resume: true });
+            to.churn = (rate > 0.0).then_some(Churn { rate, ..churn });
+        }
+        if let Some(share) = self.stalled {
+            to.slow = vec![Slow { share, read_rate: Bytes(0) }];
+        }
+    }
+}
+
+/// The scenario that the options describe.
+///
+/// # Errors
+/// When they contradict each other.
+pub fn effective(name: &str, overrides: &Overrides) -> Result<Scenario> {
+    let mut scenario = scenario::load(name)?;
+    overrides.clone().apply(&mut scenario);
+    scenario.check()?;
+    Ok(scenario)
+}
+
+/// Runs the command and returns the exit code.
+///
+/// # Errors
+/// When the run cannot be made.
+pub fn run(options: &RunOptions) -> Result<u8> {
+    let scenario = effective(&options.scenario, &options.overrides)?;
+    let mut own = threshold::parse(&scenario.thresholds)?;
+    own.extend(threshold::parse(&options.threshold)?);
+    let cores = prepare(&options.server, scenario.subscribers + scenario.publishers)?;
+    let stop = catch_interrupts()?;
+    let show = if options.quiet { Show::Nothing } else { Show::fitting() };
+    let result = measure(&scenario, &options.server, cores, &own, &stop, show)?;
+    print!("{}", text::report(&result));
+    write_json(&options.server, &result)?;
+    Ok(exit_code(&result))
+}
+
+/// The first interrupt ends the publishing, the second one everything.
+fn catch_interrupts() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&stop))
+            .context("signals")?;
+        signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;
+    }
+    Ok(stop)
+}
+
+fn exit_code(result: &RunResult) -> u8 {
+    if result.interrupted { INTERRUPTED } else { result.verdict.exit_code() }
+}
+
+/// Starts the server (or takes the one there is) and runs the scenario once.
+fn measure(
+    scenario: &Scenario,
+    server: &ServerOptions,
+    cores: Option<Cores>,
+    own: &[Threshold],
+    stop: &Arc<AtomicBool>,
+    show: Show,
+) -> Result<RunResult> {
+    let subject = Subject::start(server, scenario.adapter.adapter(), cores)?;
+    let before = subject.pid.map(memory::holding).transpose()?;
+    let course = Course::new(subject.pid, &scenario.name, scenario.seconds(), show)?;
+    let run = run_number();
+    let means = Means {
+        scenario,
+        target: subject.target.clone(),
+        run,
+        at_once: server.at_once,
+        stop: Arc::clone(stop),
+    };
+    let mut ended = Engine::new(&means, course)?.run()?;
+    ended.course.mark_losses(ended.start_ns, &ended.closed.lost_due_ns);
+    let cost = before.zip(ended.course.after).map(|(before, after)| cost(&ended, before, after));
+    let mut result = result_of(scenario, subject.name.clone(), ended, cost)?;
+    result.checks = threshold::findings(&result, own)?;
+    result.verdict = verdict(&result);
+    Ok(result)
+}
+
+fn verdict(result: &RunResult) -> Verdict {
+    let missed = |class| result.checks.iter().any(|finding| finding.class == class && !finding.met);
+    // A lost or altered message is one however busy the tester was; a latency is not.
+    if missed(Class::Integrity) {
+        Verdict::Broken
+    } else if missed(Class::Tester) {
+        Verdict::Invalid
+    } else if missed(Class::Threshold) {
+        Verdict::Fail
+    } else {
+        Verdict::Pass
+    }
+}
+
+fn cost(ended: &Ended, before: memory::Holding, after: memory::Holding) -> Cost {
+    let cpu_ns = ended.course.server_cpu_ns().unwrap_or(0) as f64;
+    let deliveries = ended.account.counts.deliveries;
+    let elapsed_ns = clock::now_ns().saturating_sub(ended.start_ns).max(1) as f64;
+    Cost {
+        cpu_us_per_delivery: if deliveries == 0 { 0.0 } else { cpu_ns / 1e3 / deliveries as f64 },
+        cpu_percent: cpu_ns * 100.0 / elapsed_ns,
+        before,
+        after,
+        peak_rss: ended.course.peak_rss.max(after.rss_anon),
+        bytes_per_connection: after.rss_anon.saturating_sub(before.rss_anon) as f64
+            / ended.connections.max(1) as f64,
+    }
+}
+
+fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cost>) -> Result<RunResult> {
+    let Ended { account, closed, course, .. } = ended;
+    let (from, to) = account.measured_ns;
+    let seconds = to.saturating_sub(from) as f64 / 1e9;
+    let counts = account.counts;
+    Ok(RunResult {
+        schema_version: 1,
+        verdict: Verdict::Pass,
+        interrupted: ended.interrupted,
+        server,
+        scenario: scenario.clone(),
+        environment: environment()?,
+        seconds,
+        ledger: closed.ledger,
+        counts,
+        latency: account.response.figures(),
+        service: account.service.figures(),
+        lag: ended.lag.figures(),
+        completion: account.completion.figures(),
+        ack: account.ack.figures(),
+        reconnect: ended.reconnect.figures(),
+        curve: account.response.curve(),
+        service_curve: account.service.curve(),
+        deliveries_per_second: counts.measured as f64 / seconds.max(1e-9),
+        bytes_per_delivery: if counts.deliveries == 0 {
+            0.0
+        } else {
+            counts.bytes as f64 / counts.deliveries as f64
+        },
+        silence_ms: course.silence_ns as f64 / clock::MILLISECOND as f64,
+        cost,
+        tester: Tester {
+            cpu_percent: ended.own_cpu_percent,
+            behind_percent: ended.behind_percent,
+            connections: ended.connections,
+            connects_per_second: ended.connects_per_second,
+        },
+        timeline: course.samples,
+        notes: account.notes,
+        checks: Vec::new(),
+    })
+}
+
+/// A number that another run on the same server will hardly have.
+fn run_number() -> u32 {
+    let [a, b, c, ..] = (clock::now_ns() ^ (u64::from(std::process::id()) << 20)).to_le_bytes();
+    let [d, e, f, ..] = clock::now_ns().rotate_right(24).to_le_bytes();
+    u32::from_le_bytes([a ^ d, b ^ e, c ^ f, 0]) % stamp::NUMBERS
+}
+
+fn environment() -> Result<Environment> {
+    let name = rustix::system::uname();
+    let words = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let command: Vec<String> = std::env::args().skip(1).collect();
+    Ok(Environment {
+        version: env!("CARGO_PKG_VERSION").into(),
+        command: format!("loadtest {}", command.join(" ")),
+        started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs()),
+        kernel: format!("{} {}", words(name.sysname()), words(name.release())),
+        cpu: model.map_or_else(String::new, |(_, model)| model.to_owned()),
+        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        descriptors: memory::raise_descriptor_limit()?,
+    })
+}
+
+/// Prints the presets, or one of them as a file.
+///
+/// # Errors
+/// When there is none of that name.
+pub fn presets(name: Option<&str>) -> Result<u8> {
+    let Some(name) = name else {
+        for (name, about, _) in scenario::PRESETS {
+            println!("{name:<14}{about}");
+        }
+        return Ok(0);
+    };
+    let scenario = scenario::load(name)?;
+    let text = toml::to_string(&scenario).map_err(|error| Error::Encode(error.to_string()))?;
+    print!("{text}");
+    Ok(0)
+}
