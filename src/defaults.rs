@@ -27,6 +27,10 @@ pub const MAX_CONNECTIONS: usize = 100_000;
 /// 28 000 sockets (its ephemeral ports).
 pub const MAX_CONNECTIONS_PER_ADDRESS: usize = 20_000;
 
+/// HTTP requests a second from one address: a back end that publishes one by one needs thousands; this is about what
+/// a core answers.
+pub const MAX_REQUESTS_PER_SECOND: u32 = 50_000;
+
 /// Topics in all: an idle one costs about 1 KiB.
 pub const MAX_TOPICS: usize = 1_000_000;
 

@@ -85,6 +85,8 @@ pub struct DoorLimits {
     pub max_connections: usize,
     /// From one address.
     pub max_connections_per_address: usize,
+    /// HTTP requests a second from one address.
+    pub max_requests_per_second: NonZeroU32,
 }
 
 /// Everything wrong with a configuration, at once.
@@ -236,6 +238,7 @@ impl Config {
                 ),
                 max_connections: count(settings.max_connections),
                 max_connections_per_address: count(settings.max_connections_per_address),
+                max_requests_per_second: settings.max_requests_per_second.unwrap_or(NonZeroU32::MAX),
             },
             drain: Duration::from_millis(settings.drain_ms.unwrap_or(0)),
             rules: rules::rules(
@@ -291,6 +294,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         handshake_timeout_ms: NonZeroU64::new(defaults::HANDSHAKE_TIMEOUT_MS),
         max_connections: NonZeroUsize::new(defaults::MAX_CONNECTIONS),
         max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
+        max_requests_per_second: NonZeroU32::new(defaults::MAX_REQUESTS_PER_SECOND),
         max_topics: NonZeroUsize::new(defaults::MAX_TOPICS),
         ping_s: NonZeroU64::new(ping_s),
         pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),

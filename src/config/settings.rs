@@ -92,6 +92,9 @@ pub struct Settings {
     /// Connections from one address [default: 20000]
     #[arg(long, env = "FANWIRE_MAX_CONNECTIONS_PER_ADDRESS", value_name = "COUNT")]
     pub max_connections_per_address: Option<NonZeroUsize>,
+    /// HTTP requests a second from one address [default: 50000]
+    #[arg(long, env = "FANWIRE_MAX_REQUESTS_PER_SECOND", value_name = "COUNT")]
+    pub max_requests_per_second: Option<std::num::NonZeroU32>,
     /// Topics in all [default: 1000000]
     #[arg(long, env = "FANWIRE_MAX_TOPICS", value_name = "COUNT")]
     pub max_topics: Option<NonZeroUsize>,
@@ -126,6 +129,6 @@ impl Settings {
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_audience auth_issuer
             auth_anonymous max_message_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
-            max_connections_per_address max_topics ping_s pong_timeout_s drain_ms default key rule)
+            max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule)
     }
 }

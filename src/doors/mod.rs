@@ -4,3 +4,4 @@
 pub mod errors;
 pub mod http;
 pub mod native;
+pub mod sse;

@@ -9,9 +9,9 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use tokio::task::AbortHandle;
+use tokio::{sync::watch, task::AbortHandle};
 
-use super::{Front, FrontSettings, accept_all, bind, gate::Gate, routes, tls};
+use super::{Front, FrontSettings, accept_all, bind, gate::Gate, routes, throttle::Throttle, tls};
 use crate::{
     broker::Broker,
     config::Config,
@@ -26,6 +26,12 @@ const SWEEP: Duration = Duration::from_secs(1);
 
 /// How long a shard may take to finish a turn while draining.
 const SYNC: Duration = Duration::from_secs(2);
+
+/// How long HTTP answers and event streams may take to be written out once the shards have ended.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// How often is looked whether they are.
+const POLL: Duration = Duration::from_millis(5);
 
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +84,7 @@ impl Server {
             gate: Arc::new(Gate::default()),
             on_loopback: address.ip().is_loopback(),
             ping_s: config.shard.ping.as_secs(),
+            ending: watch::Sender::new(false),
         });
         let http = http::router(HttpDoor {
             broker: broker.clone(),
@@ -86,7 +93,7 @@ impl Server {
         });
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
-        let sweeping = tokio::spawn(sweep(broker)).abort_handle();
+        let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
         Ok(Self { front, address, shards, accepting, sweeping, drain: config.drain, tls })
     }
 
@@ -138,6 +145,15 @@ impl Server {
             Ok(failed) => tracing::error!(failed, "shards ended with a panic"),
             Err(error) => tracing::error!(%error, "draining failed"),
         }
+        self.front.ending.send_replace(true);
+        let answered = async {
+            while self.front.gate.open() > 0 {
+                tokio::time::sleep(POLL).await;
+            }
+        };
+        if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+            tracing::warn!(open = self.front.gate.open(), "connections were cut off");
+        }
     }
 }
 
@@ -146,15 +162,17 @@ fn front_settings(config: &Config) -> Result<FrontSettings, tls::TlsError> {
         allowed_origins: config.allowed_origins.clone(),
         limits: config.door,
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
+        throttle: Throttle::new(config.door.max_requests_per_second),
     })
 }
 
-async fn sweep(broker: Arc<Broker>) {
+async fn sweep(front: Arc<Front>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        broker.sweep(unix_ms());
+        front.broker.sweep(unix_ms());
+        front.settings.load().throttle.forget_idle();
     }
 }
 

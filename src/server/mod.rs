@@ -1,10 +1,14 @@
 //! The front: accepts connections, speaks HTTP and TLS to them, and gives WebSockets to the shards. Runs on a small
 //! ordinary runtime of its own.
 
+mod control;
+mod cors;
+mod events;
 mod gate;
 mod lifecycle;
 mod origin;
 mod stream;
+mod throttle;
 mod tls;
 mod upgrade;
 
@@ -17,7 +21,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::{Router, extract::Request, routing::get};
+use axum::{
+    Router,
+    extract::Request,
+    http::header,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use fanwire_proto::ErrorCode;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 pub use lifecycle::{Server, StartError};
@@ -25,6 +36,7 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
+    sync::watch,
 };
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
@@ -32,14 +44,16 @@ use tower::ServiceExt;
 use self::{
     gate::{Gate, Permit},
     stream::Stream,
+    throttle::Throttle,
 };
-use crate::{broker::Broker, config::DoorLimits, defaults};
+use crate::{broker::Broker, config::DoorLimits, defaults, doors::errors::Failure};
 
 /// The part of the front's settings that can be reloaded.
 struct FrontSettings {
     allowed_origins: Vec<String>,
     limits: DoorLimits,
     tls: Option<TlsAcceptor>,
+    throttle: Throttle,
 }
 
 /// What connections on their way in share.
@@ -49,6 +63,8 @@ struct Front {
     gate: Arc<Gate>,
     on_loopback: bool,
     ping_s: u64,
+    /// True once HTTP connections are to end after the request at hand.
+    ending: watch::Sender<bool>,
 }
 
 /// Connections the kernel may hold until they are accepted.
@@ -72,7 +88,13 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 fn routes(front: &Arc<Front>, http: Router) -> Router {
-    Router::new().route("/ws", get(upgrade::upgrade)).with_state(front.clone()).merge(http)
+    Router::new()
+        .route("/ws", get(upgrade::upgrade))
+        .route("/v1/events", get(events::events))
+        .merge(control::routes())
+        .with_state(front.clone())
+        .merge(http)
+        .layer(cors::layer(front))
 }
 
 /// Accepts until the task is stopped.
@@ -136,11 +158,9 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         },
     };
+    let front_ending = front.ending.subscribe();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let mut request: Request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(permit.clone());
-        let answer = routes.clone().oneshot(request);
-        async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
+        answer(front.clone(), permit.clone(), routes.clone(), request.map(axum::body::Body::new))
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -148,9 +168,45 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
         .max_buf_size(defaults::HTTP_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
-    if let Err(error) = connection.await {
+    let mut connection = std::pin::pin!(connection);
+    let outcome = tokio::select! {
+        outcome = connection.as_mut() => outcome,
+        () = ordered(front_ending) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = outcome {
         tracing::debug!(%error, "an HTTP connection ended");
     }
+}
+
+/// Waits for the order to end.
+async fn ordered(mut ending: watch::Receiver<bool>) {
+    // Without anybody who could give the order, it is over anyway.
+    let _ = ending.wait_for(|ending| *ending).await;
+}
+
+async fn answer(
+    front: Arc<Front>,
+    permit: Arc<Permit>,
+    routes: Router,
+    mut request: Request,
+) -> Result<Response, Infallible> {
+    if let Err(wait) = front.settings.load().throttle.check(permit.address()) {
+        return Ok(too_many_requests(wait));
+    }
+    request.extensions_mut().insert(permit);
+    routes.oneshot(request).await
+}
+
+fn too_many_requests(wait: Duration) -> Response {
+    let failure = Failure::new(ErrorCode::RateLimited, "too many requests from this address");
+    let mut response = failure.into_response();
+    // Whole seconds, rounded up (RFC 9110 §10.2.3).
+    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 /// Small writes leave at once, and the kernel holds little that is unsent.

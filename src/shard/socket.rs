@@ -1,8 +1,14 @@
 //! One connection's bytes: plain TCP, or TLS over it, without blocking.
 
-use std::io::{self, Read, Write};
+use std::{
+    io::{self, Read, Write},
+    net::Shutdown,
+};
 
-use mio::{Interest, Registry, Token, net::TcpStream};
+use mio::{
+    Interest, Registry, Token,
+    net::{TcpStream, UnixStream},
+};
 use tokio_rustls::rustls::ServerConnection;
 
 /// Ciphertext that may wait inside a TLS session before it takes no more plaintext.
@@ -14,6 +20,8 @@ pub enum Socket {
     Plain(TcpStream),
     /// TLS after its handshake.
     Tls(Box<TlsSocket>),
+    /// A door of this process that speaks for a client elsewhere.
+    Local(UnixStream),
 }
 
 /// A TLS session and the TCP stream below it.
@@ -34,19 +42,26 @@ impl Socket {
         Self::Tls(Box::new(TlsSocket { tcp: TcpStream::from_std(tcp), session }))
     }
 
-    fn tcp(&mut self) -> &mut TcpStream {
+    /// Takes one end of a connected pair.
+    pub fn local(end: std::os::unix::net::UnixStream) -> io::Result<Self> {
+        end.set_nonblocking(true)?;
+        Ok(Self::Local(UnixStream::from_std(end)))
+    }
+
+    fn source(&mut self) -> &mut dyn mio::event::Source {
         match self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => &mut tls.tcp,
+            Self::Local(end) => end,
         }
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        registry.register(self.tcp(), token, Interest::READABLE | Interest::WRITABLE)
+        self.source().register(registry, token, Interest::READABLE | Interest::WRITABLE)
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        registry.deregister(self.tcp())
+        self.source().deregister(registry)
     }
 
     /// Reads decrypted bytes; `WouldBlock` when there are none yet, 0 at the end.
@@ -54,6 +69,7 @@ impl Socket {
         match self {
             Self::Plain(tcp) => tcp.read(buffer),
             Self::Tls(tls) => tls.read(buffer),
+            Self::Local(end) => end.read(buffer),
         }
     }
 
@@ -62,25 +78,30 @@ impl Socket {
         match self {
             Self::Plain(tcp) => tcp.write(bytes),
             Self::Tls(tls) => tls.write(bytes),
+            Self::Local(end) => end.write(bytes),
         }
     }
 
     /// Sends what a TLS session still holds; true when nothing is left.
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
-            Self::Plain(_) => Ok(true),
+            Self::Plain(_) | Self::Local(_) => Ok(true),
             Self::Tls(tls) => tls.send(),
         }
     }
 
     /// Ends our direction; what was written is still delivered.
     pub(super) fn shutdown(&mut self) {
-        if let Self::Tls(tls) = self {
-            tls.session.send_close_notify();
-            // Best effort: the peer also learns it from the end of the stream.
-            let _ = tls.send();
-        }
-        let _ = self.tcp().shutdown(std::net::Shutdown::Write);
+        // Best effort: a peer that is gone cannot be told.
+        let _ = match self {
+            Self::Plain(tcp) => tcp.shutdown(Shutdown::Write),
+            Self::Local(end) => end.shutdown(Shutdown::Write),
+            Self::Tls(tls) => {
+                tls.session.send_close_notify();
+                let _ = tls.send();
+                tls.tcp.shutdown(Shutdown::Write)
+            }
+        };
     }
 }
 

@@ -27,6 +27,10 @@ mod volatile;
 
 mod presence;
 
+mod sse;
+
+mod control;
+
 mod fanout;
 
 mod limits;

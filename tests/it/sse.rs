@@ -1,0 +1,212 @@
+//! Server-Sent Events: the same subscriptions over plain HTTP.
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
+    net::TcpStream,
+};
+
+use crate::support::{Client, PATIENCE, Server, within};
+
+/// An event as `EventSource` would see it.
+#[derive(Debug)]
+struct Event {
+    name: String,
+    id: String,
+    data: Value,
+}
+
+/// A stream that is being read.
+struct Stream {
+    lines: BufReader<TcpStream>,
+    status: u16,
+    head: String,
+}
+
+impl Stream {
+    async fn open(server: &Server, query: &str, headers: &str) -> Self {
+        let mut tcp = TcpStream::connect(server.address).await.unwrap();
+        let request = format!("GET /v1/events?{query} HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        tcp.write_all(request.as_bytes()).await.unwrap();
+        let mut stream = Self { lines: BufReader::new(tcp), status: 0, head: String::new() };
+        loop {
+            let line = stream.line().await.unwrap();
+            if line.is_empty() {
+                break;
+            }
+            if stream.status == 0 {
+                stream.status = line.split(' ').nth(1).unwrap().parse().unwrap();
+            }
+            stream.head.push_str(&line.to_ascii_lowercase());
+            stream.head.push('\n');
+        }
+        stream
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let read = within(PATIENCE, self.lines.read_line(&mut line)).await.unwrap();
+        (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// The next event. Chunk sizes of the transfer stand on lines of their own and look like no field.
+    async fn event(&mut self) -> Option<Event> {
+        let mut event = Event { name: "message".into(), id: String::new(), data: Value::Null };
+        let mut data = String::new();
+        loop {
+            let line = self.line().await?;
+            match line.split_once(": ") {
+                Some(("event", name)) => event.name = name.into(),
+                Some(("id", id)) => event.id = id.into(),
+                Some(("data", text)) => data.push_str(text),
+                _ if line.is_empty() && !data.is_empty() => {
+                    event.data = serde_json::from_str(&data).unwrap();
+                    return Some(event);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn named(&mut self, name: &str) -> Event {
+        let event = self.event().await.expect("the stream goes on");
+        assert_eq!(event.name, name, "{event:?}");
+        event
+    }
+}
+
+#[tokio::test]
+async fn messages_arrive_with_headers_that_proxies_respect() {
+    let server = Server::development();
+    let mut stream = Stream::open(&server, "topic=chat:a", "").await;
+    assert_eq!(stream.status, 200);
+    for header in ["content-type: text/event-stream", "x-accel-buffering: no", "no-transform"] {
+        assert!(stream.head.contains(header), "{header} in {}", stream.head);
+    }
+    assert_eq!(stream.named("subscribed").await.data["topic"], "chat:a");
+    let mut publisher = Client::connect(&server).await;
+    publisher.publish("chat:a", json!({ "text": "two\nlines" })).await;
+    let event = stream.named("message").await;
+    assert_eq!(event.data["data"], json!({ "text": "two\nlines" }));
+    assert_eq!(event.data["offset"], 1);
+}
+
+#[tokio::test]
+async fn several_topics_resume_from_the_last_event_id() {
+    let server = Server::development();
+    let mut publisher = Client::connect(&server).await;
+    let mut stream = Stream::open(&server, "topic=chat:a&topic=chat%3A%E6%97%A5+x", "").await;
+    stream.named("subscribed").await;
+    stream.named("subscribed").await;
+    publisher.publish("chat:a", 1).await;
+    publisher.publish("chat:日 x", 10).await;
+    let mut id = String::new();
+    for _ in 0..2 {
+        id = stream.named("message").await.id;
+    }
+    drop(stream);
+    publisher.publish("chat:a", 2).await;
+    publisher.publish("chat:日 x", 11).await;
+    publisher.publish("chat:a", 3).await;
+    let header = format!("last-event-id: {id}\r\n");
+    let mut stream = Stream::open(&server, "topic=chat:a&topic=chat%3A%E6%97%A5+x", &header).await;
+    let mut got = Vec::new();
+    for _ in 0..5 {
+        let event = stream.event().await.unwrap();
+        match event.name.as_str() {
+            "subscribed" => assert_eq!(event.data["recovered"], true),
+            _ => got.push(event.data["data"].as_u64().unwrap()),
+        }
+    }
+    got.sort_unstable();
+    assert_eq!(got, [2, 3, 11]);
+}
+
+#[tokio::test]
+async fn newest_values_are_conflated_as_on_sockets() {
+    let server = Server::development();
+    let mut publisher = Client::connect(&server).await;
+    publisher.ok(json!({ "type": "publish", "topic": "ticker:a", "key": "k", "data": 0 })).await;
+    let mut stream = Stream::open(&server, "topic=ticker:a&max_rate=5", "").await;
+    stream.named("subscribed").await;
+    assert_eq!(stream.named("message").await.data["data"], 0);
+    for value in 1..=50 {
+        publisher.ok(json!({ "type": "publish", "topic": "ticker:a", "key": "k", "data": value })).await;
+    }
+    let mut seen = 0;
+    loop {
+        let event = stream.named("message").await;
+        seen += 1 + event.data["skipped"].as_u64().unwrap_or(0);
+        if event.data["data"] == 50 {
+            break;
+        }
+    }
+    assert_eq!(seen, 50);
+}
+
+#[tokio::test]
+async fn a_lost_past_is_told() {
+    let server = Server::start("[default]\nkind = 'log'\nhistory_count = 3\n");
+    let mut publisher = Client::connect(&server).await;
+    let mut stream = Stream::open(&server, "topic=chat:a", "").await;
+    let id = stream.named("subscribed").await.id;
+    drop(stream);
+    for value in 0..10 {
+        publisher.publish("chat:a", value).await;
+    }
+    let mut stream = Stream::open(&server, "topic=chat:a", &format!("last-event-id: {id}\r\n")).await;
+    let subscribed = stream.named("subscribed").await;
+    assert_eq!((&subscribed.data["recovered"], &subscribed.data["offset"]), (&json!(false), &json!(10)));
+}
+
+#[tokio::test]
+async fn refusals_are_problems_not_streams() {
+    let server = Server::start("auth_hmac_secret = '0123456789abcdef0123456789abcdef'\n");
+    let check = async |query: &str, headers: &str, status: u16| {
+        assert_eq!(Stream::open(&server, query, headers).await.status, status, "{query} {headers}");
+    };
+    check("topic=chat:a", "", 401).await;
+    check("topic=chat:a&token=x.y.z", "", 401).await;
+    check("topic=chat:a&token=fwk_something", "", 401).await;
+    let open = Server::development();
+    let check = async |query: &str, status: u16| {
+        assert_eq!(Stream::open(&open, query, "").await.status, status, "{query}");
+    };
+    check("", 400).await;
+    check("topic=a*", 400).await;
+    check("topic=a&last=x", 400).await;
+    check("topic=a&max_rate=0", 400).await;
+    let many: String = (0..33).map(|index| format!("topic=t{index}&")).collect();
+    check(&many, 400).await;
+}
+
+#[tokio::test]
+async fn draining_ends_the_stream_with_everything_delivered() {
+    let mut server = Server::development();
+    let mut publisher = Client::connect(&server).await;
+    let mut stream = Stream::open(&server, "topic=chat:a", "").await;
+    stream.named("subscribed").await;
+    for value in 0..100 {
+        publisher.publish("chat:a", value).await;
+    }
+    server.signal("TERM");
+    for value in 0..100 {
+        assert_eq!(stream.named("message").await.data["data"], value);
+    }
+    assert_eq!(stream.named("goodbye").await.data["reconnect"], true);
+    assert!(stream.event().await.is_none());
+    assert!(server.exit().await.success());
+}
+
+#[tokio::test]
+async fn a_reader_that_leaves_leaves_the_topic() {
+    let server = Server::development();
+    let mut watcher = Client::connect(&server).await;
+    watcher.ok(json!({ "type": "subscribe", "topic": "chat:a", "presence": true })).await;
+    let mut stream = Stream::open(&server, "topic=chat:a", "").await;
+    stream.named("subscribed").await;
+    let join = watcher.expect("join").await;
+    drop(stream);
+    let leave = watcher.expect("leave").await;
+    assert_eq!(join["client"], leave["client"]);
+}
