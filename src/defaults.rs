@@ -114,6 +114,16 @@ pub const LINGER_MS: u64 = 2_000;
 /// Bytes of an HTTP request head.
 pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 
+/// Bytes of request bodies held at once, by all HTTP requests together; beyond it requests are refused as `overloaded`.
+/// About four thousand of the largest messages.
+pub const HTTP_BODIES_BYTES: usize = 256 * 1024 * 1024;
+
+/// Seconds that the answer to a request with an `Idempotency-Key` is kept for: longer than a back end keeps retrying.
+pub const IDEMPOTENCY_S: u64 = 3_600;
+
+/// Bytes of such answers; beyond it the oldest are forgotten. About 200 000 single publishes.
+pub const IDEMPOTENCY_BYTES: usize = 64 * 1024 * 1024;
+
 /// A topic without subscribers and content is forgotten after this many seconds.
 pub const IDLE_TOPIC_S: u64 = 60;
 

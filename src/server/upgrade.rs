@@ -18,7 +18,7 @@ use crate::{
     auth::Grant,
     doors::{
         errors::Failure,
-        http::{bearer, problem, unix_ms},
+        http::{Code, Problem, bearer, unix_ms},
         native::NativeDoor,
     },
     shard::Newcomer,
@@ -103,7 +103,7 @@ fn handshake(request: &Request) -> Result<Response, Box<Response>> {
         Ok(response) => Ok(response.map(|()| Body::empty())),
         Err(error) => {
             let detail = format!("this address speaks WebSocket version 13: {error}");
-            let mut response = problem(StatusCode::UPGRADE_REQUIRED, "not_a_websocket", &detail);
+            let mut response = Problem::new(Code::NotAWebSocket, detail).into_response();
             let headers = response.headers_mut();
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));

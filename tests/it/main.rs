@@ -42,6 +42,8 @@ mod bad_input;
 mod bad_msgpack;
 mod garbage;
 
+mod http_publish;
+
 mod auth;
 mod config;
 mod drain;

@@ -1,42 +1,153 @@
-//! From a request's body to a payload.
+//! Request bodies: read within limits, and turned into payloads.
 
-use std::time::Duration;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     http::{HeaderMap, header},
 };
-use fanwire_proto::{ErrorCode, Payload};
+use bytes::BytesMut;
+use fanwire_proto::{ErrorCode, Payload, Tags};
+use futures_util::StreamExt;
 
-use crate::doors::errors::Failure;
+use super::{
+    Api,
+    problem::{Code, Problem},
+};
+use crate::defaults;
 
-/// Reads a body of at most `limit` bytes within `timeout`.
-pub(super) async fn read_body(body: Body, limit: usize, timeout: Duration) -> Result<Bytes, Failure> {
-    let too_large =
-        |_| Failure::new(ErrorCode::TooLarge, format!("the body is cut off or has more than {limit} bytes"));
-    match tokio::time::timeout(timeout, axum::body::to_bytes(body, limit)).await {
-        Ok(read) => read.map_err(too_large),
-        Err(_) => Err(Failure::new(ErrorCode::BadRequest, "the body took too long")),
+/// Longest `Content-Type` that is kept, in bytes: what a tag may have.
+const CONTENT_TYPE_BYTES_MAX: usize = 200;
+
+/// Counts the bytes of all bodies that are held.
+#[derive(Default)]
+pub(super) struct Held(AtomicUsize);
+
+/// Some body's share of them, given back when dropped.
+struct Share {
+    held: Arc<Held>,
+    bytes: usize,
+}
+
+impl Share {
+    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
+        self.bytes += bytes;
+        match self.held.0.fetch_add(bytes, Ordering::Relaxed) + bytes > defaults::HTTP_BODIES_BYTES {
+            true => Err(overloaded()),
+            false => Ok(()),
+        }
     }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+fn overloaded() -> Problem {
+    Problem::new(Code::Protocol(ErrorCode::Overloaded), "too many request bodies are being read")
+}
+
+/// A body that was read, for as long as it is needed.
+pub(super) struct Read {
+    /// Its content.
+    pub(super) bytes: Bytes,
+    _share: Share,
+}
+
+/// Reads a body of at most `limit` bytes within the door's time.
+pub(super) async fn read_body(
+    api: &Api,
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Read, Problem> {
+    check_encoding(headers)?;
+    let too_large = || Problem::too_large(format!("the body has more than {limit} bytes"));
+    if body.size_hint().lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let mut share = Share { held: api.held.clone(), bytes: 0 };
+    let read = async {
+        let mut frames = body.into_data_stream();
+        let mut whole = BytesMut::new();
+        while let Some(frame) = frames.next().await {
+            let frame = frame.map_err(|_| Problem::bad_request("the body is cut off or malformed"))?;
+            share.grow(frame.len())?;
+            if whole.len() + frame.len() > limit {
+                return Err(too_large());
+            }
+            if whole.is_empty() && frames.is_end_stream() {
+                return Ok(frame);
+            }
+            whole.extend_from_slice(&frame);
+        }
+        Ok(whole.freeze())
+    };
+    match tokio::time::timeout(api.door.body_timeout, read).await {
+        Ok(bytes) => Ok(Read { bytes: bytes?, _share: share }),
+        Err(_) => Err(Problem::new(Code::Timeout, "the body took too long")),
+    }
+}
+
+/// Bodies are taken as they are, so they must not be compressed.
+pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
+    match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
+        None | Some(b"identity") => Ok(()),
+        Some(_) => Err(Problem::new(Code::UnsupportedEncoding, "`Content-Encoding` must be `identity`")),
+    }
+}
+
+/// The `Content-Type` header as written; empty if there is none.
+pub(super) fn content_type(headers: &HeaderMap) -> &str {
+    headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("").trim()
+}
+
+/// A content type without its parameters, in lower case.
+pub(super) fn media_type(content_type: &str) -> String {
+    content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase()
 }
 
 /// JSON and text stay what they are; whatever says it is bytes is bytes. A type that says nothing (`curl -d` sends a
 /// form's) is taken for JSON if it parses, else for text if it is UTF-8.
-pub(super) fn payload_of(headers: &HeaderMap, body: &Bytes) -> Result<Payload, Failure> {
-    let content_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
-    let media_type = content_type.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
-    let bad = |message: String| Failure::new(ErrorCode::BadPayload, message);
-    let text = || std::str::from_utf8(body).map_err(|error| bad(format!("the body is not UTF-8: {error}")));
-    match media_type.as_str() {
-        "application/json" => Payload::json(text()?).map_err(|error| bad(error.to_string())),
-        json if json.ends_with("+json") => Payload::json(text()?).map_err(|error| bad(error.to_string())),
-        plain if plain.starts_with("text/") => Payload::text(text()?).map_err(|error| bad(error.to_string())),
-        "" | "application/x-www-form-urlencoded" => Ok(match std::str::from_utf8(body) {
-            Ok(text) => {
-                Payload::json(text).or_else(|_| Payload::text(text)).map_err(|e| bad(e.to_string()))?
-            }
-            Err(_) => Payload::Bytes(body.clone()),
-        }),
+pub(super) fn payload_of(content_type: &str, body: &Bytes) -> Result<Payload, Problem> {
+    let media_type = media_type(content_type);
+    let text = || {
+        std::str::from_utf8(body)
+            .map_err(|error| Problem::bad_payload(format!("the body is not UTF-8: {error}")))
+    };
+    let taken = match media_type.as_str() {
+        json if json == "application/json" || json.ends_with("+json") => Payload::json(text()?),
+        plain if plain.starts_with("text/") => Payload::text(text()?),
+        "" | "application/x-www-form-urlencoded" => match std::str::from_utf8(body) {
+            Ok(text) => Payload::json(text).or_else(|_| Payload::text(text)),
+            Err(_) => Ok(Payload::Bytes(body.clone())),
+        },
         _ => Ok(Payload::Bytes(body.clone())),
+    };
+    taken.map_err(|error| Problem::bad_payload(error.to_string()))
+}
+
+/// Keeps a content type that the payload does not show by itself, as the tag `content-type`.
+pub(super) fn keep_content_type(tags: &mut Tags, content_type: &str) -> Result<(), Problem> {
+    let shown = matches!(
+        media_type(content_type).as_str(),
+        "" | "application/json"
+            | "text/plain"
+            | "application/octet-stream"
+            | "application/x-www-form-urlencoded"
+    );
+    if shown {
+        return Ok(());
     }
+    if content_type.len() > CONTENT_TYPE_BYTES_MAX {
+        let what = format!("`Content-Type` has more than {CONTENT_TYPE_BYTES_MAX} bytes");
+        return Err(Problem::bad_request(what));
+    }
+    tags.insert("content-type".into(), content_type.into());
+    Ok(())
 }

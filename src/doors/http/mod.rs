@@ -1,9 +1,12 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
 mod body;
+mod caller;
 mod credentials;
+mod idempotency;
 mod problem;
 mod publish;
+mod query;
 
 use std::{
     sync::Arc,
@@ -12,20 +15,21 @@ use std::{
 
 use axum::{
     Router,
-    extract::State,
-    http::{HeaderValue, StatusCode, Uri, header},
+    extract::{FromRef, Request, State},
+    http::{HeaderValue, Uri, header},
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::{get, post},
 };
 pub use credentials::{authorize, bearer};
 use fanwire_proto::ErrorCode;
 use metrics_exporter_prometheus::PrometheusHandle;
-pub use problem::problem;
+pub use problem::{Code, Problem};
 
 use super::errors::Failure;
 use crate::broker::Broker;
 
-/// What the routes share.
+/// What the server hands to the routes.
 #[derive(Clone)]
 pub struct HttpDoor {
     /// The broker.
@@ -34,6 +38,20 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Time to read a request's body.
     pub body_timeout: Duration,
+}
+
+/// What the routes share.
+#[derive(Clone)]
+struct Api {
+    door: HttpDoor,
+    answers: Arc<idempotency::Answers>,
+    held: Arc<body::Held>,
+}
+
+impl FromRef<Api> for HttpDoor {
+    fn from_ref(api: &Api) -> Self {
+        api.door.clone()
+    }
 }
 
 /// A page for people, without anything from elsewhere.
@@ -45,6 +63,7 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
+    let api = Api { door, answers: Arc::default(), held: Arc::default() };
     Router::new()
         .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))
         .route("/healthz", get(async || "ok\n"))
@@ -53,9 +72,10 @@ pub fn router(door: HttpDoor) -> Router {
         .route("/v1/topics/{topic}/messages", post(publish::publish))
         .fallback(async |uri: Uri| not_found(&uri))
         .method_not_allowed_fallback(async || {
-            problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "")
+            Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`")
         })
-        .with_state(door)
+        .layer(middleware::from_fn(close_after_chunks))
+        .with_state(api)
 }
 
 async fn ready(State(door): State<HttpDoor>) -> Response {
@@ -70,8 +90,19 @@ async fn metrics(State(door): State<HttpDoor>) -> Response {
     ([(header::CONTENT_TYPE, text)], door.metrics.render()).into_response()
 }
 
-fn not_found(uri: &Uri) -> Response {
-    problem(StatusCode::NOT_FOUND, "not_found", &format!("there is nothing at {}", uri.path()))
+fn not_found(uri: &Uri) -> Problem {
+    Problem::new(Code::NotFound, format!("there is nothing at {}", uri.path()))
+}
+
+/// Ends the connection after a chunked request. Where a request has a `Content-Length`, too, some proxy may take its
+/// tail for the next request; hyper hides that header, so all of them are treated alike (RFC 9112 §6.1).
+async fn close_after_chunks(request: Request, next: Next) -> Response {
+    let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
+    let mut response = next.run(request).await;
+    if chunked {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 /// Milliseconds since 1970.

@@ -1,26 +1,66 @@
-//! Failures as problem documents (RFC 9457).
+//! Failures as problem documents (RFC 9457), and the codes that only HTTP has.
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use fanwire_proto::ErrorCode;
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
 
 use crate::doors::errors::Failure;
 
-impl IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let status = status_of(self.code);
-        let mut response = problem(status, self.code.as_str(), &self.message);
-        if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+/// Seconds after which a refusal that may pass is worth another try.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+macro_rules! http_codes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal, $status:ident, retry $retry:literal;)*) => {
+        /// Why a request failed. The text is stable; `docs/errors.md` explains each.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub enum Code {
+            /// What every door can say.
+            Protocol(ErrorCode),
+            $($(#[$doc])* $name,)*
         }
-        if status == StatusCode::UNAUTHORIZED {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+
+        impl Code {
+            /// Those that only HTTP has.
+            pub const HTTP_ONLY: &[Self] = &[$(Self::$name,)*];
+
+            /// The text in a problem document.
+            pub const fn as_str(self) -> &'static str {
+                match self { Self::Protocol(code) => code.as_str(), $(Self::$name => $text,)* }
+            }
+
+            /// The status it is answered with.
+            pub const fn status(self) -> StatusCode {
+                match self { Self::Protocol(code) => status_of(code), $(Self::$name => StatusCode::$status,)* }
+            }
+
+            /// Whether the same request may succeed later without being changed.
+            pub const fn retry(self) -> bool {
+                match self { Self::Protocol(code) => code.retry(), $(Self::$name => $retry,)* }
+            }
         }
-        response
-    }
+    };
+}
+
+http_codes! {
+    /// There is nothing at this path.
+    NotFound = "not_found", NOT_FOUND, retry false;
+    /// The path takes other methods.
+    MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, retry false;
+    /// `/ws` takes WebSocket handshakes only.
+    NotAWebSocket = "not_a_websocket", UPGRADE_REQUIRED, retry false;
+    /// The body took too long.
+    Timeout = "timeout", REQUEST_TIMEOUT, retry true;
+    /// The body is compressed or otherwise encoded.
+    UnsupportedEncoding = "unsupported_encoding", UNSUPPORTED_MEDIA_TYPE, retry false;
+    /// `ack=durable`, but the topic is in memory.
+    NotDurable = "not_durable", CONFLICT, retry false;
+    /// A request with the same `Idempotency-Key` is being worked on.
+    IdempotencyInProgress = "idempotency_in_progress", CONFLICT, retry true;
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, retry false;
 }
 
 /// The HTTP status of each code (RFC 9110 §15).
@@ -48,20 +88,88 @@ const fn status_of(code: ErrorCode) -> StatusCode {
     }
 }
 
-/// A problem document (RFC 9457).
-pub fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    #[derive(Serialize)]
-    struct Problem<'a> {
-        r#type: String,
-        title: &'a str,
-        status: u16,
-        code: &'a str,
-        detail: &'a str,
+/// A problem document: an answer of its own, or the place of one message among others.
+#[derive(Clone, Debug)]
+pub struct Problem {
+    /// What kind of failure.
+    pub code: Code,
+    /// What was wrong, for people.
+    pub detail: String,
+    /// Which message of an atomic batch it was.
+    pub index: Option<usize>,
+}
+
+impl Problem {
+    /// A failure with a text of its own.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), index: None }
     }
-    let title = status.canonical_reason().unwrap_or("Error");
-    let document =
-        Problem { r#type: format!("urn:fanwire:error:{code}"), title, status: status.as_u16(), code, detail };
-    json(status, "application/problem+json", &document)
+
+    /// What is asked for is not understood.
+    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(Code::Protocol(ErrorCode::BadRequest), detail)
+    }
+
+    /// The content is none.
+    pub(super) fn bad_payload(detail: impl Into<String>) -> Self {
+        Self::new(Code::Protocol(ErrorCode::BadPayload), detail)
+    }
+
+    /// A fault of ours, written to the log.
+    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+        tracing::error!(%error, "an answer could not be written");
+        Self::new(Code::Protocol(ErrorCode::Internal), "the answer could not be written")
+    }
+
+    /// Something is over a limit.
+    pub(super) fn too_large(detail: impl Into<String>) -> Self {
+        Self::new(Code::Protocol(ErrorCode::TooLarge), detail)
+    }
+}
+
+impl<F: Into<Failure>> From<F> for Problem {
+    fn from(failure: F) -> Self {
+        let Failure { code, message } = failure.into();
+        Self::new(Code::Protocol(code), message)
+    }
+}
+
+impl Serialize for Problem {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (code, status) = (self.code.as_str(), self.code.status());
+        let mut document = serializer.serialize_struct("Problem", 6 + usize::from(self.index.is_some()))?;
+        document.serialize_field("type", &format_args!("/docs/errors#{code}"))?;
+        document.serialize_field("title", status.canonical_reason().unwrap_or("Error"))?;
+        document.serialize_field("status", &status.as_u16())?;
+        document.serialize_field("code", code)?;
+        document.serialize_field("detail", &self.detail)?;
+        document.serialize_field("retry", &self.code.retry())?;
+        if let Some(index) = self.index {
+            document.serialize_field("index", &index)?;
+        }
+        document.end()
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let mut response = json(status, "application/problem+json", &self);
+        let headers = response.headers_mut();
+        if self.code.retry() {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        Problem::from(self).into_response()
+    }
 }
 
 pub(super) fn json<T: Serialize>(status: StatusCode, content_type: &'static str, value: &T) -> Response {

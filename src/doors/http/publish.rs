@@ -1,80 +1,136 @@
 //! `POST /v1/topics/{topic}/messages`: the body becomes a message.
 
-use axum::{
-    extract::{Path, Request, State},
-    http::{HeaderMap, StatusCode},
-    response::{IntoResponse, Response},
-};
-use fanwire_proto::{Epoch, ErrorCode, Offset, TopicName};
-use serde::Serialize;
+use std::fmt;
 
-use super::{HttpDoor, body::payload_of, body::read_body, credentials::authorize, problem::json, unix_ms};
-use crate::{auth::Verb, doors::errors::Failure, topic::Draft};
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, StatusCode, Uri},
+    response::Response,
+};
+use fanwire_proto::{Epoch, Offset, Tags, TopicName};
+use serde::{Serialize, Serializer};
+
+use super::{
+    Api,
+    body::{content_type, keep_content_type, payload_of},
+    caller::{Caller, TopicPath},
+    idempotency::{Answer, once},
+    problem::{Code, Problem},
+    query::query,
+};
+use crate::{
+    auth::Verb,
+    broker::Broker,
+    topic::{Draft, Receipt},
+};
 
 /// What a publish answers.
 #[derive(Serialize)]
-struct Published<'a> {
-    id: String,
-    topic: &'a TopicName,
+pub(super) struct Published {
+    id: MessageId,
+    topic: TopicName,
     offset: Offset,
     epoch: Epoch,
     duplicate: bool,
     subscribers: usize,
 }
 
+/// Names a message among all messages.
+struct MessageId(Epoch, Offset);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.0, self.1)
+    }
+}
+
+impl Serialize for MessageId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Published {
+    fn new(topic: TopicName, receipt: Receipt) -> Self {
+        let Receipt { epoch, offset, duplicate, subscribers, .. } = receipt;
+        Self { id: MessageId(epoch, offset), topic, offset, epoch, duplicate, subscribers }
+    }
+}
+
+/// Publishes one message to one topic, if the caller may.
+pub(super) fn publish_one(
+    broker: &Broker,
+    caller: &Caller,
+    topic: TopicName,
+    draft: Draft,
+) -> Result<Published, Problem> {
+    caller.may(Verb::Publish, &topic)?;
+    let receipt = broker.publish(&topic, draft, caller.now_ms)?;
+    Ok(Published::new(topic, receipt))
+}
+
+/// How much of an answer the publisher wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ack {
+    /// Nothing but whether it was taken.
+    None,
+    /// Where the message stands, once it has its place in memory.
+    Accepted,
+}
+
+impl Ack {
+    /// Reads `?ack=`.
+    pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
+        let [ack] = query(uri, ["ack"])?;
+        match ack.as_deref() {
+            None | Some("accepted") => Ok(Self::Accepted),
+            Some("none") => Ok(Self::None),
+            Some("durable") => {
+                Err(Problem::new(Code::NotDurable, "`ack=durable` is not to be had: this topic is in memory"))
+            }
+            Some(_) => Err(Problem::bad_request("`ack` must be `none`, `accepted` or `durable`")),
+        }
+    }
+
+    /// Reduces an answer to what was asked for.
+    pub(super) fn answer<T: Serialize>(self, status: StatusCode, value: &T) -> Result<Answer, Problem> {
+        if self == Self::None {
+            return Ok(Answer { status: StatusCode::ACCEPTED, body: Default::default() });
+        }
+        let body = serde_json::to_vec(value).map_err(Problem::internal)?;
+        Ok(Answer { status, body: body.into() })
+    }
+}
+
 pub(super) async fn publish(
-    State(door): State<HttpDoor>,
-    topic: Option<Path<String>>,
+    State(api): State<Api>,
+    caller: Caller,
+    TopicPath(topic): TopicPath,
     request: Request,
-) -> Response {
-    door.broker.metrics.http_requests.increment(1);
-    match try_publish(&door, topic, request).await {
-        Ok(response) => response,
-        Err(failure) => failure.into_response(),
-    }
+) -> Result<Response, Problem> {
+    caller.may(Verb::Publish, &topic)?;
+    let ack = Ack::of(request.uri())?;
+    let limit = api.door.broker.policy().limits.max_message_bytes;
+    once(&api, &caller, request.into_parts(), limit, |parts, body| {
+        let content_type = content_type(&parts.headers);
+        let mut tags = Tags::new();
+        keep_content_type(&mut tags, content_type)?;
+        let draft = Draft {
+            payload: payload_of(content_type, body)?,
+            key: label(&parts.headers, "message-key")?,
+            message_id: label(&parts.headers, "message-id")?,
+            tags: (!tags.is_empty()).then_some(tags),
+            from: None,
+        };
+        ack.answer(StatusCode::OK, &publish_one(&api.door.broker, &caller, topic, draft)?)
+    })
+    .await
 }
 
-async fn try_publish(
-    door: &HttpDoor,
-    topic: Option<Path<String>>,
-    request: Request,
-) -> Result<Response, Failure> {
-    let now_ms = unix_ms();
-    let not_text = || Failure::new(ErrorCode::BadTopic, "the topic in the path is not UTF-8");
-    let Path(topic) = topic.ok_or_else(not_text)?;
-    let topic =
-        TopicName::new(&topic).map_err(|error| Failure::new(ErrorCode::BadTopic, error.to_string()))?;
-    let (parts, body) = request.into_parts();
-    if !authorize(&door.broker, &parts.headers, now_ms)?.allows(Verb::Publish, &topic) {
-        return Err(Failure::forbidden(Verb::Publish));
-    }
-    let limit = door.broker.policy().limits.max_message_bytes;
-    let body = read_body(body, limit, door.body_timeout).await?;
-    let draft = Draft {
-        payload: payload_of(&parts.headers, &body)?,
-        key: label(&parts.headers, "message-key")?,
-        message_id: label(&parts.headers, "message-id")?,
-        tags: None,
-        from: None,
-    };
-    let receipt = door.broker.publish(&topic, draft, now_ms)?;
-    let answer = Published {
-        id: format!("{}-{}", receipt.epoch, receipt.offset),
-        topic: &topic,
-        offset: receipt.offset,
-        epoch: receipt.epoch,
-        duplicate: receipt.duplicate,
-        subscribers: receipt.subscribers,
-    };
-    Ok(json(StatusCode::OK, "application/json", &answer))
-}
-
-fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, Failure> {
+fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     match value.to_str() {
         Ok(text) if (1..=200).contains(&text.len()) => Ok(Some(text.into())),
-        _ => {
-            Err(Failure::new(ErrorCode::BadRequest, format!("`{name}` must have 1 to 200 ASCII characters")))
-        }
+        _ => Err(Problem::bad_request(format!("`{name}` must have 1 to 200 ASCII characters"))),
     }
 }

@@ -1,0 +1,65 @@
+//! Who sends a request, the topic in its path, and what the one may do with the other.
+
+use axum::{
+    extract::{FromRef, FromRequestParts, Path},
+    http::{HeaderMap, request::Parts},
+};
+use fanwire_proto::{ErrorCode, TopicName};
+
+use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem, unix_ms};
+use crate::{auth::Grant, auth::Verb, doors::errors::Failure};
+
+/// Somebody with a grant, and the time of the request.
+pub(super) struct Caller {
+    grant: Grant,
+    /// When the request came.
+    pub(super) now_ms: u64,
+}
+
+impl Caller {
+    /// Refuses what the grant does not cover.
+    pub(super) fn may(&self, verb: Verb, topic: &TopicName) -> Result<(), Problem> {
+        match self.grant.allows(verb, topic) {
+            true => Ok(()),
+            false => Err(Failure::forbidden(verb).into()),
+        }
+    }
+
+    /// What distinguishes this caller's idempotency keys from other callers'.
+    pub(super) fn scope(&self, headers: &HeaderMap, digest: impl Fn(&str) -> u64) -> String {
+        match (&self.grant.user, bearer(headers)) {
+            (Some(user), _) => format!("user {user}"),
+            (None, Some(token)) => format!("token {:016x}", digest(token)),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller
+where
+    Api: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let api = Api::from_ref(state);
+        api.door.broker.metrics.http_requests.increment(1);
+        let now_ms = unix_ms();
+        Ok(Self { grant: authorize(&api.door.broker, &parts.headers, now_ms)?, now_ms })
+    }
+}
+
+/// The `{topic}` of a path.
+pub(super) struct TopicPath(pub(super) TopicName);
+
+impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let bad = |detail: String| Problem::new(Code::Protocol(ErrorCode::BadTopic), detail);
+        let Path(name) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| bad("the topic in the path is not UTF-8".into()))?;
+        TopicName::new(&name).map(Self).map_err(|error| bad(error.to_string()))
+    }
+}
