@@ -1,7 +1,15 @@
 //! Keys that tokens are checked with. A key is good for one algorithm, the one its kind says: what a token claims about
 //! itself never chooses how it is checked (RFC 8725 §3.1).
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
@@ -108,6 +116,39 @@ impl VerifyingKey {
         }
         let key = DecodingKey::from_jwk(jwk).ok()?;
         Some(Self { id: jwk.common.key_id.clone(), algorithm, key })
+    }
+}
+
+/// Keys that an identity provider publishes and rotates; somebody else fetches them.
+#[derive(Debug, Default)]
+pub struct Published {
+    keys: ArcSwap<KeySet>,
+    /// A token named a key that is not here.
+    wanted: AtomicBool,
+}
+
+impl Published {
+    /// Replaces the keys.
+    pub fn replace(&self, keys: KeySet) {
+        self.keys.store(Arc::new(keys));
+    }
+
+    /// The keys of the moment.
+    pub fn keys(&self) -> Arc<KeySet> {
+        self.keys.load_full()
+    }
+
+    /// Notes that a token names a key; if it is not here, it may have been published since.
+    pub(super) fn look_for(&self, id: Option<&str>) {
+        let known = id.is_none_or(|id| self.keys.load().iter().any(|key| key.id.as_deref() == Some(id)));
+        if !known {
+            self.wanted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a key was missed since this was last asked.
+    pub fn take_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::Relaxed)
     }
 }
 

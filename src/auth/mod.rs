@@ -8,9 +8,11 @@ mod grant;
 mod keys;
 mod token;
 
+use std::sync::Arc;
+
 pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
 pub use grant::{Allowed, Grant, Verb};
-pub use keys::{InvalidKey, KeySet, Secret, VerifyingKey};
+pub use keys::{InvalidKey, KeySet, Published, Secret, VerifyingKey};
 pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 
 /// Who may come in.
@@ -18,6 +20,8 @@ pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 pub struct Authenticator {
     /// Keys that tokens are checked with.
     pub keys: KeySet,
+    /// Keys that are fetched from an identity provider, if one is configured.
+    pub published: Option<Arc<Published>>,
     /// What tokens must say of themselves.
     pub expect: Expect,
     /// Keys of back ends.
@@ -29,7 +33,7 @@ pub struct Authenticator {
 impl Authenticator {
     /// Whether there is any credential that would be taken.
     pub fn is_configured(&self) -> bool {
-        !self.keys.is_empty() || !self.api_keys.is_empty()
+        !self.keys.is_empty() || self.published.is_some() || !self.api_keys.is_empty()
     }
 
     /// What somebody without a credential may do; `None` if nothing.
@@ -47,6 +51,12 @@ impl Authenticator {
             let found = self.api_keys.iter().find(|key| key.hash.matches(&hash));
             return found.map(ApiKey::grant).ok_or(InvalidToken::UnknownKey);
         }
-        token::verify(credential, self.keys.iter(), &self.expect, now_ms)
+        let published = self.published.as_ref().map(|published| published.keys());
+        let keys = self.keys.iter().chain(published.iter().flat_map(|keys| keys.iter()));
+        let verified = token::verify(credential, keys, &self.expect, now_ms);
+        if let (Err(InvalidToken::Malformed), Some(published)) = (&verified, &self.published) {
+            published.look_for(token::key_id(credential).as_deref());
+        }
+        verified
     }
 }

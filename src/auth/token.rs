@@ -140,6 +140,11 @@ pub(super) fn verify<'k>(
     grant_of(claims, now_ms)
 }
 
+/// The key that a token says it is signed with.
+pub(super) fn key_id(token: &str) -> Option<String> {
+    jsonwebtoken::decode_header(token).ok()?.kid
+}
+
 fn claims_if_signed(token: &str, key: &VerifyingKey) -> Option<Claims> {
     let mut rules = Validation::new(key.algorithm);
     // Times and names are checked afterwards, against the caller's clock and with errors of their own.

@@ -95,6 +95,12 @@ impl Credentials {
             Ok(keys)
         });
         from_file("auth_jwks_file", &settings.auth_jwks_file, KeySet::from_jwks);
+        if let Some(url) = &settings.auth_jwks_url
+            && !is_safe(url)
+        {
+            mistakes
+                .push(place.mistake("auth_jwks_url", "must be an `https:` address, or `http:` on loopback"));
+        }
         found.api_keys = settings.key.iter().flatten().filter_map(KeySettings::to_api_key).collect();
         found
     }
@@ -105,10 +111,21 @@ impl Credentials {
             keys: self.keys.clone(),
             expect: Expect { audience: settings.auth_audience.clone(), issuer: settings.auth_issuer.clone() },
             api_keys: self.api_keys.clone(),
+            published: settings.auth_jwks_url.as_ref().map(|_| Arc::default()),
             anonymous: settings.auth_anonymous.unwrap_or(false),
         };
         authenticator.anonymous |= !authenticator.is_configured();
         authenticator
+    }
+}
+
+/// Keys from an address that others can answer for would let them sign tokens.
+fn is_safe(url: &str) -> bool {
+    let Ok(url) = url.parse::<axum::http::Uri>() else { return false };
+    match (url.scheme_str(), url.host()) {
+        (Some("https"), Some(_)) => true,
+        (Some("http"), Some(host)) => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
+        _ => false,
     }
 }
 

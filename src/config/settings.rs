@@ -62,6 +62,10 @@ pub struct Settings {
     /// JSON Web Key Set that client tokens are checked with; read again on SIGHUP
     #[arg(long, env = "FANWIRE_AUTH_JWKS_FILE", value_name = "FILE")]
     pub auth_jwks_file: Option<PathBuf>,
+    /// Address of a JSON Web Key Set (`https:`, or `http:` on loopback) that client tokens are checked with; fetched again
+    /// every five minutes, and when a token names an unknown key
+    #[arg(long, env = "FANWIRE_AUTH_JWKS_URL", value_name = "URL")]
+    pub auth_jwks_url: Option<String>,
     /// What the `aud` of client tokens must name
     #[arg(long, env = "FANWIRE_AUTH_AUDIENCE", value_name = "NAME")]
     pub auth_audience: Option<String>,
@@ -126,7 +130,7 @@ impl Settings {
     /// Takes what is missing from settings of lower rank.
     pub fn or(self, other: Self) -> Self {
         prefer!(self, other, listen shards insecure log_format log_level tls_cert tls_key allowed_origins
-            auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_audience auth_issuer
+            auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_message_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
             max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule)

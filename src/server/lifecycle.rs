@@ -11,8 +11,9 @@ use std::{
 use arc_swap::ArcSwap;
 use tokio::{sync::watch, task::AbortHandle};
 
-use super::{Front, FrontSettings, accept_all, bind, gate::Gate, routes, throttle::Throttle, tls};
+use super::{Front, FrontSettings, accept_all, bind, gate::Gate, jwks, routes, throttle::Throttle, tls};
 use crate::{
+    auth::KeySet,
     broker::Broker,
     config::Config,
     defaults,
@@ -93,6 +94,7 @@ impl Server {
         });
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
+        fetch_keys(config);
         let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
         Ok(Self { front, address, shards, accepting, sweeping, drain: config.drain, tls })
     }
@@ -112,10 +114,20 @@ impl Server {
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
         let settings = front_settings(config)?;
         self.front.settings.store(Arc::new(settings));
+        self.keep_fetched_keys(config);
         for topic in self.front.broker.reload(config.policy()) {
             tracing::warn!(%topic, "keeps its kind and presence until it is forgotten");
         }
         Ok(())
+    }
+
+    /// Keys that were fetched stay in use until those of the new configuration are there.
+    fn keep_fetched_keys(&self, config: &Config) {
+        let old = self.front.broker.policy().authenticator.published.clone();
+        if let (Some(old), Some(new)) = (old, &config.authenticator.published) {
+            new.replace(KeySet::clone(&old.keys()));
+        }
+        fetch_keys(config);
     }
 
     /// Ends in order: no more publishes, what was accepted is delivered, everyone hears goodbye.
@@ -154,6 +166,12 @@ impl Server {
         if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
             tracing::warn!(open = self.front.gate.open(), "connections were cut off");
         }
+    }
+}
+
+fn fetch_keys(config: &Config) {
+    if let (Some(url), Some(published)) = (&config.effective.auth_jwks_url, &config.authenticator.published) {
+        jwks::keep_fetched(url, published);
     }
 }
 

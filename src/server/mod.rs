@@ -5,6 +5,7 @@ mod control;
 mod cors;
 mod events;
 mod gate;
+mod jwks;
 mod lifecycle;
 mod origin;
 mod stream;

@@ -47,5 +47,6 @@ mod http_publish;
 mod auth;
 mod config;
 mod drain;
+mod jwks;
 mod metrics;
 mod tls;
