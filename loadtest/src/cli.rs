@@ -145,7 +145,7 @@ pub struct NullOptions {
     /// What to do wrong, to see whether the tester notices
     #[arg(long, value_enum, default_value_t = Fault::None)]
     pub fault: Fault,
-    /// Every how many deliveries to do it
+    /// Every how many deliveries (lie: messages) to do it
     #[arg(long, default_value_t = 1000)]
     pub fault_every: u64,
 }
@@ -162,8 +162,20 @@ pub enum Fault {
     Duplicate,
     /// Send a delivery after the one that follows it.
     Swap,
-    /// Change a byte of the stamp.
+    /// Change a byte of the message: in turn one of the stamp and one of what follows it.
     Corrupt,
+    /// Leave a delivery out, and say so with a gap.
+    Gap,
+    /// Acknowledge a message that nobody gets.
+    Lie,
+    /// Send a delivery also to a subscriber of another topic.
+    Leak,
+    /// Deliver a message that nobody published.
+    Invent,
+    /// Hold everything for the first subscriber back for 200 ms.
+    Delay,
+    /// Do nothing at all for 1.5 s, once.
+    Stall,
 }
 
 #[cfg(test)]

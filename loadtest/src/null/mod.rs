@@ -61,7 +61,7 @@ impl Broker {
     }
 
     fn turn(&mut self) -> Result<()> {
-        match self.poll.poll(&mut self.events, None) {
+        match self.poll.poll(&mut self.events, self.topics.patience()) {
             Err(error) if error.kind() != io::ErrorKind::Interrupted => {
                 return Err(error).context("epoll_wait");
             }
@@ -81,6 +81,7 @@ impl Broker {
                 self.read(token);
             }
         }
+        self.topics.release(&mut self.peers);
         for at in self.topics.take_dirty() {
             self.with_peer(Token(at), Peer::flush);
         }

@@ -105,6 +105,9 @@ impl<'a> Engine<'a> {
         if scenario.max_rate > 0.0 {
             account.expect_fresh(scenario.max_rate);
         }
+        if scenario.churn.is_some_and(|churn| churn.resume) {
+            account.expect_resume();
+        }
         Ok(Self {
             means,
             layout,

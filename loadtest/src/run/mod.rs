@@ -37,6 +37,8 @@ use crate::scenario::{Subject, prepare, write_json};
 use crate::verdict::Verdict;
 use crate::{clock, memory, stamp};
 
+/// A silence worth mentioning.
+const SILENCE_MS: f64 = 1000.0;
 /// The exit code of a run that was interrupted.
 const INTERRUPTED: u8 = 130;
 
@@ -230,6 +232,11 @@ fn measure(
     ended.course.mark_losses(ended.start_ns, &ended.closed.lost_due_ns);
     let cost = before.zip(ended.course.after).map(|(before, after)| cost(&ended, before, after));
     let mut result = result_of(scenario, subject.name.clone(), ended, cost)?;
+    if result.silence_ms > SILENCE_MS {
+        result
+            .notes
+            .push(format!("nothing arrived for {:.0} ms although messages were due", result.silence_ms));
+    }
     result.checks = threshold::findings(&result, own)?;
     result.verdict = verdict(&result);
     Ok(result)

@@ -1,0 +1,145 @@
+//! `loadtest run` as a whole: a correct broker has nothing to answer for, a faulty one is found out, and the exit code
+//! says which.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::process::{Command, Output};
+
+const PASS: i32 = 0;
+const FAIL: i32 = 1;
+const USAGE: i32 = 2;
+const INVALID: i32 = 3;
+const BROKEN: i32 = 4;
+
+/// Runs a small scenario against the null broker.
+fn run(null: &str, extra: &[&str]) -> Output {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let mut command = Command::new(program);
+    command.args(["run", "broadcast", "--serve", &format!("'{program}' null {null}"), "--no-pin"]);
+    command.args(["--subscribers", "10", "--topics", "2", "--rate", "200", "--warmup", "0"]);
+    for (flag, usual) in [("--duration", "500ms"), ("--drain", "1s")] {
+        if !extra.contains(&flag) {
+            command.args([flag, usual]);
+        }
+    }
+    command.args(extra).output().unwrap()
+}
+
+fn report(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
+
+/// Expects an exit code and words in the report. A machine that is too busy to measure latency makes a run INVALID,
+/// which a test must not fail for; broken messages are told apart from that.
+#[track_caller]
+fn expect(output: &Output, code: i32, words: &[&str]) {
+    let found = output.status.code().unwrap();
+    let excused = found == INVALID && matches!(code, PASS | FAIL);
+    assert!(found == code || excused, "expected {code}, got {found}\n{}", report(output));
+    for word in words {
+        assert!(report(output).contains(word), "no `{word}` in\n{}", report(output));
+    }
+}
+
+#[test]
+fn a_correct_broker_has_nothing_to_answer_for() {
+    for extra in [
+        &["--adapter", "fanwire-json"][..],
+        &["--adapter", "fanwire-msgpack"],
+        &["--arrival", "poisson", "--size", "64..4KiB", "--topics-per-subscriber", "2", "--publishers", "3"],
+        &["--kind", "volatile"],
+        &["--kind", "latest", "--keys", "3"],
+        &["--stalled", "20%"],
+    ] {
+        let words = [
+            "0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt, 0 phantom, 0 wrong topic",
+        ];
+        expect(&run("", extra), PASS, &words);
+    }
+}
+
+#[test]
+fn every_fault_is_found_and_named() {
+    // 100 messages × 5 subscribers of each topic, a fault every 100 deliveries: five.
+    for (fault, words) in [
+        ("drop", "BROKEN  acked_missing == 0: 5"),
+        ("duplicate", "BROKEN  duplicate == 0: 5"),
+        ("corrupt", "BROKEN  corrupt == 0: 5"),
+        ("leak", "BROKEN  wrong_topic == 0: 5"),
+        ("invent", "BROKEN  phantom == 0: 5"),
+        ("swap", "BROKEN  reordered == 0:"),
+    ] {
+        expect(&run(&format!("--fault {fault} --fault-every 100"), &[]), BROKEN, &[words]);
+    }
+}
+
+#[test]
+fn an_acknowledged_message_that_nobody_gets_is_the_worst() {
+    // Every fiftieth of 100 messages: two, for five subscribers each.
+    let output = run("--fault lie --fault-every 50", &[]);
+    expect(&output, BROKEN, &["10 lost (10 of them acknowledged)"]);
+}
+
+#[test]
+fn a_gap_that_is_signalled_is_no_loss() {
+    let output = run("--fault gap --fault-every 100", &[]);
+    expect(&output, PASS, &["0 lost (0 of them acknowledged)", "signalled gaps 5"]);
+}
+
+#[test]
+fn a_value_that_vanishes_without_a_skipped_count_is_noticed() {
+    let output = run("--fault drop --fault-every 100", &["--kind", "latest", "--keys", "2"]);
+    expect(&output, BROKEN, &["delivered + 0 skipped"]);
+}
+
+#[test]
+fn one_subscriber_held_back_is_noticed() {
+    let output = run("--fault delay", &[]);
+    expect(&output, FAIL, &["subscriber 0 is always late", "MISSED  late_subscribers == 0: 1"]);
+}
+
+#[test]
+fn a_broker_that_stands_still_is_noticed() {
+    let output = run("--fault stall --fault-every 50", &["--drain", "3s"]);
+    expect(&output, FAIL, &["MISSED  silence < 1s", "nothing arrived for"]);
+}
+
+#[test]
+fn a_broker_that_forgets_who_comes_back_is_noticed() {
+    let output = run("", &["--churn", "20", "--duration", "1s"]);
+    expect(&output, BROKEN, &["0 subscriptions recovered", "BROKEN  missing == 0"]);
+}
+
+#[test]
+fn thresholds_decide_and_can_replace_the_usual_ones() {
+    expect(&run("", &["--threshold", "deliveries > 1000000"]), FAIL, &["MISSED  deliveries > 1000000: 500"]);
+    expect(&run("", &["--threshold", "latency.p99 < 1h"]), USAGE, &["`h` does not measure latency.p99"]);
+    expect(&run("", &["--threshold", "latency.p98 < 1s"]), USAGE, &["no figure `latency.p98`"]);
+    let tolerant = ["--threshold", "missing < 10", "acked_missing < 10", "deliveries == 495"];
+    expect(&run("--fault drop --fault-every 100", &tolerant), PASS, &["ok      missing < 10: 5"]);
+}
+
+#[test]
+fn mistakes_are_usage_errors_with_a_reason() {
+    expect(&run("", &["--size", "10"]), USAGE, &["size must be"]);
+    expect(&run("", &["--kind", "log", "--keys", "3"]), USAGE, &["for kind latest"]);
+    let file = std::env::temp_dir().join(format!("loadtest-{}.toml", std::process::id()));
+    std::fs::write(&file, "topics = 1\nsubscriber = 2\n").unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_loadtest")).args(["run", file.to_str().unwrap()]).output().unwrap();
+    std::fs::remove_file(&file).unwrap();
+    expect(&output, USAGE, &["line 2", "subscriber"]);
+}
+
+#[test]
+fn everything_measured_is_in_the_json_report() {
+    let file = std::env::temp_dir().join(format!("loadtest-{}.json", std::process::id()));
+    let output = run("", &["--json", file.to_str().unwrap()]);
+    expect(&output, PASS, &[]);
+    let json: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(json["counts"]["deliveries"], 500);
+    assert_eq!(json["ledger"]["missing"], 0);
+    assert_eq!(json["scenario"]["subscribers"], 10);
+    assert!(json["latency"]["samples"] == 500 && json["timeline"].as_array().is_some_and(|t| !t.is_empty()));
+}
