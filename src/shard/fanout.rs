@@ -161,11 +161,12 @@ impl Core {
     fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, format: Format) {
         match &mut sub.state {
             SubState::Apart(apart) => {
+                // A pass from before the snapshot changes nothing yet.
+                let in_step = pass.last >= apart.after && !pass.more;
                 let frames = self.serve_latest(apart, pass, blocked, format);
-                let waits = !apart.waiting.is_empty();
-                if waits {
+                if !apart.waiting.is_empty() {
                     self.schedule_catch_up(sub.conn);
-                } else if !pass.more {
+                } else if in_step {
                     sub.state = SubState::Live;
                 }
                 self.stage_own(sub.conn, frames);

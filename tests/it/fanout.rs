@@ -163,3 +163,54 @@ async fn connections_that_left_are_no_longer_counted() {
     .await;
     assert_eq!(get(server.address, "/healthz").await.status, 200);
 }
+
+/// Joins a topic of newest values, and follows it until the value `last`.
+async fn follower(server: Rc<Server>, last: u64, joined: Rc<Barrier>) {
+    let mut client = Connect::to(&server).encoding(Encoding::Json).open().await;
+    client.ok(serde_json::json!({ "type": "subscribe", "topic": TOPIC })).await;
+    joined.wait().await;
+    let (mut offset, mut expected) = (0, None);
+    loop {
+        let message = next(&mut client).await;
+        let (new, value) = (message["offset"].as_u64().unwrap(), message["data"].as_u64().unwrap());
+        assert!(new > offset, "{new} after {offset}");
+        let skipped = message["skipped"].as_u64().unwrap_or(0);
+        if let Some(expected) = expected {
+            assert_eq!(value, expected + skipped, "what was left out is counted exactly");
+        }
+        (offset, expected) = (new, Some(value + 1));
+        if value == last {
+            return;
+        }
+    }
+}
+
+/// A pass over a large topic takes several slices; who joins between them has a newer snapshot than the pass carries.
+#[tokio::test]
+async fn joining_a_busy_topic_of_newest_values_repeats_nothing() {
+    const VALUES: u64 = 400;
+    const EARLY: usize = 600;
+    Server::expect_many_clients();
+    let server = Rc::new(Server::start_patient("shards = 1\n[default]\nkind = 'latest'\n"));
+    let local = LocalSet::new();
+    let crowd = local.run_until(async {
+        let mut tasks = JoinSet::new();
+        let early = Rc::new(Barrier::new(EARLY + 1));
+        for _ in 0..EARLY {
+            tasks.spawn_local(follower(server.clone(), VALUES, early.clone()));
+        }
+        early.wait().await;
+        let mut writer = Client::connect(&server).await;
+        for value in 1..=VALUES {
+            writer.send(&serde_json::json!({ "type": "publish", "topic": TOPIC, "data": value })).await;
+            if value < VALUES {
+                tasks.spawn_local(follower(server.clone(), VALUES, Rc::new(Barrier::new(1))));
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+        while let Some(outcome) = tasks.join_next().await {
+            outcome.unwrap();
+        }
+    });
+    within(LONG_PATIENCE, crowd).await;
+}
