@@ -39,7 +39,7 @@ export class Connection {
 		this.#pingTimeout = options.pingTimeoutMs ?? PING_TIMEOUT_MS;
 		socket.binaryType = 'arraybuffer';
 		socket.onmessage = (event) => this.#receive(event.data);
-		socket.onerror = ignore; // A close event follows.
+		socket.onerror = (event) => this.fail((event as Partial<Error>)?.message ?? 'socket error');
 		socket.onclose = ({ code = 1006, reason = '' }) => this.#end({ code, reason });
 		this.#rest();
 	}
