@@ -2,7 +2,10 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::run::RunOptions;
+use crate::run::compare::CompareOptions;
+use crate::run::doctor::DoctorOptions;
+use crate::run::find_max::FindMaxOptions;
+use crate::run::{ReportOptions, RunOptions};
 use crate::wire::Encoding;
 
 /// Measures pub/sub brokers: deliveries, losses, latency and what the server spends.
@@ -28,6 +31,14 @@ pub enum Command {
         /// Which one
         name: Option<String>,
     },
+    /// The same scenario against several servers, taking turns, with confidence intervals
+    Compare(Box<CompareOptions>),
+    /// The highest rate, or the most subscribers, within limits
+    FindMax(Box<FindMaxOptions>),
+    /// What this machine allows, and the tester's own ceiling
+    Doctor(DoctorOptions),
+    /// The report of a run from its JSON
+    Report(ReportOptions),
     /// CPU per delivery, latency and ledger of one topic with many subscribers, next to a bare send() loop
     Fanout(FanoutOptions),
     /// Memory, descriptors and CPU of many idle subscribed connections, and connects per second

@@ -9,6 +9,10 @@ use loadtest::{bare, null, run, scenario};
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
+        Command::Compare(options) => run::compare::run(&options),
+        Command::FindMax(options) => run::find_max::run(&options),
+        Command::Doctor(options) => run::doctor::run(&options),
+        Command::Report(options) => run::report(&options),
         Command::Presets { name } => run::presets(name.as_deref()),
         Command::Fanout(options) => scenario::fanout::run(&options),
         Command::Idle(options) => scenario::idle::run(&options),

@@ -143,3 +143,52 @@ fn everything_measured_is_in_the_json_report() {
     assert_eq!(json["scenario"]["subscribers"], 10);
     assert!(json["latency"]["samples"] == 500 && json["timeline"].as_array().is_some_and(|t| !t.is_empty()));
 }
+
+#[test]
+fn the_report_with_charts_needs_nothing_but_itself() {
+    let path = |end: &str| std::env::temp_dir().join(format!("loadtest-{}.{end}", std::process::id()));
+    let (html, again, json) = (path("html"), path("again.html"), path("page.json"));
+    let files = ["--html", html.to_str().unwrap(), "--json", json.to_str().unwrap()];
+    expect(&run("--fault drop --fault-every 100", &files), BROKEN, &[]);
+    let page = std::fs::read_to_string(&html).unwrap();
+    assert!(page.matches("<svg").count() >= 6 && page.contains("BROKEN") && page.contains("broken promise"));
+    for outside in ["src=", "href=", "url(", "@import", "<script", "http"] {
+        assert!(!page.contains(outside), "`{outside}` in the report");
+    }
+    // The same page comes out of the JSON.
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let output = Command::new(program).arg("report").arg(&json).arg("--html").arg(&again).output().unwrap();
+    expect(&output, PASS, &["BROKEN  missing == 0: 5"]);
+    assert_eq!(std::fs::read_to_string(&again).unwrap(), page);
+    for file in [html, again, json] {
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+/// The commands that start servers by themselves, on a scenario as small as can be.
+fn command(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(args).args(["--no-pin", "--subscribers", "5", "--duration", "300ms", "--warmup", "0"]);
+    command.output().unwrap()
+}
+
+#[test]
+fn servers_are_compared_in_pairs_with_intervals() {
+    let html = std::env::temp_dir().join(format!("loadtest-compare-{}.html", std::process::id()));
+    let output =
+        command(&["compare", "broadcast", "null", "null", "--repeat", "2", "--html", html.to_str().unwrap()]);
+    expect(&output, PASS, &["2 repeats", "95 % confidence", "bytes per delivery", "null: "]);
+    let page = std::fs::read_to_string(&html).unwrap();
+    std::fs::remove_file(&html).unwrap();
+    assert!(page.contains("<svg") && !page.contains("http"));
+}
+
+#[test]
+fn the_most_a_server_carries_is_searched_and_confirmed() {
+    let search =
+        ["find-max", "broadcast", "--against", "null", "--from", "50", "--to", "100", "--confirm", "1"];
+    let output = command(&[&search[..], &["--slo", "latency.p99 < 10s"]].concat());
+    expect(&output, PASS, &["most messages a second with latency.p99 < 10s"]);
+    let output = command(&[&search[..], &["--slo", "latency.p50 < 1us"]].concat());
+    expect(&output, FAIL, &["nothing lost: 0"]);
+}

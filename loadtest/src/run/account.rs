@@ -176,6 +176,8 @@ pub(super) struct Account {
     ledger: Ledger,
     pub(super) notes: Vec<String>,
     pub(super) last_arrival_ns: u64,
+    /// Last arrival of a message that counts.
+    pub(super) last_measured_ns: u64,
 }
 
 /// The closed account.
@@ -223,6 +225,7 @@ impl Account {
             ledger: Ledger::default(),
             notes: Vec::new(),
             last_arrival_ns: 0,
+            last_measured_ns: 0,
         })
     }
 
@@ -514,6 +517,7 @@ impl Sink for Account {
             && stamp.intended_ns >= subscriber.back_ns;
         if counts {
             self.counts.measured += 1;
+            self.last_measured_ns = arrived_ns;
             self.response.enter(stamp.intended_ns, arrived_ns);
             self.service.enter(message.sent_ns, arrived_ns);
             self.interval.enter(stamp.intended_ns, arrived_ns);

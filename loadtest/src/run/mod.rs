@@ -4,13 +4,20 @@
 //! `account` (what became of every message) → [`result`] (what was measured) → [`threshold`] (whether it is good).
 
 mod account;
+pub mod chart;
+pub mod compare;
 mod course;
+pub mod doctor;
 mod engine;
+pub mod find_max;
+pub mod html;
 pub mod layout;
 pub mod result;
 pub mod rng;
 pub mod scenario;
 pub mod schedule;
+pub mod servers;
+pub mod stats;
 pub mod text;
 pub mod threshold;
 pub mod units;
@@ -27,6 +34,7 @@ use self::course::{Course, Show};
 use self::engine::{Ended, Engine, Means};
 use self::result::{Cost, Environment, RunResult, Tester};
 use self::scenario::{Arrival, Churn, Kind, Scenario, Slow, Via};
+use self::servers::Known;
 use self::threshold::{Class, Threshold};
 use self::units::{Bytes, Sizes, Span};
 use crate::adapter::Name;
@@ -48,6 +56,9 @@ pub struct RunOptions {
     /// A preset (see `loadtest presets`) or a TOML file
     #[arg(default_value = "chat")]
     pub scenario: String,
+    /// A server known by name; the tester starts it
+    #[arg(long, value_enum, conflicts_with_all = ["serve", "url"])]
+    pub against: Option<Known>,
     /// The server.
     #[command(flatten)]
     pub server: ServerOptions,
@@ -63,6 +74,16 @@ pub struct RunOptions {
     /// Print no progress
     #[arg(long)]
     pub quiet: bool,
+}
+
+/// Options of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportOptions {
+    /// What `run --json` wrote
+    pub run: PathBuf,
+    /// Also write a report with charts to this file
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 }
 
 /// Keys of a scenario file as flags; they win over it.
@@ -181,15 +202,24 @@ pub fn effective(name: &str, overrides: &Overrides) -> Result<Scenario> {
 /// # Errors
 /// When the run cannot be made.
 pub fn run(options: &RunOptions) -> Result<u8> {
-    let scenario = effective(&options.scenario, &options.overrides)?;
+    let prepared = options.against.map(|known| known.prepare(&options.server)).transpose()?;
+    let mut overrides = options.overrides.clone();
+    if let Some(prepared) = &prepared {
+        overrides.adapter.get_or_insert(prepared.adapter);
+    }
+    let server = prepared.as_ref().map_or(&options.server, |prepared| &prepared.options);
+    let scenario = effective(&options.scenario, &overrides)?;
     let mut own = threshold::parse(&scenario.thresholds)?;
     own.extend(threshold::parse(&options.threshold)?);
-    let cores = prepare(&options.server, scenario.subscribers + scenario.publishers)?;
+    let cores = prepare(server, scenario.subscribers + scenario.publishers)?;
     let stop = catch_interrupts()?;
     let show = if options.quiet { Show::Nothing } else { Show::fitting() };
-    let result = measure(&scenario, &options.server, cores, &own, &stop, show)?;
+    let result = measure(&scenario, server, cores, &own, &stop, show)?;
     print!("{}", text::report(&result));
     write_json(&options.server, &result)?;
+    if let Some(path) = &options.html {
+        html::save(path, &result)?;
+    }
     Ok(exit_code(&result))
 }
 
@@ -276,6 +306,8 @@ fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cos
     let (from, to) = account.measured_ns;
     let seconds = to.saturating_sub(from) as f64 / 1e9;
     let counts = account.counts;
+    // A server that falls behind delivers the rest after the end: that time counts, too.
+    let delivering = account.last_measured_ns.max(to).saturating_sub(from) as f64 / 1e9;
     Ok(RunResult {
         schema_version: 1,
         verdict: Verdict::Pass,
@@ -294,7 +326,7 @@ fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cos
         reconnect: ended.reconnect.figures(),
         curve: account.response.curve(),
         service_curve: account.service.curve(),
-        deliveries_per_second: counts.measured as f64 / seconds.max(1e-9),
+        deliveries_per_second: counts.measured as f64 / delivering.max(1e-9),
         bytes_per_delivery: if counts.deliveries == 0 {
             0.0
         } else {
@@ -336,6 +368,21 @@ fn environment() -> Result<Environment> {
         cpus: std::thread::available_parallelism().map_or(1, usize::from),
         descriptors: memory::raise_descriptor_limit()?,
     })
+}
+
+/// Makes the report with charts of a run that was written as JSON.
+///
+/// # Errors
+/// When the file cannot be read, or is no such report.
+pub fn report(options: &ReportOptions) -> Result<u8> {
+    let text = std::fs::read_to_string(&options.run).context("reading the JSON report")?;
+    let result: RunResult = serde_json::from_str(&text)
+        .map_err(|error| Error::Usage(format!("{}: {error}", options.run.display())))?;
+    print!("{}", text::report(&result));
+    if let Some(path) = &options.html {
+        html::save(path, &result)?;
+    }
+    Ok(0)
 }
 
 /// Prints the presets, or one of them as a file.
