@@ -118,6 +118,22 @@ pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// About four thousand of the largest messages.
 pub const HTTP_BODIES_BYTES: usize = 256 * 1024 * 1024;
 
+/// Bytes of a batch of messages: a thousand of common size.
+pub const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Messages of a batch, counted once per topic: published in one go, they keep a thread of the front busy for a few
+/// milliseconds.
+pub const BATCH_MESSAGES: usize = 1_000;
+
+/// Topics that one message of a batch or a stream may be published to at once.
+pub const MESSAGE_TOPICS: usize = 100;
+
+/// Bytes that a message of a batch or a stream may have beside its payload: as many topics, tags and labels as it may.
+pub const MESSAGE_ENVELOPE_BYTES: usize = 32 * 1024;
+
+/// Seconds without a byte after which a publishing stream is ended: a publisher with nothing to say sends an empty line.
+pub const PUBLISH_STREAM_IDLE_S: u64 = 120;
+
 /// Seconds that the answer to a request with an `Idempotency-Key` is kept for: longer than a back end keeps retrying.
 pub const IDEMPOTENCY_S: u64 = 3_600;
 
@@ -132,3 +148,5 @@ const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold 
 const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");
 const _: () = assert!(SLICE_SUBSCRIBERS <= TURN_DELIVERIES, "a turn has room for one slice");
 const _: () = assert!(PONG_TIMEOUT_S < PING_S, "a ping is judged before the next one is sent");
+const _: () = assert!(MESSAGE_TOPICS * 256 < MESSAGE_ENVELOPE_BYTES, "a message has room for its topics");
+const _: () = assert!(BATCH_BYTES * 16 <= HTTP_BODIES_BYTES, "batches do not shut single messages out");

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use fanwire_proto::TopicName;
 
 use super::{Broker, TooManyTopics};
-use crate::topic::{Draft, NotPublished, Receipt, Refusal};
+use crate::topic::{Draft, Kind, NotPublished, Receipt, Refusal};
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -55,16 +55,38 @@ impl Broker {
         outcome
     }
 
-    fn try_publish(&self, topic: &TopicName, mut draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
-        self.publishing.fetch_add(1, Ordering::SeqCst);
-        let _under_way = UnderWay(self);
+    /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
+    /// none.
+    pub fn check(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
+        self.check_draft(draft)?;
+        if let Some(found) = self.find(topic) {
+            return Ok(found.check(draft)?);
+        }
+        let policy = self.policy.load();
+        if draft.key.is_some() && policy.rules.of(topic).kind.kind() != Kind::Latest {
+            return Err(Refusal::KeyNotWanted.into());
+        }
+        match self.topics.len() >= policy.limits.max_topics {
+            true => Err(TooManyTopics(policy.limits.max_topics).into()),
+            false => Ok(()),
+        }
+    }
+
+    fn check_draft(&self, draft: &Draft) -> Result<(), PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
         let (bytes, limit) = (draft.payload.len(), self.policy.load().limits.max_message_bytes);
-        if bytes > limit {
-            return Err(PublishError::TooLarge { bytes, limit });
+        match bytes > limit {
+            true => Err(PublishError::TooLarge { bytes, limit }),
+            false => Ok(()),
         }
+    }
+
+    fn try_publish(&self, topic: &TopicName, mut draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+        self.publishing.fetch_add(1, Ordering::SeqCst);
+        let _under_way = UnderWay(self);
+        self.check_draft(&draft)?;
         loop {
             let found = self.find_or_make(topic, now_ms)?;
             match found.publish(draft, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {

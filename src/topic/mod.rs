@@ -179,6 +179,11 @@ impl Topic {
         Ok(state.publish(draft, now_ms, notify)?)
     }
 
+    /// Whether [`publish`](Self::publish) would take the message at this moment.
+    pub fn check(&self, draft: &Draft) -> Result<(), Refusal> {
+        self.state.lock().check_room(draft)
+    }
+
     /// Adds a subscriber. Its feed is opened if it is the first one there.
     pub fn join(
         &self,

@@ -88,7 +88,7 @@ impl State {
         Receipt { epoch: self.epoch, offset, duplicate, subscribers: self.subscribers(), dropped }
     }
 
-    fn check_room(&self, draft: &Draft) -> Result<(), Refusal> {
+    pub(super) fn check_room(&self, draft: &Draft) -> Result<(), Refusal> {
         match (&self.store, &self.rule.kind) {
             (Store::Latest(latest), KindRule::Latest { max_keys, .. }) => {
                 latest.check_room(draft.key.as_deref().unwrap_or_default(), *max_keys)

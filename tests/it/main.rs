@@ -42,7 +42,9 @@ mod bad_input;
 mod bad_msgpack;
 mod garbage;
 
+mod http_batch;
 mod http_publish;
+mod http_stream;
 
 mod auth;
 mod config;

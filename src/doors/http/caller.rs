@@ -7,14 +7,19 @@ use axum::{
 use fanwire_proto::{ErrorCode, TopicName};
 
 use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem, unix_ms};
-use crate::{auth::Grant, auth::Verb, doors::errors::Failure};
+use crate::{auth::Grant, auth::Verb, broker::Broker, doors::errors::Failure};
 
 /// Somebody with a grant, and the time of the request.
 pub(super) struct Caller {
     grant: Grant,
     /// When the request came.
     pub(super) now_ms: u64,
+    /// When the credential was checked.
+    checked_ms: u64,
 }
+
+/// How long a credential that was checked is good for within one request.
+const RECHECK_MS: u64 = 1_000;
 
 impl Caller {
     /// Refuses what the grant does not cover.
@@ -23,6 +28,16 @@ impl Caller {
             true => Ok(()),
             false => Err(Failure::forbidden(verb).into()),
         }
+    }
+
+    /// Moves the clock on and checks the credential again, once a second at most: it may have ended or been revoked.
+    pub(super) fn refresh(&mut self, broker: &Broker, headers: &HeaderMap) -> Result<(), Problem> {
+        self.now_ms = unix_ms();
+        if self.now_ms >= self.checked_ms + RECHECK_MS {
+            self.grant = authorize(broker, headers, self.now_ms)?;
+            self.checked_ms = self.now_ms;
+        }
+        Ok(())
     }
 
     /// What distinguishes this caller's idempotency keys from other callers'.
@@ -45,7 +60,7 @@ where
         let api = Api::from_ref(state);
         api.door.broker.metrics.http_requests.increment(1);
         let now_ms = unix_ms();
-        Ok(Self { grant: authorize(&api.door.broker, &parts.headers, now_ms)?, now_ms })
+        Ok(Self { grant: authorize(&api.door.broker, &parts.headers, now_ms)?, now_ms, checked_ms: now_ms })
     }
 }
 

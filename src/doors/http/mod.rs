@@ -1,12 +1,16 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
+mod batch;
 mod body;
 mod caller;
 mod credentials;
 mod idempotency;
+mod item;
+mod lines;
 mod problem;
 mod publish;
 mod query;
+mod stream;
 
 use std::{
     sync::Arc,
@@ -70,6 +74,8 @@ pub fn router(door: HttpDoor) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/v1/topics/{topic}/messages", post(publish::publish))
+        .route("/v1/publish", post(batch::publish_batch))
+        .route("/v1/publish/stream", post(stream::publish_stream))
         .fallback(async |uri: Uri| not_found(&uri))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`")
