@@ -204,6 +204,16 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
+    /// Processor time of all its threads (Linux: `schedstat`).
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanoseconds = |thread: &Path| -> f64 {
+            let schedstat = fs::read_to_string(thread.join("schedstat")).unwrap();
+            schedstat.split(' ').next().unwrap().parse().unwrap()
+        };
+        threads.map(|thread| nanoseconds(&thread.unwrap().path())).sum::<f64>() / 1e9
+    }
+
     /// Everything it printed so far.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()
