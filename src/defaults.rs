@@ -20,6 +20,9 @@ pub const MAX_OUTBOX_BYTES: usize = 1024 * 1024;
 /// an attacker who sends a byte at a time gets no more.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 
+/// Seconds that an HTTP client may leave its answer unread, event streams included: as long as two pings would take.
+pub const WRITE_TIMEOUT_S: u64 = 60;
+
 /// Connections in all: about 1 KiB each in user memory and 4 KiB in the kernel.
 pub const MAX_CONNECTIONS: usize = 100_000;
 
@@ -64,6 +67,20 @@ pub const HISTORY_REPLY_BYTES: usize = 256 * 1024;
 /// Bytes published to a topic but not yet taken over by every shard with subscribers. Beyond it publishes to a log
 /// are refused as `overloaded`, and a volatile topic forgets its oldest.
 pub const UNPULLED_BYTES: usize = 8 * 1024 * 1024;
+
+/// The same as a number of messages: small ones cost about 300 bytes each, whatever they carry.
+pub const UNPULLED_COUNT: usize = 32_768;
+
+/// Presence changes that one pass carries at most; each is about 100 bytes.
+pub const PASS_CHANGES: usize = 512;
+
+/// Presence changes kept for one watcher whose socket is full; beyond it its subscription ends as `overloaded`, so
+/// that it does not keep a wrong list.
+pub const WATCHER_BACKLOG: usize = 4_096;
+
+/// Different `max_rate`s of one topic that a shard serves exactly; beyond it a rate is rounded down to the next of a
+/// coarse ladder, so that nobody can make a topic keep books for thousands of rates.
+pub const EXACT_RATES: usize = 32;
 
 /// Presence changes of a topic not yet taken over by every shard that watches them; beyond it those watchers'
 /// subscriptions are ended as `overloaded`, so that none keeps a wrong list.

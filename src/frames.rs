@@ -5,7 +5,7 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use fanwire_proto::{CloseCode, Delivery, EncodeError, Event, Format, Message};
+use fanwire_proto::{CloseCode, Delivery, EncodeError, Event, Format, Message, Offset};
 
 /// Opcodes with the FIN bit set (RFC 6455 §5.2).
 const FIN_TEXT: u8 = 0x81;
@@ -27,20 +27,37 @@ impl Encoded {
     }
 }
 
+/// The number of a message among those with the same key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyCount {
+    /// The offset of the key's first message since the key last was unknown.
+    pub run: Offset,
+    /// One for that first message, and so on.
+    pub number: u64,
+}
+
+impl KeyCount {
+    /// How many messages of the key lie between this one and the one that was seen before, if any was.
+    pub fn skipped_since(self, seen: Option<Self>) -> u64 {
+        let before = seen.filter(|seen| seen.run == self.run).map_or(0, |seen| seen.number);
+        self.number.saturating_sub(before + 1)
+    }
+}
+
 /// A message of a topic together with its encodings.
 #[derive(Debug)]
 pub struct FrameSet {
     /// The message.
     pub message: Message,
-    /// How many messages of the same key came before it in this epoch, plus one. Zero where keys play no part.
-    pub key_seq: u64,
+    /// Its number among the messages of its key; nothing where keys play no part.
+    pub count: KeyCount,
     encoded: Encoded,
 }
 
 impl FrameSet {
     /// Takes a message; nothing is encoded yet.
-    pub fn new(message: Message, key_seq: u64) -> Self {
-        Self { message, key_seq, encoded: Encoded::default() }
+    pub fn new(message: Message, count: KeyCount) -> Self {
+        Self { message, count, encoded: Encoded::default() }
     }
 
     /// The frame every subscriber with this format gets.
@@ -68,7 +85,14 @@ impl FrameSet {
     pub fn weight(&self) -> usize {
         /// Field names, offset and time of a `message` event.
         const ENVELOPE: usize = 64;
-        self.cost() + self.message.topic.as_str().len() + ENVELOPE
+        /// The publisher's client id and field names.
+        const PUBLISHER: usize = 40;
+        let from = self
+            .message
+            .from
+            .as_ref()
+            .map_or(0, |from| PUBLISHER + from.user.as_ref().map_or(0, |user| user.len()));
+        self.cost() + self.message.topic.as_str().len() + from + ENVELOPE
     }
 }
 
@@ -152,7 +176,7 @@ fn append_frame(buffer: &mut Vec<u8>, opcode: u8, body: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use fanwire_proto::{Offset, Payload};
+    use fanwire_proto::Payload;
 
     use super::*;
 
@@ -167,7 +191,7 @@ mod tests {
             from: None,
             skipped: 0,
         };
-        FrameSet::new(message, 0)
+        FrameSet::new(message, KeyCount::default())
     }
 
     #[test]

@@ -181,7 +181,7 @@ async fn run(sources: &Sources, config: &Config) -> Outcome {
     print(banner(&server, config))?;
     loop {
         tokio::select! {
-            _ = reload.recv() => reload_from(sources, &server),
+            _ = reload.recv() => reload_from(sources, config, &server),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -201,8 +201,24 @@ async fn again(mut terminate: Signal, mut interrupt: Signal) {
     }
 }
 
-fn reload_from(sources: &Sources, server: &Server) {
+/// What can only change with a restart, as it reads and as it read at the start.
+fn fixed_settings(settings: &Settings) -> [(&'static str, String); 6] {
+    [
+        ("listen", format!("{:?}", settings.listen)),
+        ("shards", format!("{:?}", settings.shards)),
+        ("log_format", format!("{:?}", settings.log_format)),
+        ("log_level", format!("{:?}", settings.log_level)),
+        ("drain_ms", format!("{:?}", settings.drain_ms)),
+        ("TLS on or off", format!("{:?}", settings.tls_cert.is_some())),
+    ]
+}
+
+fn reload_from(sources: &Sources, started_with: &Config, server: &Server) {
     let outcome = sources.load().map_err(|error| error.to_string()).and_then(|mut config| {
+        let (old, new) = (fixed_settings(&started_with.effective), fixed_settings(&config.effective));
+        for ((setting, _), _) in old.iter().zip(&new).filter(|(old, new)| old != new) {
+            tracing::warn!(setting, "has changed, which takes a restart");
+        }
         config.door.max_connections = config.door.max_connections.min(descriptors_for_connections());
         server.reload(&config).map_err(|error| error.to_string())
     });

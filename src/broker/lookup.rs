@@ -24,15 +24,17 @@ impl Broker {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
-        let policy = self.policy.load();
+        let max_topics = self.policy.load().limits.max_topics;
         // May be passed by as many topics as there are threads; it is there against floods.
-        if self.topics.len() >= policy.limits.max_topics {
-            return Err(TooManyTopics(policy.limits.max_topics));
+        if self.topics.len() >= max_topics {
+            return Err(TooManyTopics(max_topics));
         }
         match self.topics.entry(name.clone()) {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
             Entry::Vacant(place) => {
-                let topic = Topic::new(name.clone(), policy.rules.of(name), self.new_epoch(), now_ms);
+                // Looked up here, so that a reload either sees the topic or is seen by it.
+                let rule = self.policy.load().rules.of(name);
+                let topic = Topic::new(name.clone(), rule, self.new_epoch(), now_ms);
                 Ok(place.insert(Arc::new(topic)).value().clone())
             }
         }

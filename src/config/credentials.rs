@@ -119,6 +119,11 @@ impl Credentials {
     }
 }
 
+fn without_line_end(bytes: &[u8]) -> &[u8] {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    bytes.strip_suffix(b"\r").unwrap_or(bytes)
+}
+
 /// Keys from an address that others can answer for would let them sign tokens.
 fn is_safe(url: &str) -> bool {
     let Ok(url) = url.parse::<axum::http::Uri>() else { return false };
@@ -138,7 +143,7 @@ fn read_secret(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String
         }
         (Some(secret), None) => ("auth_hmac_secret", secret.clone().into_bytes()),
         (None, Some(path)) => match std::fs::read(path) {
-            Ok(bytes) => ("auth_hmac_secret_file", bytes.strip_suffix(b"\n").unwrap_or(&bytes).to_vec()),
+            Ok(bytes) => ("auth_hmac_secret_file", without_line_end(&bytes).to_vec()),
             Err(error) => {
                 let what = format!("cannot be read: {}: {error}", path.display());
                 mistakes.push(place.mistake("auth_hmac_secret_file", &what));

@@ -151,8 +151,11 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
         .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
         .chain([ENV_CONFIG.to_owned()])
         .collect();
+    // What Kubernetes sets in every pod beside a service named `fanwire`.
+    let of_orchestrator =
+        |name: &str| name.starts_with("FANWIRE_SERVICE_") || name.starts_with("FANWIRE_PORT");
     names
-        .filter(|name| name.starts_with(ENV_PREFIX) && !known.contains(name))
+        .filter(|name| name.starts_with(ENV_PREFIX) && !known.contains(name) && !of_orchestrator(name))
         .map(|name| format!("environment: unknown variable `{name}`"))
         .collect()
 }
@@ -411,7 +414,15 @@ mod tests {
 
     #[test]
     fn unknown_variables_are_named() {
-        let names = ["FANWIRE_LISTEN", "FANWIRE_CONFIG", "FANWIRE_LISTNE", "PATH"].map(String::from);
+        let names = [
+            "FANWIRE_LISTEN",
+            "FANWIRE_CONFIG",
+            "FANWIRE_LISTNE",
+            "FANWIRE_SERVICE_HOST",
+            "FANWIRE_PORT",
+            "PATH",
+        ]
+        .map(String::from);
         assert_eq!(unknown_variables(names.into_iter()), ["environment: unknown variable `FANWIRE_LISTNE`"]);
     }
 

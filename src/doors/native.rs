@@ -5,7 +5,7 @@
 //! opened ────────────────────────────────────────► Granted ──token ends──► close 4001
 //!    │                                               ▲
 //!    └──none yet──► Stranger ──auth with a token─────┘
-//!                      └──a ping interval later──► close 4000
+//!                      └──one to two ping intervals later──► close 4000
 //! ```
 
 use std::{sync::Arc, time::Instant};
@@ -34,6 +34,8 @@ pub struct NativeDoor<P> {
     /// `None` for a stranger, who may only present a token.
     grant: Option<Grant>,
     ping_s: u64,
+    /// Connections are looked after in turn, so the first time may be at once.
+    was_ticked: bool,
     bucket: TokenBucket,
     /// Counts the connection where connections are limited, until it is dropped.
     _permit: P,
@@ -43,7 +45,7 @@ impl<P: Send> NativeDoor<P> {
     /// A door for a client with this grant.
     pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
-        Self { broker, grant, ping_s, bucket, _permit: permit }
+        Self { broker, grant, ping_s, was_ticked: false, bucket, _permit: permit }
     }
 }
 
@@ -77,7 +79,8 @@ impl<P: Send> Door for NativeDoor<P> {
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
         match &self.grant {
-            None => cx.close(CloseCode::TokenMissing),
+            None if self.was_ticked => cx.close(CloseCode::TokenMissing),
+            None => self.was_ticked = true,
             Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
             Some(_) => {}
         }

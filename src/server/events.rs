@@ -63,7 +63,6 @@ struct Native {
 
 /// Answers a request for a stream.
 pub(super) async fn events(State(front): State<Arc<Front>>, request: Request) -> Response {
-    front.broker.metrics.http_requests.increment(1);
     let timeout = front.settings.load().limits.handshake_timeout;
     match tokio::time::timeout(timeout, open(&front, request)).await {
         Ok(Ok(native)) => stream_of(native),
@@ -84,7 +83,12 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
         socket: Socket::local(theirs).map_err(internal)?,
         format: Format::Json,
         member: Member { client: front.broker.new_client(), user: grant.user.clone() },
-        door: Box::new(NativeDoor::new(front.broker.clone(), Some(grant), front.ping_s, permit.clone())),
+        door: Box::new(NativeDoor::new(
+            front.broker.clone(),
+            Some(grant),
+            front.settings.load().ping_s,
+            permit.clone(),
+        )),
         input: Vec::new(),
     };
     let shard = front.broker.least_loaded_shard();

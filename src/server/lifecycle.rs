@@ -19,7 +19,7 @@ use crate::{
     defaults,
     doors::http::{self, HttpDoor, unix_ms},
     metrics::Metrics,
-    shard::Shards,
+    shard::{ShardHandle, Shards},
 };
 
 /// How often old messages and unused topics are looked for.
@@ -45,6 +45,9 @@ pub enum StartError {
         /// What the system says.
         source: io::Error,
     },
+    /// Reloading would let everybody in from everywhere.
+    #[error("others can reach {0}, but the new configuration has no authentication")]
+    Exposed(SocketAddr),
     /// Certificate files.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
@@ -84,7 +87,6 @@ impl Server {
             settings: ArcSwap::from_pointee(settings),
             gate: Arc::new(Gate::default()),
             on_loopback: address.ip().is_loopback(),
-            ping_s: config.shard.ping.as_secs(),
             ending: watch::Sender::new(false),
         });
         let http = http::router(HttpDoor {
@@ -112,7 +114,14 @@ impl Server {
     /// Takes over what can change while running: rules, limits, authentication, origins, certificates. All or
     /// nothing.
     pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let open = !config.authenticator.is_configured() && config.effective.insecure != Some(true);
+        if open && !self.address.ip().is_loopback() {
+            return Err(StartError::Exposed(self.address));
+        }
         let settings = front_settings(config)?;
+        for shard in self.front.broker.shards() {
+            shard.limit(config.shard.clone());
+        }
         self.front.settings.store(Arc::new(settings));
         self.keep_fetched_keys(config);
         for topic in self.front.broker.reload(config.policy()) {
@@ -142,13 +151,12 @@ impl Server {
         let (shards, limit) = (self.shards, self.drain);
         let ended = tokio::task::spawn_blocking(move || {
             broker.start_draining();
-            for shard in broker.shards() {
-                if !shard.sync(SYNC) {
-                    tracing::warn!(shard = shard.id.0, "a shard is busy; draining goes on");
-                }
+            if !sync_all(broker.shards(), started + SYNC.min(limit)) {
+                tracing::warn!("a shard is busy; draining goes on");
             }
+            let left = limit.saturating_sub(started.elapsed());
             for shard in broker.shards() {
-                shard.finish(limit);
+                shard.finish(left);
             }
             shards.into_iter().filter_map(|shard| shard.join().err()).count()
         });
@@ -163,10 +171,18 @@ impl Server {
                 tokio::time::sleep(POLL).await;
             }
         };
-        if tokio::time::timeout(LAST_ANSWERS, answered).await.is_err() {
+        let left = limit.saturating_sub(started.elapsed()).min(LAST_ANSWERS);
+        if tokio::time::timeout(left, answered).await.is_err() {
             tracing::warn!(open = self.front.gate.open(), "connections were cut off");
         }
     }
+}
+
+/// Waits until every shard has finished what it was doing; false when one does not by the deadline.
+fn sync_all(shards: &[ShardHandle], deadline: Instant) -> bool {
+    let waits: Vec<_> = shards.iter().map(ShardHandle::sync).collect();
+    let left = || deadline.saturating_duration_since(Instant::now());
+    waits.into_iter().all(|wait| wait.recv_timeout(left()).is_ok())
 }
 
 fn fetch_keys(config: &Config) {
@@ -181,6 +197,7 @@ fn front_settings(config: &Config) -> Result<FrontSettings, tls::TlsError> {
         limits: config.door,
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
         throttle: Throttle::new(config.door.max_requests_per_second),
+        ping_s: config.shard.ping.as_secs(),
     })
 }
 

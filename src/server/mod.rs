@@ -55,6 +55,7 @@ struct FrontSettings {
     limits: DoorLimits,
     tls: Option<TlsAcceptor>,
     throttle: Throttle,
+    ping_s: u64,
 }
 
 /// What connections on their way in share.
@@ -63,7 +64,6 @@ struct Front {
     settings: ArcSwap<FrontSettings>,
     gate: Arc<Gate>,
     on_loopback: bool,
-    ping_s: u64,
     /// True once HTTP connections are to end after the request at hand.
     ending: watch::Sender<bool>,
 }
@@ -152,9 +152,9 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
     let settings = front.settings.load_full();
     let timeout = settings.limits.handshake_timeout;
     let stream = match &settings.tls {
-        None => Stream::Plain(tcp),
+        None => Stream::plain(tcp),
         Some(acceptor) => match tokio::time::timeout(timeout, acceptor.accept(tcp)).await {
-            Ok(Ok(tls)) => Stream::Tls(Box::new(tls)),
+            Ok(Ok(tls)) => Stream::tls(tls),
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         },
@@ -197,6 +197,16 @@ async fn answer(
     if let Err(wait) = front.settings.load().throttle.check(permit.address()) {
         return Ok(too_many_requests(wait));
     }
+    front.broker.metrics.http_requests.increment(1);
+    // A page may send some requests without asking first; the browser only keeps it from reading the answer.
+    let settings = front.settings.load();
+    if !request.method().is_safe()
+        && !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback)
+    {
+        let failure = Failure::new(ErrorCode::Forbidden, "pages of this origin may not publish");
+        return Ok(failure.into_response());
+    }
+    drop(settings);
     request.extensions_mut().insert(permit);
     routes.oneshot(request).await
 }

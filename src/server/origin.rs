@@ -17,11 +17,12 @@ pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String], on_loopback: b
     let Some(page) = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().cloned()) else {
         return false;
     };
-    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-    if own.is_some_and(|own| own.eq_ignore_ascii_case(page.as_str())) {
-        return true;
+    if on_loopback {
+        // Any name can be made to point here (DNS rebinding), so only what cannot mean another machine counts.
+        return matches!(page.host(), "localhost" | "127.0.0.1" | "[::1]");
     }
-    on_loopback && matches!(page.host(), "localhost" | "127.0.0.1" | "[::1]")
+    let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    own.is_some_and(|own| own.eq_ignore_ascii_case(page.as_str()))
 }
 
 #[cfg(test)]
@@ -46,6 +47,7 @@ mod tests {
         check("https://app.example.evil.example", &["https://app.example"], false, false);
         check("https://any.example", &["*"], false, true);
         check("http://broker.example:7400", &[], false, true);
+        check("http://broker.example:7400", &[], true, false);
         check("http://localhost:3000", &[], true, true);
         check("http://localhost:3000", &[], false, false);
         check("http://localhost.evil.example", &[], true, false);

@@ -144,7 +144,7 @@ fn adopt(
         socket: parts.io.into_inner().into_socket()?,
         format,
         member: Member { client: front.broker.new_client(), user },
-        door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.ping_s, permit)),
+        door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit)),
         input: parts.read_buf.to_vec(),
     };
     match front.broker.least_loaded_shard() {

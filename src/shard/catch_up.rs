@@ -54,8 +54,11 @@ impl Core {
     fn catch_up_subscription(&mut self, slot: u32, at: SubRef) {
         let format = self.conns[slot as usize].format;
         let sub = &mut self.feeds[at.feed as usize].subs[at.index as usize];
-        let missed = sub.watch.as_mut().map(|watch| std::mem::take(&mut watch.missed)).unwrap_or_default();
-        let changes = join(missed.values().map(|change| change.event.frame(format).clone()));
+        let missed = sub.watch.as_mut().map(|watch| {
+            let share = watch.missed.len().min(defaults::PASS_CHANGES);
+            watch.missed.drain(..share).collect::<Vec<_>>()
+        });
+        let changes = join(missed.iter().flatten().map(|change| change.event.frame(format).clone()));
         let messages = match &mut sub.state {
             SubState::Behind(upto) => {
                 let upto = *upto;

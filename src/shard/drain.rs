@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use fanwire_proto::{CloseCode, ErrorCode, Event};
 
 use super::core::{Core, slot32};
-use crate::frames;
+use crate::{defaults, frames};
 
 /// Share of the time that goodbyes are spread over; the rest is for the slow.
 const WAVES_SHARE: u32 = 4;
@@ -15,6 +15,9 @@ const RETURN_SPREAD_MS: u64 = 5_000;
 
 /// The end of a shard.
 pub(super) struct Drain {
+    /// When the shard ends whatever is left.
+    end: Instant,
+    /// When those hear goodbye who have not got everything yet.
     deadline: Instant,
     /// Goodbyes per tick.
     wave: usize,
@@ -34,7 +37,9 @@ impl Drain {
             core.resume_feed(slot);
             core.schedule(slot);
         }
-        Self { deadline: core.now + limit, wave, cursor: 0, allowance: wave }
+        let patience =
+            limit.saturating_sub(Duration::from_millis(defaults::LINGER_MS).min(limit / WAVES_SHARE));
+        Self { end: core.now + limit, deadline: core.now + patience, wave, cursor: 0, allowance: wave }
     }
 
     pub(super) fn next_wave(&mut self, core: &mut Core) {
@@ -64,8 +69,7 @@ impl Drain {
 
     /// Nothing is left, or there is no time left.
     pub(super) fn is_over(&self, core: &Core) -> bool {
-        let last_words = Duration::from_millis(crate::defaults::LINGER_MS);
-        core.conns.is_empty() || core.now >= self.deadline + last_words
+        core.conns.is_empty() || core.now >= self.end
     }
 }
 

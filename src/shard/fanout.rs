@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{self, FrameSet},
-    topic::{FeedRef, Kind, Pulled},
+    frames::{self, FrameSet, KeyCount},
+    topic::{FeedRef, Kind, Pulled, Topic},
 };
 
 /// Frame table entries of a slice, by format; none while no subscriber of that format has been met.
@@ -107,6 +107,9 @@ impl Core {
             Kind::Log | Kind::Volatile => Vec::new(),
         };
         self.tally.conflated += skipped.iter().sum::<u64>();
+        if feed.seen.len() > 2 * feed.topic.max_keys {
+            feed.topic.retain_keys(&mut feed.seen);
+        }
         feed.pass = Some(Pass::new(messages, skipped, changes, (prev, upto), more, self.now));
     }
 
@@ -150,7 +153,7 @@ impl Core {
                 self.serve_apart(feed.topic.kind, sub, pass, blocked, format);
             }
             if sub.watch.is_some() && !pass.changes.list.is_empty() {
-                self.serve_watcher(sub, pass, blocked, &mut changes[format.index()], format);
+                self.serve_watcher(&feed.topic, sub, pass, blocked, &mut changes[format.index()], format);
             }
         }
         pass.cursor = end;
@@ -217,8 +220,8 @@ impl Core {
                 continue;
             }
             let key = value.message.key.as_deref().unwrap_or_default();
-            let skipped = match apart.key_seqs.remove(key) {
-                Some(seen) => value.key_seq.saturating_sub(seen + 1),
+            let skipped = match apart.counts.remove(key) {
+                Some(seen) => value.count.skipped_since(Some(seen)),
                 None => pass.skipped.get(index).copied().unwrap_or(0),
             };
             if blocked || !apart.waiting.is_empty() {
@@ -234,6 +237,7 @@ impl Core {
 
     fn serve_watcher(
         &mut self,
+        topic: &Arc<Topic>,
         sub: &mut Sub,
         pass: &mut Pass,
         blocked: bool,
@@ -245,7 +249,10 @@ impl Core {
         let new = pass.changes.list.get(known..).unwrap_or_default();
         watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
         if blocked || !watch.missed.is_empty() {
-            watch.missed.extend(new.iter().map(|change| (change.client, change.clone())));
+            watch.missed.extend(new.iter().cloned());
+            if watch.missed.len() > defaults::WATCHER_BACKLOG {
+                return self.end_watcher(topic, sub);
+            }
             return self.schedule_catch_up(sub.conn);
         }
         if known > 0 {
@@ -261,16 +268,24 @@ impl Core {
 
     /// Presence changes were lost: better no list than a wrong one.
     fn end_watching(&mut self, feed: &mut Feed) {
-        let watchers: Vec<u32> =
-            feed.subs.iter().filter(|sub| sub.watch.is_some()).map(|sub| sub.conn).collect();
-        for slot in watchers {
-            let end = Event::End { topic: feed.topic.name.clone(), code: ErrorCode::Overloaded };
-            let mut frame = Vec::new();
-            let Some(conn) = self.conns.get(slot as usize) else { continue };
-            frames::append_event(&mut frame, conn.format, &end);
-            self.stage_own(slot, frame.into());
-            self.ended.push((slot, feed.topic.clone()));
+        for sub in feed.subs.iter_mut().filter(|sub| sub.watch.is_some()) {
+            self.end_watcher(&feed.topic, sub);
         }
+    }
+
+    /// Ends a subscription. It is removed after the turn, and gets nothing more until then.
+    fn end_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub) {
+        sub.state = SubState::From(Offset(u64::MAX));
+        if let Some(watch) = &mut sub.watch {
+            watch.upto = u64::MAX;
+            watch.missed.clear();
+        }
+        let Some(conn) = self.conns.get(sub.conn as usize) else { return };
+        let end = Event::End { topic: topic.name.clone(), code: ErrorCode::Overloaded };
+        let mut frame = Vec::new();
+        frames::append_event(&mut frame, conn.format, &end);
+        self.stage_own(sub.conn, frame.into());
+        self.ended.push((sub.conn, topic.clone()));
     }
 
     /// Removes the subscriptions that a pass had to end.
@@ -282,16 +297,13 @@ impl Core {
 }
 
 /// Notes that a value is passed on; returns how many of its key were left out since the last one that was.
-fn pass_on(seen: &mut FxHashMap<Arc<str>, u64>, value: &FrameSet) -> u64 {
+fn pass_on(seen: &mut FxHashMap<Arc<str>, KeyCount>, value: &FrameSet) -> u64 {
     let key = value.message.key.as_deref().unwrap_or_default();
     let before = match seen.get_mut(key) {
-        Some(last) => std::mem::replace(last, value.key_seq),
-        None => {
-            seen.insert(key.into(), value.key_seq);
-            0
-        }
+        Some(last) => Some(std::mem::replace(last, value.count)),
+        None => seen.insert(key.into(), value.count),
     };
-    value.key_seq.saturating_sub(before + 1)
+    value.count.skipped_since(before)
 }
 
 /// Pacing: a feed rests for as long as its pass took, so that under load twice the messages share half the writes,

@@ -11,16 +11,17 @@
 //! Kind `volatile` stays `Live` and misses what comes while its connection is blocked.
 
 use std::{
+    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use fanwire_proto::{ClientId, Epoch, Format, Offset};
+use fanwire_proto::{Epoch, Format, Offset};
 use rustc_hash::FxHashMap;
 
 use crate::{
-    frames::FrameSet,
+    frames::{FrameSet, KeyCount},
     topic::{Changes, Conflated, PresenceChange, Topic},
 };
 
@@ -41,8 +42,8 @@ pub(super) enum SubState {
 pub(super) struct Apart {
     /// It has, or has waiting, everything up to here.
     pub(super) after: Offset,
-    /// The values of its snapshot that the feed has not passed on yet, by their `key_seq`.
-    pub(super) key_seqs: FxHashMap<Arc<str>, u64>,
+    /// The numbers of the values of its snapshot that the feed has not passed on yet.
+    pub(super) counts: FxHashMap<Arc<str>, KeyCount>,
     /// What waits until its connection takes it.
     pub(super) waiting: Conflated<Pending>,
 }
@@ -66,8 +67,8 @@ pub(super) struct Sub {
 pub(super) struct Watch {
     /// The number of the last change it knows.
     pub(super) upto: u64,
-    /// Changes it could not take, the last one per client.
-    pub(super) missed: FxHashMap<ClientId, Arc<PresenceChange>>,
+    /// Changes that wait until its connection takes them.
+    pub(super) missed: VecDeque<Arc<PresenceChange>>,
 }
 
 impl Sub {
@@ -177,8 +178,8 @@ pub(super) struct Feed {
     /// Notified while not idle.
     pub(super) again: bool,
     pub(super) not_before: Instant,
-    /// Kind `latest`: the `key_seq` last passed on, by key.
-    pub(super) seen: FxHashMap<Arc<str>, u64>,
+    /// Kind `latest`: the number of the value last passed on, by key.
+    pub(super) seen: FxHashMap<Arc<str>, KeyCount>,
 }
 
 impl Feed {

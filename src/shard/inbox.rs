@@ -16,7 +16,7 @@ use std::{
 use mio::Waker;
 use parking_lot::Mutex;
 
-use super::{Newcomer, Order};
+use super::{Newcomer, Order, ShardLimits};
 use crate::topic::{FeedRef, ShardId};
 
 /// Everything that other threads ask of a shard.
@@ -25,6 +25,8 @@ pub(super) enum Job {
     Pull(u32),
     /// Take over a connection.
     Adopt(Box<Newcomer>),
+    /// Apply other bounds.
+    Limits(ShardLimits),
     /// Do something to the connections.
     Order(Order),
     /// Say when everything that was begun before this is done.
@@ -71,16 +73,21 @@ impl ShardHandle {
         self.push(Job::Adopt(Box::new(newcomer)));
     }
 
+    /// Replaces the bounds.
+    pub fn limit(&self, limits: ShardLimits) {
+        self.push(Job::Limits(limits));
+    }
+
     /// Gives an order.
     pub fn order(&self, order: Order) {
         self.push(Job::Order(order));
     }
 
-    /// Waits until the shard has finished whatever it was doing when this was called.
-    pub fn sync(&self, timeout: Duration) -> bool {
+    /// The receiver hears once the shard has finished whatever it was doing when this was called.
+    pub fn sync(&self) -> mpsc::Receiver<()> {
         let (done, wait) = mpsc::sync_channel(1);
         self.push(Job::Sync(done));
-        wait.recv_timeout(timeout).is_ok()
+        wait
     }
 
     /// Orders the shard to deliver what is left and end its connections, within `limit`.

@@ -223,6 +223,7 @@ impl Shard {
             match job {
                 Job::Pull(feed) => self.core.schedule(feed),
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
+                Job::Limits(limits) => self.apply(limits),
                 Job::Order(order) => self.core.carry_out(order),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
@@ -230,6 +231,13 @@ impl Shard {
             }
         }
         self.jobs = jobs;
+    }
+
+    /// Connections in the middle of a message finish it under the old bound.
+    fn apply(&mut self, limits: ShardLimits) {
+        self.sweep = Sweep::new(limits.ping, limits.pong_timeout);
+        self.input = Input::new();
+        self.core.limits = limits;
     }
 
     fn handle_timers(&mut self) {

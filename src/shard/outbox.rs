@@ -1,7 +1,8 @@
 //! From frames to the socket: staged during a turn, written once at its end, kept when the socket is full.
 //!
-//! Bounds: a connection whose backlog is not empty gets no fan-out, so its backlog holds at most what one turn staged
-//! plus replies, and is closed when that is over `max_outbox_bytes`.
+//! Bounds: a connection whose backlog is not empty gets no fan-out and, beyond a little, is not read from. So a backlog
+//! holds at most what one write was too large for, and the replies to one frame; replies that go beyond
+//! `max_outbox_bytes` end the connection.
 
 use std::io;
 
@@ -13,6 +14,9 @@ use super::{
     core::{Core, slot32},
 };
 use crate::{defaults, frames};
+
+/// A ping or a goodbye is no reason to judge anybody.
+const CONTROL_BYTES: usize = 256;
 
 impl Core {
     /// Puts a frame into this turn's table.
@@ -82,10 +86,12 @@ impl Core {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         let (staged, count) = conn.staged.take();
         if let Some(backlog) = &mut conn.backlog {
+            let mut added = 0;
             for &frame in &staged[..count] {
                 backlog.append(&self.frames[frame as usize]);
+                added += self.frames[frame as usize].len();
             }
-            return self.check_backlog(slot);
+            return self.check_backlog(slot, added);
         }
         let bytes: &[u8] = match staged[..count] {
             [] => return,
@@ -106,16 +112,17 @@ impl Core {
             Ok(sent) => {
                 conn.backlog = Some(Box::new(Backlog { bytes: bytes[sent..].to_vec(), sent: 0 }));
                 self.tally.blocked += 1;
-                self.check_backlog(slot);
             }
             Err(_) => self.dead.push(slot),
         }
     }
 
-    fn check_backlog(&mut self, slot: u32) {
+    /// Judges replies that were added to a backlog. What one write was too large for does not count: fan-out stops at
+    /// a backlog, whatever its size, and so does reading commands.
+    fn check_backlog(&mut self, slot: u32, added: usize) {
         let limit = self.limits.max_outbox_bytes;
         let over = self.conns.get(slot as usize).is_some_and(|conn| conn.backlog_bytes() > limit);
-        if over {
+        if over && added > CONTROL_BYTES {
             // Not here: a pass may be running over the subscriber lists.
             self.overflowed.push(slot);
         }

@@ -25,7 +25,7 @@ impl Core {
         options: &SubscribeOptions,
     ) -> Result<Joined, Refusal> {
         let interval = match (topic.kind, options.max_rate) {
-            (Kind::Latest, Some(max_rate)) => interval_of(max_rate),
+            (Kind::Latest, Some(max_rate)) => self.affordable_interval(topic, interval_of(max_rate)),
             // Other kinds have a promise that a rate would break.
             _ => topic.tick,
         };
@@ -49,6 +49,19 @@ impl Core {
                 self.close_feed_if_unused(feed_slot);
                 Err(refusal)
             }
+        }
+    }
+
+    /// The interval asked for, unless the topic has many different ones here already.
+    fn affordable_interval(&self, topic: &Arc<Topic>, interval: Duration) -> Duration {
+        if self.feed_of.contains_key(&FeedKey::new(topic, interval)) {
+            return interval;
+        }
+        let others =
+            self.feeds.iter().filter(|(_, feed)| Arc::ptr_eq(&feed.topic, topic)).take(defaults::EXACT_RATES);
+        match others.count() {
+            defaults::EXACT_RATES => coarse(interval),
+            _ => interval,
         }
     }
 
@@ -108,11 +121,11 @@ impl Core {
 
     fn set_waiting(&mut self, at: SubRef, after: Offset, waiting: Conflated<Pending>) {
         let state = &mut self.feeds[at.feed as usize].subs[at.index as usize].state;
-        let key_seqs = match state {
-            SubState::Apart(apart) => std::mem::take(&mut apart.key_seqs),
+        let counts = match state {
+            SubState::Apart(apart) => std::mem::take(&mut apart.counts),
             _ => FxHashMap::default(),
         };
-        *state = SubState::Apart(Box::new(Apart { after, key_seqs, waiting }));
+        *state = SubState::Apart(Box::new(Apart { after, counts, waiting }));
     }
 
     pub(super) fn find_sub(&self, slot: u32, topic: &str) -> Option<SubRef> {
@@ -162,7 +175,10 @@ impl Core {
             conn.subs.shrink_to_fit();
         }
         let (member, peers) = (conn.member.clone(), self.peers.clone());
-        topic.leave(self.feed_ref(at.feed), &member, watching, |feed| peers[feed.shard.0].notify(feed));
+        let now_ms = self.now_ms;
+        topic.leave(self.feed_ref(at.feed), &member, watching, now_ms, |feed| {
+            peers[feed.shard.0].notify(feed)
+        });
         self.close_feed_if_unused(at.feed);
     }
 
@@ -177,14 +193,14 @@ impl Core {
 /// A subscriber to the newest values has its snapshot; the feed may still pass on some that are in it.
 fn latest_start(feed: &mut Feed, is_new: bool, joined: &Joined) -> SubState {
     if is_new {
-        feed.seen = joined.key_seqs.iter().cloned().collect();
+        feed.seen = joined.counts.iter().cloned().collect();
         return SubState::From(joined.offset);
     }
-    match joined.key_seqs.is_empty() {
+    match joined.counts.is_empty() {
         true => SubState::From(joined.offset),
         false => SubState::Apart(Box::new(Apart {
             after: joined.offset,
-            key_seqs: joined.key_seqs.iter().cloned().collect(),
+            counts: joined.counts.iter().cloned().collect(),
             waiting: Conflated::default(),
         })),
     }
@@ -193,6 +209,12 @@ fn latest_start(feed: &mut Feed, is_new: bool, joined: &Joined) -> SubState {
 /// Rates from one in eleven days to a million a second; beyond that nothing is left to limit.
 fn interval_of(max_rate: f64) -> Duration {
     Duration::try_from_secs_f64(1.0 / max_rate.clamp(1e-6, 1e6)).unwrap_or(Duration::ZERO)
+}
+
+/// The next power of two of milliseconds.
+fn coarse(interval: Duration) -> Duration {
+    let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX / 2).saturating_add(1);
+    Duration::from_millis(millis.checked_next_power_of_two().unwrap_or(millis))
 }
 
 /// How many of the messages go out with the reply.

@@ -23,6 +23,7 @@ use fanwire_proto::{
     Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
 };
 use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 
 pub use conflated::Conflated;
 pub use presence::{Changes, PresenceChange};
@@ -149,6 +150,8 @@ pub struct Topic {
     pub kind: Kind,
     /// Kind `volatile`: messages are gathered for this long; otherwise zero.
     pub tick: Duration,
+    /// Kind `latest`: most keys when it was made.
+    pub max_keys: usize,
     /// Short sections only, see the module's documentation.
     state: Mutex<State>,
 }
@@ -161,8 +164,12 @@ impl Topic {
             KindRule::Volatile { tick } => tick.unwrap_or_default(),
             KindRule::Log(_) | KindRule::Latest { .. } => Duration::ZERO,
         };
+        let max_keys = match rule.kind {
+            KindRule::Latest { max_keys, .. } => max_keys,
+            KindRule::Log(_) | KindRule::Volatile { .. } => 0,
+        };
         let state = Mutex::new(State::new(name.clone(), rule, epoch, now_ms));
-        Self { name, kind, tick, state }
+        Self { name, kind, tick, max_keys, state }
     }
 
     /// Numbers and keeps a message; `notify` gets each feed that has to pull now.
@@ -195,8 +202,21 @@ impl Topic {
     }
 
     /// Removes a subscriber; its feed is closed with the last one.
-    pub fn leave(&self, feed: FeedRef, member: &Member, watching: bool, notify: impl FnMut(FeedRef)) {
-        self.state.lock().leave(feed, member, watching, notify);
+    pub fn leave(
+        &self,
+        feed: FeedRef,
+        member: &Member,
+        watching: bool,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) {
+        self.state.lock().leave(feed, member, watching, now_ms, notify);
+    }
+
+    /// Kind `latest`: removes what is no key of the topic.
+    pub fn retain_keys<V>(&self, map: &mut FxHashMap<Arc<str>, V>) {
+        let state = self.state.lock();
+        map.retain(|key, _| state.has_key(key));
     }
 
     /// Hands a feed what came since its last pull, at most about `budget` bytes of frames; `None` if the topic does

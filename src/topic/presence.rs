@@ -88,11 +88,12 @@ impl Presence {
         self.recorded
     }
 
-    /// The changes after number `seen`, or `None` when some of them are gone.
-    pub(super) fn after(&self, seen: u64) -> Option<Changes> {
+    /// The first changes after number `seen`, at most `limit`; `None` when some of them are gone.
+    pub(super) fn after(&self, seen: u64, limit: usize) -> Option<Changes> {
         let wanted = usize::try_from(self.recorded - seen).unwrap_or(usize::MAX);
         let start = self.changes.len().checked_sub(wanted)?;
-        Some(Changes { before: seen, list: self.changes.range(start..).cloned().collect() })
+        let list = self.changes.range(start..).take(limit).cloned().collect();
+        Some(Changes { before: seen, list })
     }
 
     /// Forgets changes up to number `seen`.
@@ -135,9 +136,9 @@ mod tests {
         presence.leave(&topic, ClientId(2), true);
         presence.leave(&topic, ClientId(2), true);
         assert_eq!((presence.clients(), presence.users()), (0, 0));
-        assert_eq!(presence.after(0).unwrap().list.len(), 4);
+        assert_eq!(presence.after(0, 9).unwrap().list.len(), 4);
         presence.prune(3);
-        assert!(presence.after(2).is_none());
-        assert_eq!(presence.after(3).unwrap().list.len(), 1);
+        assert!(presence.after(2, 9).is_none());
+        assert_eq!(presence.after(3, 9).unwrap().list.len(), 1);
     }
 }

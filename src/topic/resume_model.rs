@@ -159,7 +159,7 @@ impl World {
 
     fn disconnect(&mut self) {
         if !matches!(self.held, Held::Away) {
-            self.topic.leave(FEED, &Self::member(), false, |_| {});
+            self.topic.leave(FEED, &Self::member(), false, self.now_ms, |_| {});
             self.held = Held::Away;
             self.feed = None;
         }

@@ -9,7 +9,10 @@ use super::{
     presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis,
     store::take_batch,
 };
-use crate::{defaults, frames::FrameSet};
+use crate::{
+    defaults,
+    frames::{FrameSet, KeyCount},
+};
 
 /// How far one shard is, for the subscribers behind one [`FeedRef`].
 #[derive(Debug)]
@@ -115,15 +118,15 @@ impl State {
         let nobody_listens = self.feeds.is_empty();
         match (&mut self.store, &self.rule.kind) {
             (Store::Log(log), KindRule::Log(bounds)) => {
-                log.push(Arc::new(FrameSet::new(message, 0)));
+                log.push(Arc::new(FrameSet::new(message, KeyCount::default())));
                 log.prune(bounds, pinned_after, now_ms);
             }
             (Store::Latest(latest), _) => {
-                let key_seq = latest.next_key_seq(&key);
-                latest.values.put(&key, offset, Arc::new(FrameSet::new(message, key_seq)));
+                let count = latest.next_count(&key, offset);
+                latest.values.put(&key, offset, Arc::new(FrameSet::new(message, count)));
             }
             (Store::Volatile(ring), _) if !nobody_listens => {
-                return ring.push(Arc::new(FrameSet::new(message, 0)));
+                return ring.push(Arc::new(FrameSet::new(message, KeyCount::default())));
             }
             (Store::Volatile(_) | Store::Log(_), _) => {}
         }
@@ -166,8 +169,10 @@ impl State {
         at: FeedRef,
         member: &Member,
         watching: bool,
+        now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) {
+        self.touched_ms = now_ms;
         if let Some(index) = self.feeds.iter().position(|feed| feed.at == at) {
             let feed = &mut self.feeds[index];
             feed.subscribers -= 1;
@@ -199,13 +204,17 @@ impl State {
         };
         let more = messages.last().is_some_and(|last| last.message.offset < self.last);
         feed.pulled = if more { messages[messages.len() - 1].message.offset } else { self.last };
-        feed.notified = more;
         let upto = feed.pulled;
         let changes = match feed.watchers {
             0 => Some(Changes::default()),
-            _ => self.presence.after(feed.pulled_changes),
+            _ => self.presence.after(feed.pulled_changes, defaults::PASS_CHANGES),
         };
-        feed.pulled_changes = recorded;
+        feed.pulled_changes = match &changes {
+            Some(changes) if feed.watchers > 0 => changes.before + changes.list.len() as u64,
+            _ => recorded,
+        };
+        let more = more || feed.pulled_changes < recorded;
+        feed.notified = more;
         self.release();
         Some(Pulled { messages, upto, changes, more })
     }
@@ -231,6 +240,10 @@ impl State {
         CatchUp { gap, messages, upto, epoch: self.epoch }
     }
 
+    pub(super) fn has_key(&self, key: &str) -> bool {
+        matches!(&self.store, Store::Latest(latest) if latest.values.get(key).is_some())
+    }
+
     pub(super) fn members(&self) -> Option<Members> {
         self.rule.presence.then(|| Members {
             members: self.presence.members(),
@@ -240,7 +253,12 @@ impl State {
     }
 
     pub(super) fn adopt(&mut self, rule: &Arc<Rule>) -> bool {
-        let same_kind = self.rule.kind.kind() == rule.kind.kind() && self.rule.presence == rule.presence;
+        let same_kind = match (&self.rule.kind, &rule.kind) {
+            (KindRule::Log(_), KindRule::Log(_)) | (KindRule::Latest { .. }, KindRule::Latest { .. }) => {
+                self.rule.presence == rule.presence
+            }
+            _ => self.rule == *rule,
+        };
         if same_kind {
             self.rule = rule.clone();
         }
@@ -263,7 +281,7 @@ impl State {
         match (&mut self.store, &self.rule.kind) {
             (Store::Log(log), KindRule::Log(bounds)) => log.prune(bounds, pinned_after, now_ms),
             (Store::Latest(latest), KindRule::Latest { max_age: Some(age), .. }) => {
-                latest.expire(now_ms.saturating_sub(millis(*age)));
+                latest.expire(now_ms.saturating_sub(millis(*age)), pinned_after);
             }
             _ => {}
         }

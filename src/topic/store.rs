@@ -12,7 +12,10 @@ use super::{
     conflated::Conflated,
     rule::{KindRule, Retention},
 };
-use crate::{defaults, frames::FrameSet};
+use crate::{
+    defaults,
+    frames::{FrameSet, KeyCount},
+};
 
 /// The content of a topic.
 #[derive(Debug)]
@@ -53,7 +56,9 @@ impl Log {
     /// Refuses when what is pinned alone is over its bound.
     pub(super) fn check_room(&self, bounds: &Retention, pinned_after: Offset) -> Result<(), Refusal> {
         let front_is_pinned = self.messages.front().is_some_and(|front| front.message.offset > pinned_after);
-        if front_is_pinned && self.bytes > bounds.bytes.saturating_add(defaults::UNPULLED_BYTES) {
+        let too_large = self.bytes > bounds.bytes.saturating_add(defaults::UNPULLED_BYTES);
+        let too_many = self.messages.len() > bounds.count.saturating_add(defaults::UNPULLED_COUNT);
+        if front_is_pinned && (too_large || too_many) {
             return Err(Refusal::Overloaded);
         }
         Ok(())
@@ -105,13 +110,18 @@ impl Latest {
         Ok(())
     }
 
-    pub(super) fn next_key_seq(&self, key: &str) -> u64 {
-        self.values.get(key).map_or(1, |value| value.key_seq + 1)
+    pub(super) fn next_count(&self, key: &str, offset: Offset) -> KeyCount {
+        match self.values.get(key) {
+            Some(value) => KeyCount { run: value.count.run, number: value.count.number + 1 },
+            None => KeyCount { run: offset, number: 1 },
+        }
     }
 
-    /// Forgets values older than the bound.
-    pub(super) fn expire(&mut self, oldest_ms: u64) {
-        while self.values.oldest().is_some_and(|value| value.message.time < oldest_ms) {
+    /// Forgets values older than the bound that every shard has taken over.
+    pub(super) fn expire(&mut self, oldest_ms: u64, pinned_after: Offset) {
+        let is_over =
+            |value: &Arc<FrameSet>| value.message.time < oldest_ms && value.message.offset <= pinned_after;
+        while self.values.oldest().is_some_and(is_over) {
             self.values.pop_oldest();
         }
     }
@@ -130,7 +140,10 @@ impl Volatile {
         self.bytes += message.cost();
         self.messages.push_back(message);
         let mut lost = 0;
-        while self.bytes > defaults::UNPULLED_BYTES && self.messages.len() > 1 {
+        let over = |ring: &Self| {
+            ring.bytes > defaults::UNPULLED_BYTES || ring.messages.len() > defaults::UNPULLED_COUNT
+        };
+        while over(self) && self.messages.len() > 1 {
             self.pop();
             lost += 1;
         }

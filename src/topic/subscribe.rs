@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanwire_proto::{Epoch, Member, Offset, Position};
 
 use super::{FeedRef, Refusal, state::State, store::Store, store::take_batch};
-use crate::frames::FrameSet;
+use crate::frames::{FrameSet, KeyCount};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
@@ -42,9 +42,9 @@ pub struct Joined {
     pub members: Option<Vec<Member>>,
     /// The number of the last presence change that `members` includes.
     pub members_upto: u64,
-    /// Kind `latest`: the values that the feed has not taken over yet, each with its
-    /// [`key_seq`](FrameSet::key_seq); all of them for a new feed.
-    pub key_seqs: Vec<(Arc<str>, u64)>,
+    /// Kind `latest`: the values that the feed has not taken over yet, each with its number; all of them for a new
+    /// feed.
+    pub counts: Vec<(Arc<str>, KeyCount)>,
 }
 
 impl State {
@@ -59,7 +59,7 @@ impl State {
         }
         self.touched_ms = now_ms;
         self.prune(now_ms);
-        let key_seqs = self.key_seqs_unknown_to(request.feed);
+        let counts = self.counts_unknown_to(request.feed);
         let was_watched = self.watched();
         let index = self.open_feed(request.feed);
         self.feeds[index].subscribers += 1;
@@ -87,7 +87,7 @@ impl State {
             upto,
             members,
             members_upto: self.presence.recorded(),
-            key_seqs,
+            counts,
         })
     }
 
@@ -101,11 +101,11 @@ impl State {
         feed.watchers += 1;
     }
 
-    fn key_seqs_unknown_to(&self, feed: FeedRef) -> Vec<(Arc<str>, u64)> {
+    fn counts_unknown_to(&self, feed: FeedRef) -> Vec<(Arc<str>, KeyCount)> {
         let Store::Latest(latest) = &self.store else { return Vec::new() };
         let pulled =
             self.feeds.iter().find(|known| known.at == feed).map_or(Offset::ZERO, |known| known.pulled);
-        latest.values.after(pulled).map(|(key, value)| (key.clone(), value.key_seq)).collect()
+        latest.values.after(pulled).map(|(key, value)| (key.clone(), value.count)).collect()
     }
 
     /// The position after which the subscriber gets everything, and whether that is what `since` asked for.
