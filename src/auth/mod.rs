@@ -44,7 +44,8 @@ impl Authenticator {
     /// What a credential allows at this time, whichever kind it is.
     pub fn verify(&self, credential: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
         if !self.is_configured() {
-            return Err(InvalidToken::NotConfigured);
+            // Everybody may do everything; so the same client works in development, token or not.
+            return Ok(Grant::everything());
         }
         if credential.starts_with(KEY_PREFIX) {
             let hash = KeyHash::of(credential);

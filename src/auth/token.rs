@@ -9,6 +9,9 @@ use super::{
     keys::{Secret, VerifyingKey},
 };
 
+/// Longest `sub`, in bytes: it is repeated in every message and presence change of the user.
+const USER_BYTES_MAX: usize = 200;
+
 /// What tokens must say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
@@ -78,9 +81,6 @@ impl Audience {
 /// Why a credential is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidToken {
-    /// Nobody can check credentials here.
-    #[error("this broker has no authentication configured")]
-    NotConfigured,
     /// It is no token, its algorithm fits no key, or its signature fits none.
     #[error("the token is malformed or its signature fits no key")]
     Malformed,
@@ -172,6 +172,9 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
     }
     if claims.max_rate.is_some_and(|rate| !rate.is_finite() || rate < fanwire_proto::MAX_RATE_MIN) {
         return Err(InvalidToken::BadClaim("max_rate"));
+    }
+    if claims.sub.as_ref().is_some_and(|user| user.len() > USER_BYTES_MAX) {
+        return Err(InvalidToken::BadClaim("sub"));
     }
     let subscribe = allowed(claims.subscribe)?.unwrap_or(Allowed::All);
     let grant = Grant {

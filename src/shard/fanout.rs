@@ -123,7 +123,11 @@ impl Core {
             Kind::Volatile => Duration::ZERO,
             Kind::Log | Kind::Latest => pause_after(pass.spent),
         };
-        let interval = if pass.more { Duration::ZERO } else { feed.interval };
+        // Presence alone is no update, and the rest of a batch belongs to it.
+        let interval = match pass.more || pass.messages.is_empty() {
+            true => Duration::ZERO,
+            false => feed.interval,
+        };
         feed.not_before = (pass.started + interval).max(now + pause);
     }
 
