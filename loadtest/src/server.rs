@@ -132,6 +132,22 @@ impl Drop for Process {
     }
 }
 
+/// The child of a process that has exactly one.
+#[must_use]
+pub fn only_child(pid: u32) -> Option<u32> {
+    let mut children = std::fs::read_dir("/proc").ok()?.filter_map(|entry| {
+        let child = entry.ok()?.file_name().to_str()?.parse().ok()?;
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        // The fields after the name, which may hold anything and ends with the last bracket: state, parent.
+        let parent: u32 = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(1)?.parse().ok()?;
+        (parent == pid).then_some(child)
+    });
+    match (children.next(), children.next()) {
+        (Some(child), None) => Some(child),
+        _ => None,
+    }
+}
+
 /// The first `ws://HOST:PORT/ws` in a line of output.
 #[must_use]
 pub fn find_url(line: &str) -> Option<String> {

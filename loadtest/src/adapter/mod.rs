@@ -2,6 +2,9 @@
 //! it owns no socket. Messages themselves are found by their stamp, whatever is around them.
 
 pub mod fanwire;
+pub mod mqtt;
+pub mod nats;
+pub mod nchan;
 
 use std::fmt;
 
@@ -22,6 +25,12 @@ pub enum Name {
     FanwireJson,
     /// fanwire, MessagePack.
     FanwireMsgpack,
+    /// NATS over WebSocket.
+    Nats,
+    /// nchan.
+    Nchan,
+    /// MQTT 3.1.1 over WebSocket.
+    Mqtt,
 }
 
 impl Name {
@@ -31,6 +40,9 @@ impl Name {
         match self {
             Self::FanwireJson => Rc::new(Encoding::Json),
             Self::FanwireMsgpack => Rc::new(Encoding::Msgpack),
+            Self::Nats => Rc::new(nats::Nats),
+            Self::Nchan => Rc::new(nchan::Nchan),
+            Self::Mqtt => Rc::new(mqtt::Mqtt),
         }
     }
 
@@ -43,7 +55,13 @@ impl Name {
     /// Whether a connection has one topic only.
     #[must_use]
     pub fn one_topic(self) -> bool {
-        false
+        self == Self::Nchan
+    }
+
+    /// Whether there is no publishing but by HTTP.
+    #[must_use]
+    pub fn only_http(self) -> bool {
+        self == Self::Nchan
     }
 }
 
@@ -98,17 +116,17 @@ pub trait Adapter: fmt::Debug {
         base.to_owned()
     }
 
-    /// What a connection must name to publish to `topic`, where connecting decides it.
-    fn publisher_topics(&self, _topic: &str) -> Vec<Subscription> {
-        Vec::new()
-    }
-
     /// The opcode of its frames.
     fn opcode(&self) -> u8;
 
     /// Whether the server speaks first, with what [`Adapter::decode`] calls a `welcome`.
     fn greets(&self) -> bool {
         true
+    }
+
+    /// What the client sends as soon as the WebSocket is there, for servers that greet only then.
+    fn first_words(&self) -> Option<Vec<u8>> {
+        None
     }
 
     /// What the client sends before anything else, once it has been greeted.
@@ -129,7 +147,7 @@ pub trait Adapter: fmt::Debug {
     /// When it cannot be encoded.
     fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>>;
 
-    /// Whether publications are answered one by one.
+    /// Whether publications on the WebSocket are answered one by one.
     fn acknowledges(&self) -> bool {
         true
     }

@@ -200,7 +200,11 @@ impl Connection {
             };
             self.state = State::Greeting;
             taken = length;
-            if !self.target.adapter.greets() {
+            let adapter = Rc::clone(&self.target.adapter);
+            if let Some(words) = adapter.first_words() {
+                self.send_frame(adapter.opcode(), &words);
+            }
+            if !adapter.greets() {
                 self.introduce()?;
             }
         }

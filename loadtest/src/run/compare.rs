@@ -152,9 +152,9 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
             let at = (repeat + turn) % servers.len();
             let known = options.servers[at];
             let prepared = known.prepare(&common)?;
-            let mut scenario = scenario.clone();
-            scenario.adapter = prepared.adapter;
-            scenario.check()?;
+            let mut overrides = options.overrides.clone();
+            prepared.adjust(&mut overrides);
+            let scenario = effective(&options.scenario, &overrides)?;
             let result = measure(&scenario, &prepared.options, cores, &[], &stop, Show::Nothing)?;
             if !options.common.quiet {
                 eprintln!(

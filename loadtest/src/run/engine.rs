@@ -25,6 +25,8 @@ use crate::stamp::Stamp;
 
 /// From the decision to the first due message.
 const LEAD_NS: u64 = 50 * MILLISECOND;
+/// The same where nobody says when a subscription is in force.
+const UNCONFIRMED_LEAD_NS: u64 = SECOND / 2;
 /// When everything has arrived, wait this long for what should not arrive any more.
 const GRACE_NS: u64 = 150 * MILLISECOND;
 /// A server this far behind at the end has failed.
@@ -131,7 +133,8 @@ impl<'a> Engine<'a> {
         let connects_per_second = connections as f64 * 1e9 / (clock::now_ns() - begin_ns).max(1) as f64;
         self.course.connected(connections, connects_per_second);
 
-        self.start_ns = clock::now_ns() + LEAD_NS;
+        let confirmed = self.means.target.adapter.greets();
+        self.start_ns = clock::now_ns() + if confirmed { LEAD_NS } else { UNCONFIRMED_LEAD_NS };
         let scenario = self.means.scenario;
         let end_ns = self.start_ns + clock::span_ns(scenario.seconds());
         self.account.measured_ns = (self.start_ns + clock::span_ns(scenario.warmup.0), end_ns);
@@ -164,10 +167,10 @@ impl<'a> Engine<'a> {
         let mut roles: Vec<Role> =
             (0..scenario.subscribers).map(|at| Role::Client(self.subscriptions(at, false))).collect();
         let publishes = scenario.legs().iter().any(|leg| leg.from.max(leg.to) > 0.0);
-        for publisher in 0..if publishes { scenario.publishers } else { 0 } {
+        for _ in 0..if publishes { scenario.publishers } else { 0 } {
             roles.push(match scenario.publish {
                 Via::Http => Role::HttpPublisher,
-                Via::Socket => Role::Client(self.publisher_topics(publisher)),
+                Via::Socket => Role::Client(Vec::new()),
             });
         }
         self.pool.open_roles(&self.means.target, roles, self.means.at_once, &mut self.account)?;
@@ -186,12 +189,6 @@ impl<'a> Engine<'a> {
             }
         }
         Ok(())
-    }
-
-    /// Where brokers know publishers by their path, the connection has to know its topic.
-    fn publisher_topics(&self, publisher: usize) -> Vec<Subscription> {
-        let topic = &self.layout.topics[publisher % self.layout.topics.len()];
-        self.means.target.adapter.publisher_topics(topic)
     }
 
     fn subscriptions(&self, at: usize, resume: bool) -> Vec<Subscription> {

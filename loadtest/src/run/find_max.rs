@@ -143,8 +143,7 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
                 value
             }
         };
-        let scenario = varied(&base, options.vary, value);
-        let result = one(&scenario, options, &own, cores, &stop)?;
+        let result = one(value, options, &own, cores, &stop)?;
         if result.interrupted {
             return Ok(super::INTERRUPTED);
         }
@@ -182,16 +181,16 @@ fn varied(base: &Scenario, vary: Vary, value: f64) -> Scenario {
 }
 
 fn one(
-    scenario: &Scenario,
+    value: f64,
     options: &FindMaxOptions,
     own: &[Threshold],
     cores: Option<crate::affinity::Cores>,
     stop: &std::sync::Arc<std::sync::atomic::AtomicBool>,
 ) -> Result<RunResult> {
     let prepared = options.against.prepare(&options.common.server())?;
-    let mut scenario = scenario.clone();
-    scenario.adapter = prepared.adapter;
-    scenario.check()?;
+    let mut overrides = options.overrides.clone();
+    prepared.adjust(&mut overrides);
+    let scenario = varied(&effective(&options.scenario, &overrides)?, options.vary, value);
     let result = measure(&scenario, &prepared.options, cores, own, stop, Show::Nothing)?;
     let missed: Vec<&str> = result
         .checks

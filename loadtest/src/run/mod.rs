@@ -205,7 +205,7 @@ pub fn run(options: &RunOptions) -> Result<u8> {
     let prepared = options.against.map(|known| known.prepare(&options.server)).transpose()?;
     let mut overrides = options.overrides.clone();
     if let Some(prepared) = &prepared {
-        overrides.adapter.get_or_insert(prepared.adapter);
+        prepared.adjust(&mut overrides);
     }
     let server = prepared.as_ref().map_or(&options.server, |prepared| &prepared.options);
     let scenario = effective(&options.scenario, &overrides)?;

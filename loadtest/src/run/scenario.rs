@@ -286,6 +286,10 @@ impl Scenario {
             "at most 90% of the subscribers may be slow".into()
         } else if !self.adapter.is_fanwire() && (self.churn.is_some() || self.kind == Kind::Latest) {
             format!("adapter {} has neither churn nor kind latest", self.adapter)
+        } else if self.adapter.only_http() && self.publish == Via::Socket {
+            format!("adapter {} publishes by HTTP only: --publish http", self.adapter)
+        } else if !self.adapter.is_fanwire() && self.publish == Via::Http && !self.adapter.only_http() {
+            format!("adapter {} has no publishing by HTTP", self.adapter)
         } else if self.adapter.one_topic() && self.topics_per_subscriber > 1 {
             format!("adapter {} has one topic per connection", self.adapter)
         } else {

@@ -1,11 +1,13 @@
 //! Servers the tester knows how to start: a command, a configuration, and the protocol they speak.
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+use super::Overrides;
+use super::scenario::Via;
 use crate::adapter::Name;
 use crate::cli::ServerOptions;
 use crate::error::{Context, Error, Result};
@@ -20,6 +22,12 @@ pub enum Known {
     FanwireMsgpack,
     /// The tester's own naive broker.
     Null,
+    /// nats-server with its WebSocket listener.
+    Nats,
+    /// nginx with the nchan module, one worker.
+    Nchan,
+    /// mosquitto with its WebSocket listener.
+    Mosquitto,
 }
 
 /// A server ready to be started. Its configuration file goes with it.
@@ -32,10 +40,32 @@ pub struct Prepared {
     files: Vec<PathBuf>,
 }
 
+impl Known {
+    /// Whether its program is installed.
+    #[must_use]
+    pub fn is_installed(self) -> bool {
+        match self {
+            Self::Fanwire | Self::FanwireMsgpack | Self::Null => true,
+            Self::Nats => has_program("nats-server"),
+            Self::Nchan => {
+                has_program("nginx") && Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()
+            }
+            Self::Mosquitto => has_program("mosquitto"),
+        }
+    }
+}
+
+/// Whether a program is in the path, or where Debian puts servers.
+fn has_program(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).any(|folder| folder.join(name).exists())
+}
+
 impl Drop for Prepared {
     fn drop(&mut self) {
         for file in &self.files {
-            let _ = std::fs::remove_file(file);
+            // Most are files; nginx makes folders besides.
+            let _ = std::fs::remove_file(file).or_else(|_| std::fs::remove_dir_all(file));
         }
     }
 }
@@ -64,10 +94,60 @@ impl Known {
                 let own = std::env::current_exe().context("finding loadtest itself")?;
                 prepared.options.serve = Some(format!("'{}' null", own.display()));
             }
+            Self::Nats => prepared.serve(Name::Nats, "nats-server", NATS, "nats-server -c")?,
+            Self::Nchan => prepared.serve(Name::Nchan, "nginx", NCHAN, "nginx -e stderr -c")?,
+            Self::Mosquitto => prepared.serve(Name::Mqtt, "mosquitto", MOSQUITTO, "mosquitto -c")?,
         }
         Ok(prepared)
     }
 }
+
+const NATS: &str = "\
+host: 127.0.0.1
+port: -1
+websocket { host: 127.0.0.1, port: PORT, no_tls: true }
+max_pending: 256MB
+log_file: \"FILE.log\"
+";
+
+/// One worker, as every other server here has one core; it may not recycle publishers' connections.
+const NCHAN: &str = "\
+load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
+daemon off;
+worker_processes 1;
+worker_rlimit_nofile 20000;
+pid FILE.pid;
+error_log stderr warn;
+events { worker_connections 19000; }
+http {
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path FILE.body;
+  proxy_temp_path FILE.proxy;
+  fastcgi_temp_path FILE.fastcgi;
+  uwsgi_temp_path FILE.uwsgi;
+  scgi_temp_path FILE.scgi;
+  nchan_shared_memory_size 256m;
+  server {
+    listen 127.0.0.1:PORT backlog=4096;
+    location ~ ^/sub/(.+)$ { nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }
+    location ~ ^/pub/(.+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 60s; nchan_message_buffer_length 1000; }
+  }
+}
+";
+
+/// With no listener but a WebSocket, mosquitto 2.0.11 says that it has none and ends.
+const MOSQUITTO: &str = "\
+listener 0 FILE.sock
+listener PORT 127.0.0.1
+protocol websockets
+allow_anonymous true
+max_queued_messages 100000
+max_inflight_messages 0
+set_tcp_nodelay true
+log_type error
+user root
+";
 
 /// A port that nobody listens on at the moment.
 ///
@@ -79,16 +159,40 @@ pub fn free_port() -> Result<u16> {
 }
 
 impl Prepared {
-    /// Writes a configuration file that lives as long as this.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&mut self, name: &str, text: &str) -> Result<String> {
-        let path =
-            std::env::temp_dir().join(format!("loadtest-{}-{}-{name}", std::process::id(), free_port()?));
-        std::fs::write(&path, text).context("writing the server's configuration")?;
+    /// What the server's protocol leaves no choice in.
+    pub fn adjust(&self, overrides: &mut Overrides) {
+        overrides.adapter.get_or_insert(self.adapter);
+        if self.adapter.only_http() {
+            overrides.publish.get_or_insert(Via::Http);
+        }
+    }
+
+    /// A server with a configuration file on a port of its own.
+    fn serve(&mut self, adapter: Name, program: &str, text: &str, command: &str) -> Result<()> {
+        if !has_program(program) {
+            return Err(Error::Usage(format!(
+                "{program} is not installed; README says which package has it"
+            )));
+        }
+        let port = free_port()?;
+        let file = self.write(program, text, port)?;
+        self.adapter = adapter;
+        self.options.serve = Some(format!("env PATH=\"$PATH:/usr/sbin\" {command} '{file}'"));
+        self.options.url = Some(format!("ws://127.0.0.1:{port}/"));
+        Ok(())
+    }
+
+    /// Writes a configuration file that lives as long as this; PORT and FILE in it become what they are.
+    fn write(&mut self, program: &str, text: &str, port: u16) -> Result<String> {
+        let name = format!("loadtest-{program}-{}-{port}.conf", std::process::id());
+        let path = std::env::temp_dir().join(name);
         let shown = path.to_str().map(str::to_owned);
-        self.files.push(path);
-        shown.ok_or_else(|| Error::Setup("the temporary directory's name is not text".into()))
+        let shown = shown.ok_or_else(|| Error::Setup("the temporary folder's name is not text".into()))?;
+        let text = text.replace("PORT", &port.to_string()).replace("FILE", &shown);
+        std::fs::write(&path, text).context("writing the server's configuration")?;
+        for end in ["", ".pid", ".log", ".sock", ".body", ".proxy", ".fastcgi", ".uwsgi", ".scgi"] {
+            self.files.push(PathBuf::from(format!("{shown}{end}")));
+        }
+        Ok(shown)
     }
 }

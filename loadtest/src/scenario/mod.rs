@@ -59,7 +59,9 @@ impl Subject {
             }
             None => target(&process.wait_for("a ws:// URL", server::find_url)?, adapter)?,
         };
-        Ok(Self { pid: Some(process.pid()), _process: Some(process), target: Rc::new(target), name })
+        // A server that only watches over one worker is measured by its worker.
+        let pid = server::only_child(process.pid()).unwrap_or(process.pid());
+        Ok(Self { pid: Some(pid), _process: Some(process), target: Rc::new(target), name })
     }
 
     /// The process to measure.
@@ -93,7 +95,7 @@ pub fn prepare(options: &ServerOptions, connections: usize) -> Result<Option<Cor
             eprintln!("note: only one CPU; server and tester share it, so the figures are not comparable")
         }
     }
-    if cores.is_some() && options.url.is_some() {
+    if cores.is_some() && options.url.is_some() && options.serve.is_none() {
         eprintln!("note: a server given by --url is not pinned; see to it that it runs on another CPU");
     }
     Ok(cores)

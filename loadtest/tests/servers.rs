@@ -1,0 +1,59 @@
+//! Every adapter against the real server it is for. A server that is not installed is skipped, with a message.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
+
+use std::process::{Command, Output};
+
+use loadtest::run::servers::Known;
+
+/// Runs a small scenario against a server, or not when it is missing.
+fn run(server: Known, extra: &[&str]) -> Option<Output> {
+    if !server.is_installed() {
+        eprintln!(
+            "SKIPPED: {} is not installed; loadtest/README.md says which package has it",
+            server.name()
+        );
+        return None;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+    command.args(["run", "broadcast", "--against", &server.name(), "--no-pin", "--quiet"]);
+    command.args(["--subscribers", "20", "--rate", "100", "--warmup", "0", "--duration", "500ms"]);
+    Some(command.args(extra).output().unwrap())
+}
+
+/// Everything arrives once, in order and whole. A busy machine may make the latencies INVALID, but no message wrong.
+#[track_caller]
+fn faultless(output: Option<Output>, deliveries: u32) {
+    let Some(output) = output else { return };
+    let report =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{report}");
+    assert!(report.contains(&format!("delivered {deliveries} of {deliveries}")), "{report}");
+    assert!(
+        report.contains("0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt"),
+        "{report}"
+    );
+}
+
+#[test]
+fn nats_over_websocket() {
+    faultless(run(Known::Nats, &[]), 1000);
+    let several =
+        ["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3", "--size", "64..20KiB"];
+    faultless(run(Known::Nats, &several), 500);
+}
+
+#[test]
+fn nchan_with_publishing_by_http() {
+    faultless(run(Known::Nchan, &[]), 1000);
+    faultless(run(Known::Nchan, &["--topics", "2", "--size", "64..20KiB"]), 500);
+}
+
+#[test]
+fn mqtt_over_websocket() {
+    faultless(run(Known::Mosquitto, &[]), 1000);
+    faultless(
+        run(Known::Mosquitto, &["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3"]),
+        500,
+    );
+}
