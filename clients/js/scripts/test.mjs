@@ -25,7 +25,7 @@ await build({
 const files = names.map((name) => `build/${name.replace(/\.tsx?$/, '.mjs')}`);
 const { status } = spawnSync(
 	process.execPath,
-	['--enable-source-maps', '--expose-gc', '--test', '--test-reporter=spec', ...files],
+	['--enable-source-maps', '--expose-gc', '--test', '--test-force-exit', '--test-reporter=spec', ...files],
 	{
 		stdio: 'inherit',
 	},

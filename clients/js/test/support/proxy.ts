@@ -11,6 +11,15 @@ interface Pair {
 	up: Socket;
 }
 
+/** What will happen to a connection. */
+interface Fate {
+	fault: Fault | undefined;
+	/** Bytes until then, in both directions together. */
+	left: number;
+	/** Ends it. */
+	over(): void;
+}
+
 /** A TCP proxy that mistreats connections, each in a way and at a byte that the seed decides. */
 export class FaultProxy {
 	/** How often each fault struck. */
@@ -75,37 +84,38 @@ export class FaultProxy {
 		};
 		down.on('close', over);
 		up.on('close', over);
-		const upwards = this.random.next() < 0.5;
-		this.#forward(down, up, upwards ? fault : undefined, over);
-		this.#forward(up, down, upwards ? undefined : fault, over);
+		const fate = { fault, left: this.random.below(2 * this.patience), over };
+		this.#forward(down, up, fate);
+		this.#forward(up, down, fate);
 	}
 
-	/** Carries bytes one way; the fault strikes after a random number of them. */
-	#forward(from: Socket, to: Socket, fault: Fault | undefined, cut: () => void): void {
-		let left = this.random.below(2 * this.patience);
+	/** Carries bytes one way; the fault strikes the direction in which the last of its bytes come. */
+	#forward(from: Socket, to: Socket, fate: Fate): void {
 		let pause = Promise.resolve();
 		let stalled = false;
+		const write = (bytes: Buffer) => {
+			pause = pause.then(() => void (to.writable && to.write(bytes)));
+		};
 		from.on('end', () => pause.then(() => to.writable && to.end()));
 		from.on('data', (chunk) => {
 			if (stalled) return;
-			const strikes = fault !== undefined && this.active && (left -= chunk.length) < 0;
-			if (!strikes) {
-				pause = pause.then(() => void (to.writable && to.write(chunk)));
-				return;
-			}
+			fate.left -= chunk.length;
+			const { fault } = fate;
+			if (!fault || !this.active || fate.left > 0) return write(chunk);
 			this.#strike(fault);
-			left = this.random.below(2 * this.patience);
 			if (fault === 'delay') {
 				const ms = this.random.below(30);
 				pause = pause.then(() => new Promise((resolve) => setTimeout(resolve, ms)));
-				pause = pause.then(() => void (to.writable && to.write(chunk)));
+				write(chunk);
+				fate.left = this.random.below(this.patience);
+				if (this.random.next() < 0.3) fate.fault = 'cut';
 			} else if (fault === 'garble') {
-				pause.then(() => to.writable && to.write(garbled(chunk, this.random)));
+				write(garbled(chunk, this.random));
 			} else {
 				stalled = true;
-				to.write(chunk.subarray(0, this.random.below(chunk.length)));
-				if (fault === 'cut') setImmediate(cut);
-				else if (fault === 'half-close') to.end();
+				write(chunk.subarray(0, this.random.below(chunk.length)));
+				if (fault === 'cut') setImmediate(fate.over);
+				else if (fault === 'half-close') pause.then(() => to.end());
 			}
 		});
 	}
