@@ -3,7 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
 const PASS: i32 = 0;
 const FAIL: i32 = 1;
@@ -191,4 +192,28 @@ fn the_most_a_server_carries_is_searched_and_confirmed() {
     expect(&output, PASS, &["most messages a second with latency.p99 < 10s"]);
     let output = command(&[&search[..], &["--slo", "latency.p50 < 1us"]].concat());
     expect(&output, FAIL, &["nothing lost: 0"]);
+}
+
+#[test]
+fn an_interrupt_ends_the_publishing_and_still_gives_a_report() {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let serve = format!("'{program}' null");
+    let mut child = Command::new(program)
+        .args(["run", "broadcast", "--serve", &serve, "--no-pin", "--subscribers", "5", "--duration", "10m"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // The first line of progress shows that it runs.
+    let mut progress = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("sent/s") {
+        line.clear();
+        assert!(progress.read_line(&mut line).unwrap() > 0, "it ended too early");
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", report(&output));
+    assert!(report(&output).contains("0 lost") && report(&output).contains("interrupted"));
 }

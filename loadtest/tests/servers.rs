@@ -57,3 +57,18 @@ fn mqtt_over_websocket() {
         500,
     );
 }
+
+#[test]
+fn socketio_with_rooms() {
+    faultless(run(Known::SocketIo, &[]), 1000);
+    faultless(
+        run(Known::SocketIo, &["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3"]),
+        500,
+    );
+}
+
+#[test]
+fn a_plain_broadcast_server() {
+    faultless(run(Known::Ws, &[]), 1000);
+    faultless(run(Known::Ws, &["--publishers", "3", "--size", "64..20KiB"]), 1000);
+}

@@ -1,10 +1,12 @@
 //! How a broker is spoken to. An adapter turns subscriptions and publications into bytes and bytes into replies;
 //! it owns no socket. Messages themselves are found by their stamp, whatever is around them.
 
+pub mod broadcast;
 pub mod fanwire;
 pub mod mqtt;
 pub mod nats;
 pub mod nchan;
+pub mod socketio;
 
 use std::fmt;
 
@@ -31,6 +33,12 @@ pub enum Name {
     Nchan,
     /// MQTT 3.1.1 over WebSocket.
     Mqtt,
+    /// Socket.IO with rooms.
+    #[value(name = "socketio")]
+    #[serde(rename = "socketio")]
+    SocketIo,
+    /// A server that sends everything to everyone.
+    Broadcast,
 }
 
 impl Name {
@@ -43,6 +51,8 @@ impl Name {
             Self::Nats => Rc::new(nats::Nats),
             Self::Nchan => Rc::new(nchan::Nchan),
             Self::Mqtt => Rc::new(mqtt::Mqtt),
+            Self::SocketIo => Rc::new(socketio::SocketIo),
+            Self::Broadcast => Rc::new(broadcast::Broadcast),
         }
     }
 
@@ -150,6 +160,11 @@ pub trait Adapter: fmt::Debug {
     /// Whether publications on the WebSocket are answered one by one.
     fn acknowledges(&self) -> bool {
         true
+    }
+
+    /// Whether publishers get what is published, without asking for it.
+    fn publishers_listen(&self) -> bool {
+        false
     }
 
     /// The path to POST messages of `topic` to, where there is one.

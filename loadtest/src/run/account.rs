@@ -153,6 +153,8 @@ pub(super) struct Account {
     layout: Layout,
     /// Decode every message: positions or skipped counts are needed.
     track: bool,
+    /// Whether publishers get messages without asking: those are not looked at.
+    publishers_listen: bool,
     /// Whether who comes back asks for what was missed.
     resume: bool,
     max_age_ns: Option<u64>,
@@ -205,6 +207,7 @@ impl Account {
             run,
             kind,
             track,
+            publishers_listen: false,
             resume: false,
             max_age_ns: None,
             subscribers: (0..subscribers).map(account).collect(),
@@ -232,6 +235,11 @@ impl Account {
     /// Who comes back asks for what was missed: only an answer to that excuses a loss.
     pub(super) fn expect_resume(&mut self) {
         self.resume = true;
+    }
+
+    /// Publishers get messages without asking.
+    pub(super) fn let_publishers_listen(&mut self) {
+        self.publishers_listen = true;
     }
 
     /// Values may not be older than this when they arrive.
@@ -496,6 +504,9 @@ impl Excuse {
 
 impl Sink for Account {
     fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool {
+        if self.publishers_listen && at >= self.subscribers.len() {
+            return true;
+        }
         self.counts.deliveries += 1;
         self.last_arrival_ns = arrived_ns;
         let Some((stream, local)) = self.place(at, stamp) else { return false };
@@ -531,6 +542,9 @@ impl Sink for Account {
     }
 
     fn damaged(&mut self, at: usize, damage: Corrupt) {
+        if self.publishers_listen && at >= self.subscribers.len() {
+            return;
+        }
         self.counts.deliveries += 1;
         self.ledger.corrupt += 1;
         self.note(|| format!("subscriber {at}: a corrupt message ({damage:?})"));

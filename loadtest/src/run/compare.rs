@@ -280,7 +280,7 @@ fn write_page(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         }
         out.push_str("</tr>");
     }
-    out.push_str("<tr><td>messages, and what they were promised");
+    out.push_str("<tr><td>lost messages, verdict");
     for server in &comparison.servers {
         let lost: u64 = server.runs.iter().map(|run| run.ledger.missing).sum();
         write!(out, "<td>{} lost<br>{}", lost, html::badge(server.verdict()))?;

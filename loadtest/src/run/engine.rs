@@ -107,6 +107,9 @@ impl<'a> Engine<'a> {
         if scenario.max_rate > 0.0 {
             account.expect_fresh(scenario.max_rate);
         }
+        if means.target.adapter.publishers_listen() {
+            account.let_publishers_listen();
+        }
         if scenario.churn.is_some_and(|churn| churn.resume) {
             account.expect_resume();
         }

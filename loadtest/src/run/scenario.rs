@@ -176,11 +176,12 @@ impl Default for Scenario {
 }
 
 /// The presets: name, what it is, and the file it would be.
-pub const PRESETS: [(&str, &str, &str); 7] = [
+pub const PRESETS: [(&str, &str, &str); 8] = [
     ("chat", "rooms with many writers, every message counts", CHAT),
     ("ticker", "values by key, read at five batches a second", TICKER),
     ("game", "volatile state from many players, 20 times a second each", GAME),
     ("broadcast", "one topic, one writer, very many readers", BROADCAST),
+    ("bridge", "a back end that publishes by HTTP to many readers", BRIDGE),
     ("idle", "connections that wait", IDLE),
     ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
     ("churn", "chat whose readers lose their connection and resume", CHURN),
@@ -213,6 +214,15 @@ size = 64
 const BROADCAST: &str = r#"name = "broadcast"
 subscribers = 2000
 rate = 20
+"#;
+const BRIDGE: &str = r#"name = "bridge"
+topics = 50
+publishers = 4
+subscribers = 500
+rate = 300
+arrival = "poisson"
+size = "128..1KiB"
+publish = "http"
 "#;
 const IDLE: &str = r#"name = "idle"
 topics = 100
@@ -290,6 +300,8 @@ impl Scenario {
             format!("adapter {} publishes by HTTP only: --publish http", self.adapter)
         } else if !self.adapter.is_fanwire() && self.publish == Via::Http && !self.adapter.only_http() {
             format!("adapter {} has no publishing by HTTP", self.adapter)
+        } else if self.adapter == Name::Broadcast && self.topics > 1 {
+            "adapter broadcast has no topics: --topics 1".into()
         } else if self.adapter.one_topic() && self.topics_per_subscriber > 1 {
             format!("adapter {} has one topic per connection", self.adapter)
         } else {

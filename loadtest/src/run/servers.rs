@@ -28,6 +28,12 @@ pub enum Known {
     Nchan,
     /// mosquitto with its WebSocket listener.
     Mosquitto,
+    /// python3-socketio on aiohttp, rooms as topics.
+    #[value(name = "socketio")]
+    #[serde(rename = "socketio")]
+    SocketIo,
+    /// A broadcast server on the `ws` module of Node.js.
+    Ws,
 }
 
 /// A server ready to be started. Its configuration file goes with it.
@@ -51,6 +57,11 @@ impl Known {
                 has_program("nginx") && Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()
             }
             Self::Mosquitto => has_program("mosquitto"),
+            Self::SocketIo => {
+                let module = |name: &str| Path::new("/usr/lib/python3/dist-packages").join(name).exists();
+                module("socketio") && module("aiohttp")
+            }
+            Self::Ws => has_program("node") && Path::new("/usr/share/nodejs/ws").exists(),
         }
     }
 }
@@ -96,11 +107,19 @@ impl Known {
             }
             Self::Nats => prepared.serve(Name::Nats, "nats-server", NATS, "nats-server -c")?,
             Self::Nchan => prepared.serve(Name::Nchan, "nginx", NCHAN, "nginx -e stderr -c")?,
+            Self::SocketIo => prepared.script(Name::SocketIo, "socketio.py", SOCKETIO, PYTHON)?,
+            Self::Ws => prepared.script(Name::Broadcast, "broadcast.js", BROADCAST, NODE)?,
             Self::Mosquitto => prepared.serve(Name::Mqtt, "mosquitto", MOSQUITTO, "mosquitto -c")?,
         }
         Ok(prepared)
     }
 }
+
+const SOCKETIO: &str = include_str!("../../servers/socketio.py");
+const BROADCAST: &str = include_str!("../../servers/broadcast.js");
+/// The system's own, which has the system's packages.
+const PYTHON: &str = "/usr/bin/python3";
+const NODE: &str = "env NODE_PATH=/usr/share/nodejs node";
 
 const NATS: &str = "\
 host: 127.0.0.1
@@ -178,6 +197,16 @@ impl Prepared {
         let file = self.write(program, text, port)?;
         self.adapter = adapter;
         self.options.serve = Some(format!("env PATH=\"$PATH:/usr/sbin\" {command} '{file}'"));
+        self.options.url = Some(format!("ws://127.0.0.1:{port}/"));
+        Ok(())
+    }
+
+    /// A server that is a script with its port as argument.
+    fn script(&mut self, adapter: Name, name: &str, text: &str, command: &str) -> Result<()> {
+        let port = free_port()?;
+        let file = self.write(name, text, port)?;
+        self.adapter = adapter;
+        self.options.serve = Some(format!("{command} '{file}' {port}"));
         self.options.url = Some(format!("ws://127.0.0.1:{port}/"));
         Ok(())
     }
