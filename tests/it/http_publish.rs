@@ -74,7 +74,7 @@ async fn a_content_type_that_does_not_show_is_kept_as_a_tag() {
     check("application/json", b"[1]", Value::Null, "data", json!([1])).await;
     check("application/octet-stream", b"\0", Value::Null, "b64", json!("AA==")).await;
     let compressed = post(server.address, PATH, "Content-Encoding: gzip\r\n", b"\x1f\x8b").await;
-    assert_eq!((compressed.status, &compressed.json()["code"]), (415, &json!("unsupported_encoding")));
+    assert_eq!((compressed.status, &compressed.json()["code"]), (415, &json!("unsupported_media_type")));
 }
 
 #[tokio::test]

@@ -43,6 +43,7 @@ mod bad_msgpack;
 mod garbage;
 
 mod http_batch;
+mod http_cloudevents;
 mod http_cost;
 mod http_publish;
 mod http_stream;

@@ -58,7 +58,8 @@ pub(super) async fn publish_batch(
     let limit = message_bytes_max(broker.policy().limits.max_message_bytes).max(defaults::BATCH_BYTES);
     once(&api, &caller, request.into_parts(), limit, |_, body| {
         let Batch { messages, atomic } = read(body)?;
-        check_count(&messages)?;
+        // A message counts once for each of its topics.
+        check_count(messages.iter().map(|item| item.as_ref().map_or(1, Item::count)).sum())?;
         let results = match atomic {
             true => publish_all(broker, &caller, messages)?,
             false => messages.into_iter().map(|message| publish(broker, &caller, message)).collect(),
@@ -79,13 +80,11 @@ fn read(body: &Bytes) -> Result<Batch<Result<Item, Problem>>, Problem> {
     Ok(Batch { messages, atomic: batch.atomic })
 }
 
-fn check_count(read: &[Result<Item, Problem>]) -> Result<(), Problem> {
-    let count: usize = read.iter().map(|item| item.as_ref().map_or(1, Item::count)).sum();
-    match count > defaults::BATCH_MESSAGES {
-        true => Err(Problem::too_large(format!(
-            "the batch has {count} messages, counted once per topic; {} are allowed",
-            defaults::BATCH_MESSAGES
-        ))),
+/// Bounds the messages of a request.
+pub(super) fn check_count(count: usize) -> Result<(), Problem> {
+    let most = defaults::BATCH_MESSAGES;
+    match count > most {
+        true => Err(Problem::too_large(format!("there are {count} messages; {most} are allowed"))),
         false => Ok(()),
     }
 }

@@ -98,7 +98,7 @@ pub(super) async fn read_body(
 pub(super) fn check_encoding(headers: &HeaderMap) -> Result<(), Problem> {
     match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes()) {
         None | Some(b"identity") => Ok(()),
-        Some(_) => Err(Problem::new(Code::UnsupportedEncoding, "`Content-Encoding` must be `identity`")),
+        Some(_) => Err(Problem::new(Code::UnsupportedMediaType, "`Content-Encoding` must be `identity`")),
     }
 }
 

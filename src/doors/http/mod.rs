@@ -3,6 +3,7 @@
 mod batch;
 mod body;
 mod caller;
+mod cloudevents;
 mod credentials;
 mod idempotency;
 mod item;

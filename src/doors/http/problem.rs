@@ -53,8 +53,8 @@ http_codes! {
     NotAWebSocket = "not_a_websocket", UPGRADE_REQUIRED, retry false;
     /// The body took too long.
     Timeout = "timeout", REQUEST_TIMEOUT, retry true;
-    /// The body is compressed or otherwise encoded.
-    UnsupportedEncoding = "unsupported_encoding", UNSUPPORTED_MEDIA_TYPE, retry false;
+    /// The body is compressed, or of a format that is not read.
+    UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, retry false;
     /// `ack=durable`, but the topic is in memory.
     NotDurable = "not_durable", CONFLICT, retry false;
     /// A request with the same `Idempotency-Key` is being worked on.

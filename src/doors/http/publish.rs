@@ -1,8 +1,9 @@
-//! `POST /v1/topics/{topic}/messages`: the body becomes a message.
+//! `POST /v1/topics/{topic}/messages`: the body becomes a message, or several if it is a batch of CloudEvents.
 
 use std::fmt;
 
 use axum::{
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderMap, StatusCode, Uri},
     response::Response,
@@ -12,15 +13,19 @@ use serde::{Serialize, Serializer};
 
 use super::{
     Api,
+    batch::{Results, check_count},
     body::{content_type, keep_content_type, payload_of},
     caller::{Caller, TopicPath},
+    cloudevents::{self, Mode},
     idempotency::{Answer, once},
+    item::{LABEL_BYTES_MAX, message_bytes_max},
     problem::{Code, Problem},
     query::query,
 };
 use crate::{
     auth::Verb,
     broker::Broker,
+    defaults,
     topic::{Draft, Receipt},
 };
 
@@ -110,27 +115,68 @@ pub(super) async fn publish(
 ) -> Result<Response, Problem> {
     caller.may(Verb::Publish, &topic)?;
     let ack = Ack::of(request.uri())?;
-    let limit = api.door.broker.policy().limits.max_message_bytes;
+    let mode = Mode::of(request.headers())?;
+    let most = api.door.broker.policy().limits.max_message_bytes;
+    let limit = match mode {
+        Mode::Plain | Mode::Binary => most,
+        Mode::Structured => message_bytes_max(most),
+        Mode::Batched => message_bytes_max(most).max(defaults::BATCH_BYTES),
+    };
     once(&api, &caller, request.into_parts(), limit, |parts, body| {
-        let content_type = content_type(&parts.headers);
-        let mut tags = Tags::new();
-        keep_content_type(&mut tags, content_type)?;
-        let draft = Draft {
-            payload: payload_of(content_type, body)?,
-            key: label(&parts.headers, "message-key")?,
-            message_id: label(&parts.headers, "message-id")?,
-            tags: (!tags.is_empty()).then_some(tags),
-            from: None,
+        let labels = Labels::of(&parts.headers, mode)?;
+        let publish = |draft: Draft| {
+            publish_one(&api.door.broker, &caller, topic.clone(), labels.clone().attach_to(draft))
         };
-        ack.answer(StatusCode::OK, &publish_one(&api.door.broker, &caller, topic, draft)?)
+        let draft = match mode {
+            Mode::Plain => plain(&parts.headers, body)?,
+            Mode::Binary => cloudevents::binary(&parts.headers, body)?,
+            Mode::Structured => cloudevents::structured(body)?,
+            Mode::Batched => {
+                let events = cloudevents::batched(body)?;
+                check_count(events.len())?;
+                let outcomes = events.into_iter().map(|event| event.and_then(publish).into());
+                return Results::answer(outcomes.collect(), ack);
+            }
+        };
+        ack.answer(StatusCode::OK, &publish(draft)?)
     })
     .await
+}
+
+/// The body as it is.
+fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Problem> {
+    let content_type = content_type(headers);
+    let mut tags = Tags::new();
+    keep_content_type(&mut tags, content_type)?;
+    let tags = (!tags.is_empty()).then_some(tags);
+    Ok(Draft { payload: payload_of(content_type, body)?, key: None, message_id: None, tags, from: None })
+}
+
+/// What headers say of a message.
+#[derive(Clone)]
+struct Labels {
+    key: Option<String>,
+    message_id: Option<String>,
+}
+
+impl Labels {
+    fn of(headers: &HeaderMap, mode: Mode) -> Result<Self, Problem> {
+        let labels = Self { key: label(headers, "message-key")?, message_id: label(headers, "message-id")? };
+        match labels.message_id.is_some() && mode == Mode::Batched {
+            true => Err(Problem::bad_request("`Message-Id` is for one message, not for a batch")),
+            false => Ok(labels),
+        }
+    }
+
+    fn attach_to(self, draft: Draft) -> Draft {
+        Draft { key: self.key, message_id: self.message_id.or(draft.message_id), ..draft }
+    }
 }
 
 fn label(headers: &HeaderMap, name: &str) -> Result<Option<String>, Problem> {
     let Some(value) = headers.get(name) else { return Ok(None) };
     match value.to_str() {
-        Ok(text) if (1..=200).contains(&text.len()) => Ok(Some(text.into())),
-        _ => Err(Problem::bad_request(format!("`{name}` must have 1 to 200 ASCII characters"))),
+        Ok(text) if (1..=LABEL_BYTES_MAX).contains(&text.len()) => Ok(Some(text.into())),
+        _ => Err(Problem::bad_request(format!("`{name}` must have 1 to {LABEL_BYTES_MAX} ASCII characters"))),
     }
 }
