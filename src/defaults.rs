@@ -157,6 +157,12 @@ pub const IDEMPOTENCY_S: u64 = 3_600;
 /// Bytes of such answers; beyond it the oldest are forgotten. About 200 000 single publishes.
 pub const IDEMPOTENCY_BYTES: usize = 64 * 1024 * 1024;
 
+/// Messages or topics in one page, unless asked for another number.
+pub const PAGE: usize = 100;
+
+/// Most topics in one page of a list.
+pub const TOPICS_PAGE_MAX: usize = 1_000;
+
 /// A topic without subscribers and content is forgotten after this many seconds.
 pub const IDLE_TOPIC_S: u64 = 60;
 

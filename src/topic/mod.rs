@@ -141,6 +141,21 @@ pub struct Members {
     pub users: usize,
 }
 
+/// A topic at a glance.
+#[derive(Debug)]
+pub struct Summary {
+    /// Its last position.
+    pub position: Position,
+    /// How many subscribers it has.
+    pub subscribers: usize,
+    /// How many clients and how many different users those are, unless the rule keeps no presence.
+    pub present: Option<(usize, usize)>,
+    /// How many messages or values it holds for readers.
+    pub messages: usize,
+    /// What it promises and keeps.
+    pub rule: Arc<Rule>,
+}
+
 /// A named channel with its content.
 #[derive(Debug)]
 pub struct Topic {
@@ -238,6 +253,11 @@ impl Topic {
     /// Who is subscribed, unless the rule keeps no presence.
     pub fn members(&self) -> Option<Members> {
         self.state.lock().members()
+    }
+
+    /// Counts and bounds.
+    pub fn summary(&self, now_ms: u64) -> Summary {
+        self.state.lock().summary(now_ms)
     }
 
     /// The topic's last position.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use fanwire_proto::{Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
 
 use super::{
-    CatchUp, Draft, FeedRef, HistoryQuery, Members, Pulled, Receipt, Refusal, dedupe::Dedupe, owned,
+    CatchUp, Draft, FeedRef, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, dedupe::Dedupe, owned,
     presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis,
     store::take_batch,
 };
@@ -250,6 +250,21 @@ impl State {
             clients: self.presence.clients(),
             users: self.presence.users(),
         })
+    }
+
+    pub(super) fn summary(&mut self, now_ms: u64) -> Summary {
+        self.prune(now_ms);
+        Summary {
+            position: self.position(),
+            subscribers: self.subscribers(),
+            present: self.rule.presence.then(|| (self.presence.clients(), self.presence.users())),
+            messages: match &self.store {
+                Store::Log(log) => log.messages.len(),
+                Store::Latest(latest) => latest.values.len(),
+                Store::Volatile(_) => 0,
+            },
+            rule: self.rule.clone(),
+        }
     }
 
     pub(super) fn adopt(&mut self, rule: &Arc<Rule>) -> bool {

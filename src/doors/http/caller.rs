@@ -24,10 +24,15 @@ const RECHECK_MS: u64 = 1_000;
 impl Caller {
     /// Refuses what the grant does not cover.
     pub(super) fn may(&self, verb: Verb, topic: &TopicName) -> Result<(), Problem> {
-        match self.grant.allows(verb, topic) {
+        match self.can(verb, topic) {
             true => Ok(()),
             false => Err(Failure::forbidden(verb).into()),
         }
+    }
+
+    /// Whether the grant covers it.
+    pub(super) fn can(&self, verb: Verb, topic: &TopicName) -> bool {
+        self.grant.allows(verb, topic)
     }
 
     /// Moves the clock on and checks the credential again, once a second at most: it may have ended or been revoked.
@@ -71,10 +76,17 @@ impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let bad = |detail: String| Problem::new(Code::Protocol(ErrorCode::BadTopic), detail);
-        let Path(name) = Path::<String>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| bad("the topic in the path is not UTF-8".into()))?;
-        TopicName::new(&name).map(Self).map_err(|error| bad(error.to_string()))
+        let not_text = |_| bad_topic("the topic in the path is not UTF-8");
+        let Path(name) = Path::<String>::from_request_parts(parts, state).await.map_err(not_text)?;
+        topic_name(&name).map(Self)
     }
+}
+
+/// Checks a topic's name.
+pub(super) fn topic_name(name: &str) -> Result<TopicName, Problem> {
+    TopicName::new(name).map_err(|error| bad_topic(error.to_string()))
+}
+
+fn bad_topic(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::Protocol(ErrorCode::BadTopic), detail)
 }

@@ -6,13 +6,13 @@
 //! ```
 //! The fields are those of the socket protocol's `publish`; `topics` publishes the same message to several.
 
-use fanwire_proto::{ErrorCode, Payload, TAGS_MAX, Tags, TopicName};
+use fanwire_proto::{Payload, TAGS_MAX, Tags, TopicName};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
-    caller::Caller,
-    problem::{Code, Problem},
+    caller::{Caller, topic_name},
+    problem::Problem,
     publish::{Published, publish_one},
 };
 use crate::{auth::Verb, broker::Broker, defaults, topic::Draft};
@@ -185,10 +185,6 @@ pub(super) fn check_tags(tags: &Tags) -> Result<(), Problem> {
         ))),
         None => Ok(()),
     }
-}
-
-fn topic_name(name: &str) -> Result<TopicName, Problem> {
-    TopicName::new(name).map_err(|error| Problem::new(Code::Protocol(ErrorCode::BadTopic), error.to_string()))
 }
 
 /// What JSON that is no message is answered with.

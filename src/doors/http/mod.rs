@@ -11,6 +11,7 @@ mod lines;
 mod problem;
 mod publish;
 mod query;
+mod read;
 mod stream;
 
 use std::{
@@ -74,7 +75,10 @@ pub fn router(door: HttpDoor) -> Router {
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
-        .route("/v1/topics/{topic}/messages", post(publish::publish))
+        .route("/v1/topics/{topic}/messages", post(publish::publish).get(read::history))
+        .route("/v1/topics", get(read::list))
+        .route("/v1/topics/{topic}", get(read::one))
+        .route("/v1/topics/{topic}/presence", get(read::presence))
         .route("/v1/publish", post(batch::publish_batch))
         .route("/v1/publish/stream", post(stream::publish_stream))
         .fallback(async |uri: Uri| not_found(&uri))

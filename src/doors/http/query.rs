@@ -38,6 +38,24 @@ fn decode<'u>(name: &str, value: &'u str) -> Result<Cow<'u, str>, Problem> {
     }
 }
 
+/// A whole number from 1 up.
+pub(super) fn count(name: &str, value: &str) -> Result<usize, Problem> {
+    let wrong = || Problem::bad_request(format!("`{name}` must be a whole number from 1 up"));
+    match value.parse::<u64>() {
+        Ok(0) | Err(_) => Err(wrong()),
+        Ok(number) => Ok(usize::try_from(number).unwrap_or(usize::MAX)),
+    }
+}
+
+/// `true` or `false`; a name alone is true.
+pub(super) fn flag(name: &str, value: &str) -> Result<bool, Problem> {
+    match value {
+        "" | "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::bad_request(format!("`{name}` must be `true` or `false`"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,0 +1,221 @@
+//! Reading: `GET /v1/topics`, one topic, its messages, its members. Messages and members look as on the socket.
+
+use std::time::Duration;
+
+use axum::{
+    extract::State,
+    http::{StatusCode, Uri},
+    response::Response,
+};
+use fanwire_proto::{Epoch, ErrorCode, HistoryReply, Member, Offset, Pattern, Position, TopicName};
+use serde::Serialize;
+
+use super::{
+    Api,
+    caller::{Caller, TopicPath, topic_name},
+    problem::{Code, Problem, json},
+    query::{count, flag, query},
+};
+use crate::{
+    auth::Verb,
+    broker::Broker,
+    defaults,
+    topic::{HistoryQuery, KindRule, Summary},
+};
+
+/// A topic at a glance.
+#[derive(Serialize)]
+struct Topic {
+    topic: TopicName,
+    kind: &'static str,
+    /// Absent while the topic holds nothing and nobody listens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<Epoch>,
+    offset: Offset,
+    subscribers: usize,
+    /// For those who may see who is there, where that is kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    clients: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    users: Option<usize>,
+    messages: usize,
+    retention: Retention,
+}
+
+/// What a topic keeps; which fields there are depends on its kind.
+#[derive(Serialize, Default)]
+struct Retention {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_keys: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age_s: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick_ms: Option<u64>,
+}
+
+impl Topic {
+    fn read(broker: &Broker, caller: &Caller, topic: TopicName) -> Self {
+        let Summary { position, subscribers, present, messages, rule } =
+            broker.summary(&topic, caller.now_ms);
+        let present = present.filter(|_| caller.can(Verb::Presence, &topic));
+        let (kind, retention) = describe(&rule.kind);
+        Self {
+            topic,
+            kind,
+            epoch: (position.epoch != Epoch::FOREIGN).then_some(position.epoch),
+            offset: position.offset,
+            subscribers,
+            clients: present.map(|(clients, _)| clients),
+            users: present.map(|(_, users)| users),
+            messages,
+            retention,
+        }
+    }
+}
+
+fn describe(rule: &KindRule) -> (&'static str, Retention) {
+    let none = Retention::default();
+    match rule {
+        KindRule::Log(bounds) => {
+            let age_s = Some(bounds.age.as_secs());
+            ("log", Retention { count: Some(bounds.count), age_s, bytes: Some(bounds.bytes), ..none })
+        }
+        KindRule::Latest { max_keys, max_age } => {
+            let max_age_s = max_age.map(|age| age.as_secs());
+            ("latest", Retention { max_keys: Some(*max_keys), max_age_s, ..none })
+        }
+        KindRule::Volatile { tick } => {
+            let millis = |tick: Duration| u64::try_from(tick.as_millis()).unwrap_or(u64::MAX);
+            ("volatile", Retention { tick_ms: tick.map(millis), ..none })
+        }
+    }
+}
+
+/// `GET /v1/topics/{topic}`
+pub(super) async fn one(
+    State(api): State<Api>,
+    caller: Caller,
+    TopicPath(topic): TopicPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let [] = query(&uri, [])?;
+    caller.may(Verb::Subscribe, &topic)?;
+    Ok(ok(&Topic::read(&api.door.broker, &caller, topic)))
+}
+
+/// One page of a list.
+#[derive(Serialize)]
+struct Page {
+    topics: Vec<Topic>,
+    /// The `cursor` of the next page, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<TopicName>,
+}
+
+/// `GET /v1/topics?match=&limit=&cursor=`: those that exist and the caller may subscribe to, by name.
+pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
+    let [matching, limit, cursor] = query(&uri, ["match", "limit", "cursor"])?;
+    let pattern = matching.as_deref().map(Pattern::new).transpose();
+    let pattern = pattern.map_err(|error| Problem::bad_request(format!("`match`: {error}")))?;
+    let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
+    let limit = limit.min(defaults::TOPICS_PAGE_MAX);
+    let cursor = cursor.as_deref().map(topic_name).transpose()?;
+    let page = tokio::task::spawn_blocking(move || {
+        let broker = &*api.door.broker;
+        let wanted = |name: &TopicName| {
+            pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) && caller.can(Verb::Subscribe, name)
+        };
+        let mut names = broker.topics(cursor.as_ref(), limit + 1, wanted);
+        let more = names.len() > limit;
+        names.truncate(limit);
+        let next = names.last().filter(|_| more).cloned();
+        let topics = names.into_iter().map(|name| Topic::read(broker, &caller, name));
+        Page { topics: topics.collect(), next }
+    });
+    Ok(ok(&page.await.map_err(Problem::internal)?))
+}
+
+/// A page of a history.
+#[derive(Serialize)]
+struct History {
+    #[serde(flatten)]
+    reply: HistoryReply,
+    /// The `after` of the next page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+/// `GET /v1/topics/{topic}/messages?after=&limit=&reverse=`
+pub(super) async fn history(
+    State(api): State<Api>,
+    caller: Caller,
+    TopicPath(topic): TopicPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    caller.may(Verb::History, &topic)?;
+    let [after, limit, reverse] = query(&uri, ["after", "limit", "reverse"])?;
+    let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
+    let broker = &*api.door.broker;
+    let wanted = HistoryQuery {
+        since: after.as_deref().map(|after| position(broker, &topic, after)).transpose()?,
+        limit: limit.min(defaults::HISTORY_REPLY_COUNT),
+        reverse: reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?,
+    };
+    let reply = broker.history(&topic, &wanted, caller.now_ms);
+    let next = next(&reply, wanted.reverse).map(|at| format!("{}:{}", at.epoch, at.offset));
+    Ok(ok(&History { reply, next }))
+}
+
+/// Forwards there is always a next page, be it one that is still to be written; backwards, the beginning is the end.
+fn next(reply: &HistoryReply, reverse: bool) -> Option<Position> {
+    let last = reply.messages.last().map(|message| message.offset);
+    let offset = match reverse {
+        false => Some(last.unwrap_or(reply.offset)),
+        true => last.filter(|_| reply.more),
+    };
+    let exists = reply.epoch != Epoch::FOREIGN;
+    offset.filter(|_| exists).map(|offset| Position { epoch: reply.epoch, offset })
+}
+
+/// `EPOCH:OFFSET`, or an offset of the epoch of the moment.
+fn position(broker: &Broker, topic: &TopicName, text: &str) -> Result<Position, Problem> {
+    let wrong = |_| Problem::bad_request("`after` must be `EPOCH:OFFSET` or an offset");
+    let (epoch, offset) = match text.split_once(':') {
+        Some((epoch, offset)) => (Epoch::read(epoch), offset),
+        None => (broker.find(topic).map_or(Epoch::FOREIGN, |topic| topic.position().epoch), text),
+    };
+    Ok(Position { epoch, offset: Offset(offset.parse().map_err(wrong)?) })
+}
+
+/// Who is subscribed.
+#[derive(Serialize)]
+struct Present {
+    topic: TopicName,
+    members: Vec<Member>,
+    clients: usize,
+    users: usize,
+}
+
+/// `GET /v1/topics/{topic}/presence`
+pub(super) async fn presence(
+    State(api): State<Api>,
+    caller: Caller,
+    TopicPath(topic): TopicPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let [] = query(&uri, [])?;
+    caller.may(Verb::Presence, &topic)?;
+    let off = || Problem::new(Code::Protocol(ErrorCode::PresenceOff), "this topic keeps no presence");
+    let found = api.door.broker.members(&topic).ok_or_else(off)?;
+    Ok(ok(&Present { topic, members: found.members, clients: found.clients, users: found.users }))
+}
+
+fn ok<T: Serialize>(value: &T) -> Response {
+    json(StatusCode::OK, "application/json", value)
+}
