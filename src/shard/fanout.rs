@@ -310,11 +310,11 @@ fn pass_on(seen: &mut FxHashMap<Arc<str>, KeyCount>, value: &FrameSet) -> u64 {
     value.count.skipped_since(before)
 }
 
-/// Pacing: a feed rests for as long as its pass took, so that under load twice the messages share half the writes,
-/// and the shard stays responsive. Costs a subscriber at most what its place in the list costs it anyway.
+/// Pacing: after a pass a feed rests for a share of the time the pass took, so that under load more messages share a
+/// write, and the shard stays responsive.
 fn pause_after(spent: Duration) -> Duration {
     if spent < Duration::from_micros(defaults::PACE_FROM_US) {
         return Duration::ZERO;
     }
-    spent.min(Duration::from_millis(defaults::PACE_MAX_MS))
+    (spent / defaults::PACE_SHARE).min(Duration::from_millis(defaults::PACE_MAX_MS))
 }
