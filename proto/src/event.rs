@@ -204,13 +204,16 @@ pub struct HistoryReply {
 }
 
 /// One client subscribed to a topic.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Member {
     /// The connection.
     pub client: ClientId,
     /// Its user, when it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<Arc<str>>,
+    /// What its token says about it for others to see; in lists of members and in `join`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub info: Option<Arc<Payload>>,
 }
 
 /// Who published a message.

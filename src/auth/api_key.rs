@@ -74,6 +74,7 @@ impl ApiKey {
     pub fn grant(&self) -> Grant {
         Grant {
             user: None,
+            info: None,
             token_id: Some(self.name.clone()),
             expires_ms: None,
             subscribe: self.subscribe.clone(),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{Pattern, TopicName};
+use fanwire_proto::{Pattern, Payload, TopicName};
 
 /// The topics something is allowed on.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +58,8 @@ impl Verb {
 pub struct Grant {
     /// The user, if the client is one.
     pub user: Option<Arc<str>>,
+    /// What the token says about the user, for others to see.
+    pub info: Option<Arc<Payload>>,
     /// The token's own name, to revoke it by.
     pub token_id: Option<Arc<str>>,
     /// End of the grant, in milliseconds since 1970.
@@ -81,6 +83,7 @@ impl Grant {
     pub fn everything() -> Self {
         Self {
             user: None,
+            info: None,
             token_id: None,
             expires_ms: None,
             subscribe: Allowed::All,

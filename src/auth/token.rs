@@ -1,6 +1,8 @@
 //! JSON Web Tokens (RFC 7519): HS256, RS256, ES256 and EdDSA.
 
-use fanwire_proto::Pattern;
+use std::sync::Arc;
+
+use fanwire_proto::{Pattern, Payload};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +13,9 @@ use super::{
 
 /// Longest `sub`, in bytes: it is repeated in every message and presence change of the user.
 const USER_BYTES_MAX: usize = 200;
+
+/// Largest `info`, in bytes of JSON: it is repeated to everybody who watches presence.
+const INFO_BYTES_MAX: usize = 1_024;
 
 /// What tokens must say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +47,9 @@ pub struct Claims {
     /// Who made it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub iss: Option<String>,
+    /// About the user, for others to see: any JSON of at most a kilobyte.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub info: Option<serde_json::Value>,
     /// Patterns of topics to subscribe to; all of them when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribe: Option<Vec<String>>,
@@ -179,6 +187,7 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
     let subscribe = allowed(claims.subscribe)?.unwrap_or(Allowed::All);
     let grant = Grant {
         user: claims.sub.map(Into::into),
+        info: claims.info.map(|info| info_of(&info)).transpose()?,
         token_id: claims.jti.map(Into::into),
         expires_ms: claims.exp.map(|seconds| seconds.saturating_mul(1_000)),
         publish: allowed(claims.publish)?.unwrap_or(Allowed::All),
@@ -189,6 +198,11 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
         admin: false,
     };
     if grant.is_expired(now_ms) { Err(InvalidToken::Expired) } else { Ok(grant) }
+}
+
+fn info_of(info: &serde_json::Value) -> Result<Arc<Payload>, InvalidToken> {
+    let payload = Payload::json(&info.to_string()).ok().filter(|payload| payload.len() <= INFO_BYTES_MAX);
+    payload.map(Arc::new).ok_or(InvalidToken::BadClaim("info"))
 }
 
 fn allowed(patterns: Option<Vec<String>>) -> Result<Option<Allowed>, InvalidToken> {

@@ -52,7 +52,7 @@ impl<P: Send> NativeDoor<P> {
 impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = &self.grant {
-            cx.identify(grant.user.clone(), grant.token_id.clone());
+            cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         }
         let welcome = Event::Welcome {
             client: cx.member().client,
@@ -133,7 +133,7 @@ impl<P: Send> NativeDoor<P> {
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
         let grant = self.broker.authenticate(token, cx.now_ms())?;
-        cx.identify(grant.user.clone(), grant.token_id.clone());
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
             if !grant.allows(Verb::Subscribe, &topic.name) {
@@ -179,7 +179,7 @@ impl<P: Send> NativeDoor<P> {
     fn publish(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Publish) -> Result<(), Failure> {
         let Publish { topic, payload, key, message_id, tags } = request;
         self.check(cx, Verb::Publish, &topic)?;
-        let draft = Draft { payload, key, message_id, tags, from: Some(cx.member()) };
+        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()) };
         let receipt = self.broker.publish(&topic, draft, cx.now_ms())?;
         let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
         cx.reply(id, &Event::Published { id, topic, epoch, offset, duplicate });

@@ -82,7 +82,7 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     let newcomer = Newcomer {
         socket: Socket::local(theirs).map_err(internal)?,
         format: Format::Json,
-        member: Member { client: front.broker.new_client(), user: grant.user.clone() },
+        member: Member { client: front.broker.new_client(), user: grant.user.clone(), info: None },
         door: Box::new(NativeDoor::new(
             front.broker.clone(),
             Some(grant),

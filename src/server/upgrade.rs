@@ -143,7 +143,7 @@ fn adopt(
     let newcomer = Newcomer {
         socket: parts.io.into_inner().into_socket()?,
         format,
-        member: Member { client: front.broker.new_client(), user },
+        member: Member { client: front.broker.new_client(), user, info: None },
         door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit)),
         input: parts.read_buf.to_vec(),
     };

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fanwire_proto::{CloseCode, Event, Format, Member, Position};
+use fanwire_proto::{CloseCode, Event, Format, Member, Payload, Position};
 
 use super::{core::Core, socket::Socket};
 use crate::{
@@ -119,10 +119,21 @@ impl Cx<'_> {
     }
 
     /// Changes who this is; subscriptions made before keep the old name.
-    pub fn identify(&mut self, user: Option<Arc<str>>, token_id: Option<Arc<str>>) {
+    pub fn identify(
+        &mut self,
+        user: Option<Arc<str>>,
+        info: Option<Arc<Payload>>,
+        token_id: Option<Arc<str>>,
+    ) {
         let conn = &mut self.core.conns[self.slot as usize];
         conn.member.user = user;
+        conn.member.info = info;
         conn.token_id = token_id;
+    }
+
+    /// Who this is, as messages say it.
+    pub fn publisher(&self) -> Member {
+        Member { info: None, ..self.member() }
     }
 
     /// Ends the connection in order: what was sent is delivered, then a close frame.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use fanwire_proto::{ClientId, Event, Member, TopicName};
+use fanwire_proto::{ClientId, Event, Member, Payload, TopicName};
 use rustc_hash::FxHashMap;
 
 use crate::{defaults, frames::SharedEvent};
@@ -30,12 +30,19 @@ pub struct Changes {
     pub list: Vec<Arc<PresenceChange>>,
 }
 
+/// What is known of a member.
+#[derive(Clone, Debug)]
+struct Profile {
+    user: Option<Arc<str>>,
+    info: Option<Arc<Payload>>,
+}
+
 /// The members of a topic and the changes that some shard has not yet taken over.
 ///
 /// Invariant: a change is recorded in the same step as the membership it reports.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    members: BTreeMap<ClientId, Option<Arc<str>>>,
+    members: BTreeMap<ClientId, Profile>,
     clients_of: FxHashMap<Arc<str>, u32>,
     changes: VecDeque<Arc<PresenceChange>>,
     /// How many changes were ever recorded; the last of `changes` has this number.
@@ -44,7 +51,8 @@ pub(super) struct Presence {
 
 impl Presence {
     pub(super) fn join(&mut self, topic: &TopicName, member: &Member, watched: bool) {
-        if self.members.insert(member.client, member.user.clone()).is_none() {
+        let profile = Profile { user: member.user.clone(), info: member.info.clone() };
+        if self.members.insert(member.client, profile).is_none() {
             if let Some(user) = &member.user {
                 *self.clients_of.entry(user.clone()).or_default() += 1;
             }
@@ -53,11 +61,11 @@ impl Presence {
     }
 
     pub(super) fn leave(&mut self, topic: &TopicName, client: ClientId, watched: bool) {
-        let Some(user) = self.members.remove(&client) else { return };
+        let Some(Profile { user, .. }) = self.members.remove(&client) else { return };
         if let Some(user) = &user {
             self.forget_client_of(user);
         }
-        self.record(topic, Member { client, user }, false, watched);
+        self.record(topic, Member { client, user, info: None }, false, watched);
     }
 
     fn forget_client_of(&mut self, user: &Arc<str>) {
@@ -104,7 +112,11 @@ impl Presence {
     }
 
     pub(super) fn members(&self) -> Vec<Member> {
-        self.members.iter().map(|(&client, user)| Member { client, user: user.clone() }).collect()
+        let member = |(&client, profile): (&ClientId, &Profile)| {
+            let Profile { user, info } = profile.clone();
+            Member { client, user, info }
+        };
+        self.members.iter().map(member).collect()
     }
 
     pub(super) fn clients(&self) -> usize {
@@ -121,7 +133,7 @@ mod tests {
     use super::*;
 
     fn member(client: u64, user: &str) -> Member {
-        Member { client: ClientId(client), user: Some(user.into()) }
+        Member { client: ClientId(client), user: Some(user.into()), info: None }
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl World {
     }
 
     fn member() -> Member {
-        Member { client: ClientId(1), user: None }
+        Member { client: ClientId(1), user: None, info: None }
     }
 
     fn run(&mut self, step: Step) {

@@ -219,3 +219,27 @@ async fn members_joins_and_leaves_add_up_under_churn() {
     }
     eventually(async || (clients(&present(&mut watcher).await["members"]) == expect).then_some(())).await;
 }
+
+#[tokio::test]
+async fn what_a_token_says_of_its_user_is_seen_by_watchers() {
+    let server = authenticated();
+    let info = json!({ "name": "Ada Lovelace", "colours": [1, 2.5, null] });
+    let described = json!({ "sub": "ada", "info": info, "exp": seconds_from_now(3600) });
+    for encoding in Encoding::BOTH {
+        let plain = mint(SECRET, &json!({ "sub": "bob", "exp": seconds_from_now(3600) }));
+        let mut watcher = Connect::to(&server).encoding(encoding).token(&plain).open().await;
+        watch(&mut watcher).await;
+        let mut ada = Connect::to(&server).token(&mint(SECRET, &described)).open().await;
+        ada.subscribe(TOPIC).await;
+        assert_eq!(watcher.expect("join").await["info"], info);
+        let reply = present(&mut watcher).await;
+        let members = reply["members"].as_array().unwrap();
+        assert!(members.iter().any(|member| member["info"] == info), "{reply}");
+        ada.publish(TOPIC, 1).await;
+        assert_eq!(watcher.expect("message").await["from"].get("info"), None);
+        ada.close().await;
+        assert_eq!(watcher.expect("leave").await.get("info"), None);
+    }
+    let large = json!({ "sub": "eve", "info": "x".repeat(2_000), "exp": seconds_from_now(3600) });
+    assert!(Connect::to(&server).token(&mint(SECRET, &large)).attempt().await.is_err());
+}

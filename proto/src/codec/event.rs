@@ -56,6 +56,7 @@ fields! {
     struct MemberFields {
         client = "client",
         user = "user",
+        info = "info",
     }
 }
 
@@ -164,7 +165,11 @@ impl<'a, V: Value<'a>> MessageFields<V> {
 
 fn member<'a, V: Value<'a>>(object: V) -> Result<PublisherRef, Mismatch> {
     let fields = MemberFields::read(object)?;
-    Ok(Member { client: fields.client.required(client)?, user: fields.user.optional(shared)? })
+    Ok(Member {
+        client: fields.client.required(client)?,
+        user: fields.user.optional(shared)?,
+        info: fields.info.optional(V::payload)?.map(Arc::new),
+    })
 }
 
 fn each<'a, V: Value<'a>, T>(list: V, read: impl Fn(V) -> Result<T, Mismatch>) -> Result<Vec<T>, Mismatch> {

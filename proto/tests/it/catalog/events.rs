@@ -16,11 +16,16 @@ pub(super) fn vectors() -> Vec<Vector> {
 }
 
 fn anonymous() -> Member {
-    Member { client: CLIENT, user: None }
+    Member { client: CLIENT, user: None, info: None }
 }
 
 fn ada() -> Member {
-    Member { client: CLIENT, user: Some("ada".into()) }
+    Member { client: CLIENT, user: Some("ada".into()), info: None }
+}
+
+fn described() -> Member {
+    let info = Payload::json(r#"{"name":"Ada Lovelace","colour":[1,2.5,null]}"#).expect("valid");
+    Member { info: Some(info.into()), ..ada() }
 }
 
 fn connection() -> Vec<Vector> {
@@ -113,6 +118,7 @@ fn replies() -> Vec<Vector> {
         event("ok_publish", "", &published(Some(3), 58, false)),
         event("ok_publish_duplicate", "The offset is the first one's.", &published(Some(3), 12, true)),
         event("ok_presence", "", &present(vec![ada(), anonymous()], 1)),
+        event("ok_presence_info", "", &present(vec![described()], 1)),
         event("ok_presence_nobody", "", &present(vec![], 0)),
         event("ok_history", "", &history(5, None, two, false)),
         event(
@@ -177,6 +183,11 @@ fn topics() -> Vec<Vector> {
     let lobby = || topic("chat:lobby");
     vec![
         event("join", "", &Event::Join { topic: lobby(), member: ada() }),
+        event(
+            "join_info",
+            "what the token says for others to see",
+            &Event::Join { topic: lobby(), member: described() },
+        ),
         event("join_anonymous", "", &Event::Join { topic: lobby(), member: anonymous() }),
         event("leave", "", &Event::Leave { topic: lobby(), member: ada() }),
         event("leave_anonymous", "", &Event::Leave { topic: lobby(), member: anonymous() }),
