@@ -222,10 +222,10 @@ async fn members_joins_and_leaves_add_up_under_churn() {
 
 #[tokio::test]
 async fn what_a_token_says_of_its_user_is_seen_by_watchers() {
-    let server = authenticated();
     let info = json!({ "name": "Ada Lovelace", "colours": [1, 2.5, null] });
     let described = json!({ "sub": "ada", "info": info, "exp": seconds_from_now(3600) });
     for encoding in Encoding::BOTH {
+        let server = authenticated();
         let plain = mint(SECRET, &json!({ "sub": "bob", "exp": seconds_from_now(3600) }));
         let mut watcher = Connect::to(&server).encoding(encoding).token(&plain).open().await;
         watch(&mut watcher).await;
@@ -240,6 +240,7 @@ async fn what_a_token_says_of_its_user_is_seen_by_watchers() {
         ada.close().await;
         assert_eq!(watcher.expect("leave").await.get("info"), None);
     }
+    let server = authenticated();
     let large = json!({ "sub": "eve", "info": "x".repeat(2_000), "exp": seconds_from_now(3600) });
     assert!(Connect::to(&server).token(&mint(SECRET, &large)).attempt().await.is_err());
 }
