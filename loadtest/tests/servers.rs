@@ -2,13 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use loadtest::run::servers::Known;
 
 /// Runs a small scenario against a server, or not when it is missing.
 fn run(server: Known, extra: &[&str]) -> Option<Output> {
-    if !server.is_installed() {
+    // fanwire is built by the workspace's tests; this crate alone does not build it.
+    let fanwire = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("fanwire");
+    let is_fanwire = server.name().starts_with("fanwire");
+    if !server.is_installed() || (is_fanwire && !fanwire.exists()) {
         eprintln!(
             "SKIPPED: {} is not installed; loadtest/README.md says which package has it",
             server.name()
@@ -33,6 +37,29 @@ fn faultless(output: Option<Output>, deliveries: u32) {
         report.contains("0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt"),
         "{report}"
     );
+}
+
+#[test]
+fn fanwire_with_every_kind_and_way() {
+    for server in [Known::Fanwire, Known::FanwireMsgpack] {
+        faultless(run(server, &[]), 1000);
+        faultless(run(server, &["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3"]), 500);
+        faultless(run(server, &["--publish", "http", "--topics", "2", "--size", "64..20KiB"]), 500);
+        faultless(run(server, &["--churn", "20", "--publishers", "2"]), 1000);
+        faultless(run(server, &["--stalled", "20%"]), 1000);
+    }
+}
+
+/// Conflation leaves out most of it, by the rules.
+#[test]
+fn fanwire_with_values_that_replace_each_other() {
+    let Some(output) = run(Known::Fanwire, &["--kind", "latest", "--keys", "5", "--max-rate", "4"]) else {
+        return;
+    };
+    let report = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{report}");
+    assert!(report.contains("last values missing 0, skipped counts wrong 0"), "{report}");
+    assert!(!report.contains("conflated 0,"), "{report}");
 }
 
 #[test]
@@ -71,4 +98,10 @@ fn socketio_with_rooms() {
 fn a_plain_broadcast_server() {
     faultless(run(Known::Ws, &[]), 1000);
     faultless(run(Known::Ws, &["--publishers", "3", "--size", "64..20KiB"]), 1000);
+}
+
+#[test]
+fn server_sent_events() {
+    faultless(run(Known::NchanSse, &[]), 1000);
+    faultless(run(Known::NchanSse, &["--topics", "2", "--size", "64..20KiB", "--publishers", "3"]), 500);
 }

@@ -7,6 +7,7 @@ pub mod mqtt;
 pub mod nats;
 pub mod nchan;
 pub mod socketio;
+pub mod sse;
 
 use std::fmt;
 
@@ -27,10 +28,14 @@ pub enum Name {
     FanwireJson,
     /// fanwire, MessagePack.
     FanwireMsgpack,
+    /// fanwire, Server-Sent Events.
+    FanwireSse,
     /// NATS over WebSocket.
     Nats,
     /// nchan.
     Nchan,
+    /// nchan, Server-Sent Events.
+    NchanSse,
     /// MQTT 3.1.1 over WebSocket.
     Mqtt,
     /// Socket.IO with rooms.
@@ -48,6 +53,8 @@ impl Name {
         match self {
             Self::FanwireJson => Rc::new(Encoding::Json),
             Self::FanwireMsgpack => Rc::new(Encoding::Msgpack),
+            Self::FanwireSse => Rc::new(sse::Sse::Fanwire),
+            Self::NchanSse => Rc::new(sse::Sse::Nchan),
             Self::Nats => Rc::new(nats::Nats),
             Self::Nchan => Rc::new(nchan::Nchan),
             Self::Mqtt => Rc::new(mqtt::Mqtt),
@@ -65,13 +72,13 @@ impl Name {
     /// Whether a connection has one topic only.
     #[must_use]
     pub fn one_topic(self) -> bool {
-        self == Self::Nchan
+        matches!(self, Self::Nchan | Self::NchanSse)
     }
 
     /// Whether there is no publishing but by HTTP.
     #[must_use]
     pub fn only_http(self) -> bool {
-        self == Self::Nchan
+        matches!(self, Self::Nchan | Self::NchanSse | Self::FanwireSse)
     }
 }
 
@@ -121,7 +128,12 @@ pub trait Adapter: fmt::Debug {
     /// The WebSocket subprotocol to ask for.
     fn subprotocol(&self) -> Option<&'static str>;
 
-    /// The path of the WebSocket of a client with these subscriptions.
+    /// Whether subscribers get a stream of Server-Sent Events instead of a WebSocket.
+    fn streams_events(&self) -> bool {
+        false
+    }
+
+    /// The path for a client with these subscriptions.
     fn path(&self, base: &str, _subscriptions: &[Subscription]) -> String {
         base.to_owned()
     }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use mio::net::TcpStream;
 
-use super::{Sink, http};
+use super::{Sink, events, http};
 use crate::adapter::{Adapter, Publication, Subscription};
 use crate::error::{Error, Result};
 use crate::stamp;
@@ -82,7 +82,9 @@ pub struct Connection {
     pub(super) partial: Vec<u8>,
     /// Bytes the socket did not take yet.
     unsent: Vec<u8>,
-    /// The beginning of a fragmented message.
+    /// Whether a stream of events comes in chunks.
+    chunked: bool,
+    /// The beginning of a fragmented message, or of an event.
     fragments: Vec<u8>,
 }
 
@@ -97,6 +99,7 @@ impl Connection {
             target: Rc::clone(target),
             role,
             asked: VecDeque::new(),
+            chunked: false,
             partial,
             unsent,
             fragments,
@@ -117,7 +120,11 @@ impl Connection {
                 Role::Client(subscriptions) if !self.target.bare => {
                     let Target { host, path, adapter, .. } = &*self.target;
                     let path = adapter.path(path, subscriptions);
-                    let request = handshake::request(host, &path, adapter.subprotocol());
+                    let request = if adapter.streams_events() {
+                        events::request(host, &path)
+                    } else {
+                        handshake::request(host, &path, adapter.subprotocol())
+                    };
                     self.unsent.extend_from_slice(request.as_bytes());
                     self.state = State::Upgrading;
                 }
@@ -193,6 +200,9 @@ impl Connection {
         if let Role::HttpPublisher = self.role {
             return self.take_in_http(at, bytes, sink);
         }
+        if self.target.adapter.streams_events() {
+            return self.take_in_events(at, bytes, arrived_ns, sink);
+        }
         let mut taken = 0;
         if self.state == State::Upgrading {
             let Some(length) = handshake::read_response(bytes, self.target.adapter.subprotocol())? else {
@@ -217,6 +227,38 @@ impl Connection {
                 _ => self.data(at, frame, arrived_ns, sink)?,
             }
         }
+        Ok(taken)
+    }
+
+    fn take_in_events(
+        &mut self,
+        at: usize,
+        bytes: &[u8],
+        arrived_ns: u64,
+        sink: &mut impl Sink,
+    ) -> std::result::Result<usize, String> {
+        let mut taken = 0;
+        if self.state == State::Upgrading {
+            let Some((length, chunked)) = events::read_head(bytes)? else { return Ok(0) };
+            (taken, self.chunked) = (length, chunked);
+            self.introduce()?;
+        }
+        if self.chunked {
+            while let Some((begin, end, length)) = events::read_chunk(&bytes[taken..])? {
+                self.fragments.extend_from_slice(&bytes[taken + begin..taken + end]);
+                taken += length;
+            }
+        } else {
+            self.fragments.extend_from_slice(&bytes[taken..]);
+            taken = bytes.len();
+        }
+        let stream = std::mem::take(&mut self.fragments);
+        let mut done = 0;
+        while let Some((length, with_end)) = events::split_event(&stream[done..]) {
+            self.objects(at, &stream[done..done + length], arrived_ns, sink)?;
+            done += with_end;
+        }
+        self.fragments.extend_from_slice(&stream[done..]);
         Ok(taken)
     }
 

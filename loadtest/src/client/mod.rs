@@ -1,6 +1,7 @@
 //! Thousands of WebSocket clients on one thread: [`connection`] is one of them, [`pool`] is the loop around all.
 
 pub mod connection;
+mod events;
 pub mod http;
 pub mod pool;
 

@@ -20,12 +20,16 @@ pub enum Known {
     Fanwire,
     /// The same with MessagePack.
     FanwireMsgpack,
+    /// The same with Server-Sent Events, published to by HTTP.
+    FanwireSse,
     /// The tester's own naive broker.
     Null,
     /// nats-server with its WebSocket listener.
     Nats,
     /// nginx with the nchan module, one worker.
     Nchan,
+    /// The same with Server-Sent Events.
+    NchanSse,
     /// mosquitto with its WebSocket listener.
     Mosquitto,
     /// python3-socketio on aiohttp, rooms as topics.
@@ -51,9 +55,9 @@ impl Known {
     #[must_use]
     pub fn is_installed(self) -> bool {
         match self {
-            Self::Fanwire | Self::FanwireMsgpack | Self::Null => true,
+            Self::Fanwire | Self::FanwireMsgpack | Self::FanwireSse | Self::Null => true,
             Self::Nats => has_program("nats-server"),
-            Self::Nchan => {
+            Self::Nchan | Self::NchanSse => {
                 has_program("nginx") && Path::new("/usr/lib/nginx/modules/ngx_nchan_module.so").exists()
             }
             Self::Mosquitto => has_program("mosquitto"),
@@ -101,12 +105,14 @@ impl Known {
         match self {
             Self::Fanwire => {}
             Self::FanwireMsgpack => prepared.adapter = Name::FanwireMsgpack,
+            Self::FanwireSse => prepared.adapter = Name::FanwireSse,
             Self::Null => {
                 let own = std::env::current_exe().context("finding loadtest itself")?;
                 prepared.options.serve = Some(format!("'{}' null", own.display()));
             }
             Self::Nats => prepared.serve(Name::Nats, "nats-server", NATS, "nats-server -c")?,
             Self::Nchan => prepared.serve(Name::Nchan, "nginx", NCHAN, "nginx -e stderr -c")?,
+            Self::NchanSse => prepared.serve(Name::NchanSse, "nginx", NCHAN, "nginx -e stderr -c")?,
             Self::SocketIo => prepared.script(Name::SocketIo, "socketio.py", SOCKETIO, PYTHON)?,
             Self::Ws => prepared.script(Name::Broadcast, "broadcast.js", BROADCAST, NODE)?,
             Self::Mosquitto => prepared.serve(Name::Mqtt, "mosquitto", MOSQUITTO, "mosquitto -c")?,
@@ -150,6 +156,7 @@ http {
   server {
     listen 127.0.0.1:PORT backlog=4096;
     location ~ ^/sub/(.+)$ { nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }
+    location ~ ^/sse/(.+)$ { nchan_subscriber eventsource; nchan_channel_id $1; nchan_subscriber_first_message newest; }
     location ~ ^/pub/(.+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 60s; nchan_message_buffer_length 1000; }
   }
 }
