@@ -19,13 +19,8 @@ const script = { ...common, format: 'iife', minify: true, platform: 'browser', m
 
 await build({ ...modules, format: 'esm', outdir: 'dist/esm' });
 await build({ ...modules, format: 'cjs', outdir: 'dist/cjs' });
-await build({ ...script, entryPoints: ['src/index.ts'], globalName: 'fanwire', outfile: 'dist/fanwire.min.js' });
-await build({
-	...script,
-	entryPoints: ['src/msgpack.ts'],
-	globalName: 'fanwireMsgpack',
-	outfile: 'dist/fanwire-msgpack.min.js',
-});
+await build({ ...script, entryPoints: ['src/script.ts'], outfile: 'dist/fanwire.min.js' });
+await build({ ...script, entryPoints: ['src/script-msgpack.ts'], outfile: 'dist/fanwire-msgpack.min.js' });
 
 const tsc = createRequire(import.meta.url).resolve('typescript/bin/tsc');
 for (const [outDir, type] of [

@@ -5,7 +5,7 @@ export interface Codec {
 	/** The WebSocket subprotocol that it speaks. */
 	readonly protocol: string;
 	/** One command as a frame. */
-	encode(command: Command): string | Uint8Array<ArrayBuffer>;
+	encode(command: Command): string | Uint8Array;
 	/** The value in a frame. Throws if there is none. */
 	decode(frame: unknown): unknown;
 }

@@ -45,7 +45,7 @@ export class Connection {
 	}
 
 	/** Sends a frame. */
-	send(frame: string | Uint8Array<ArrayBuffer>): void {
+	send(frame: string | Uint8Array): void {
 		try {
 			this.#socket?.send(frame);
 		} catch {

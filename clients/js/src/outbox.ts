@@ -10,7 +10,7 @@ import type { OkEvent, Reply } from './wire.js';
 export type Resend = 'read' | 'write' | 'once';
 
 interface Entry {
-	frame: string | Uint8Array<ArrayBuffer>;
+	frame: string | Uint8Array;
 	size: number;
 	resend: Resend;
 	sentAt: number | undefined;
@@ -20,7 +20,7 @@ interface Entry {
 
 /** A connection, as far as sending goes. */
 export interface Line {
-	send(frame: string | Uint8Array<ArrayBuffer>): void;
+	send(frame: string | Uint8Array): void;
 	/** Largest frame that the broker reads. */
 	maxBytes: number;
 }
@@ -79,7 +79,7 @@ export class Outbox {
 	settle(reply: Reply): boolean {
 		const entry = this.#entries.get(reply.id as number);
 		if (!entry) return false;
-		if (reply.type === 'error' && reply.code === 'draining') entry.sentAt = undefined;
+		if (reply.type === 'error' && reply.code === 'draining' && entry.resend !== 'once') entry.sentAt = undefined;
 		else if (reply.type === 'error') this.#reject(reply.id as number, refusal(reply));
 		else this.#take(reply.id as number)?.resolve(reply as OkEvent);
 		return true;

@@ -11,6 +11,7 @@ import {
 	useCallback,
 	useContext,
 	useEffect,
+	useMemo,
 	useState,
 	useSyncExternalStore,
 } from 'react';
@@ -73,9 +74,10 @@ export interface TopicHook<T> extends Status {
 export function useTopic<T = unknown>(topic: string, options: UseTopicOptions = {}): TopicHook<T> {
 	const { last, limit = KEPT_MESSAGES } = options;
 	const { state, error, losses, messages } = useView(topic, { last, limit });
+	const newest = useMemo(() => messages.slice(Math.max(0, messages.length - limit)), [messages, limit]);
 	const client = useFanwire();
 	const publish = useCallback((data: T, how?: PublishOptions) => client.publish(topic, data, how), [client, topic]);
-	return { state, error, losses, publish, messages: messages.slice(-limit) as Message<T>[] };
+	return { state, error, losses, publish, messages: newest as Message<T>[] };
 }
 
 /** What {@link usePresence} gives. */

@@ -179,7 +179,7 @@ export interface WebSocketLike {
 	onmessage: ((event: { data: unknown }) => void) | null;
 	onclose: ((event: { code?: number; reason?: string }) => void) | null;
 	onerror: ((event: unknown) => void) | null;
-	send(data: string | Uint8Array<ArrayBuffer>): void;
+	send(data: string | Uint8Array): void;
 	close(code?: number, reason?: string): void;
 	/** `ws` has it: gives up at once instead of waiting for the peer. */
 	terminate?(): void;
