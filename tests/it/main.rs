@@ -45,6 +45,7 @@ mod garbage;
 mod http_batch;
 mod http_cloudevents;
 mod http_cost;
+mod http_documents;
 mod http_publish;
 mod http_read;
 mod http_stream;

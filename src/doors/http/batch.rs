@@ -13,14 +13,16 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     Api,
     caller::Caller,
     idempotency::{Answer, once},
     item::{Fields, Item, Outcome, message_bytes_max},
+    openapi::{self, NewMessages},
     problem::Problem,
-    publish::Ack,
+    publish::{Ack, AckName},
 };
 use crate::{broker::Broker, defaults};
 
@@ -32,7 +34,7 @@ struct Batch<M> {
 }
 
 /// What became of the messages, in their order.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Results {
     results: Vec<Outcome>,
 }
@@ -48,6 +50,22 @@ impl Results {
     }
 }
 
+/// Publish many messages
+///
+/// Each is published or refused by itself, in order, unless the batch is `atomic`.
+#[utoipa::path(
+    post, path = "/v1/publish", tag = openapi::PUBLISH,
+    params(
+        ("ack" = inline(Option<AckName>), Query, description = "What is to be acknowledged."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = r"^[\x21\x23-\x7e]+$", description = "A request sent again under its key is answered again, not done again."),
+    ),
+    request_body(content = NewMessages),
+    responses(
+        (status = 200, body = Results, description = "All were published"),
+        (status = 202, description = "`ack=none`: all were published; no body"),
+        (status = 207, body = Results, description = "Some were refused"),
+    )
+)]
 pub(super) async fn publish_batch(
     State(api): State<Api>,
     caller: Caller,

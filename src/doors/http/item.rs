@@ -9,6 +9,7 @@
 use fanwire_proto::{Payload, TAGS_MAX, Tags, TopicName};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
+use utoipa::ToSchema;
 
 use super::{
     caller::{Caller, topic_name},
@@ -56,7 +57,7 @@ enum Targets {
 }
 
 /// What became of a message.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub(super) enum Outcome {
     /// It was published to its topic.
@@ -64,7 +65,10 @@ pub(super) enum Outcome {
     /// It was not.
     Problem(Problem),
     /// One outcome for each of its `topics`, in their order.
-    Topics { results: Vec<Self> },
+    Topics {
+        #[schema(no_recursion)]
+        results: Vec<Outcome>,
+    },
 }
 
 impl Outcome {

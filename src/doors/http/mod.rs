@@ -5,9 +5,11 @@ mod body;
 mod caller;
 mod cloudevents;
 mod credentials;
+mod error_page;
 mod idempotency;
 mod item;
 mod lines;
+mod openapi;
 mod problem;
 mod publish;
 mod query;
@@ -21,16 +23,19 @@ use std::{
 
 use axum::{
     Router,
+    body::Bytes,
     extract::{FromRef, Request, State},
     http::{HeaderValue, Uri, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
-    routing::{get, post},
+    routing::get,
 };
 pub use credentials::{authorize, bearer};
 use fanwire_proto::ErrorCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 pub use problem::{Code, Problem};
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::errors::Failure;
 use crate::broker::Broker;
@@ -70,17 +75,22 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
     let api = Api { door, answers: Arc::default(), held: Arc::default() };
-    Router::new()
+    let (router, document) = OpenApiRouter::with_openapi(openapi::Start::openapi())
+        .routes(routes!(publish::publish, read::history))
+        .routes(routes!(batch::publish_batch))
+        .routes(routes!(stream::publish_stream))
+        .routes(routes!(read::list))
+        .routes(routes!(read::one))
+        .routes(routes!(read::presence))
+        .routes(routes!(healthy))
+        .routes(routes!(ready))
+        .routes(routes!(metrics))
+        .split_for_parts();
+    let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
+    router
         .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
-        .route("/v1/topics/{topic}/messages", post(publish::publish).get(read::history))
-        .route("/v1/topics", get(read::list))
-        .route("/v1/topics/{topic}", get(read::one))
-        .route("/v1/topics/{topic}/presence", get(read::presence))
-        .route("/v1/publish", post(batch::publish_batch))
-        .route("/v1/publish/stream", post(stream::publish_stream))
+        .route("/docs/errors", get(error_page::serve))
+        .route("/v1/openapi.json", get(async move || openapi::serve(&document)))
         .fallback(async |uri: Uri| not_found(&uri))
         .method_not_allowed_fallback(async || {
             Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`")
@@ -89,6 +99,14 @@ pub fn router(door: HttpDoor) -> Router {
         .with_state(api)
 }
 
+/// Alive
+#[utoipa::path(get, path = "/healthz", tag = openapi::OPERATE, responses((status = 200, body = String, description = "It runs")))]
+async fn healthy() -> &'static str {
+    "ok\n"
+}
+
+/// Ready for work
+#[utoipa::path(get, path = "/readyz", tag = openapi::OPERATE, responses((status = 200, body = String, description = "It takes work")))]
 async fn ready(State(door): State<HttpDoor>) -> Response {
     match door.broker.is_draining() {
         false => "ready\n".into_response(),
@@ -96,6 +114,8 @@ async fn ready(State(door): State<HttpDoor>) -> Response {
     }
 }
 
+/// Counts
+#[utoipa::path(get, path = "/metrics", tag = openapi::OPERATE, responses((status = 200, body = String, description = "Prometheus")))]
 async fn metrics(State(door): State<HttpDoor>) -> Response {
     let text = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
     ([(header::CONTENT_TYPE, text)], door.metrics.render()).into_response()

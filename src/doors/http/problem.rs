@@ -6,6 +6,10 @@ use axum::{
 };
 use fanwire_proto::ErrorCode;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use crate::doors::errors::Failure;
 
@@ -126,6 +130,14 @@ impl Problem {
         Self::new(Code::Protocol(ErrorCode::TooLarge), detail)
     }
 }
+
+impl PartialSchema for Problem {
+    fn schema() -> RefOr<Schema> {
+        super::openapi::Problem::schema()
+    }
+}
+
+impl ToSchema for Problem {}
 
 impl<F: Into<Failure>> From<F> for Problem {
     fn from(failure: F) -> Self {

@@ -10,6 +10,7 @@ use axum::{
 };
 use fanwire_proto::{Epoch, Offset, Tags, TopicName};
 use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
 
 use super::{
     Api,
@@ -19,6 +20,7 @@ use super::{
     cloudevents::{self, Mode},
     idempotency::{Answer, once},
     item::{LABEL_BYTES_MAX, message_bytes_max},
+    openapi::{self, CloudEvent},
     problem::{Code, Problem},
     query::query,
 };
@@ -30,13 +32,22 @@ use crate::{
 };
 
 /// What a publish answers.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Published {
+    /// Names the message among all messages.
+    #[schema(value_type = String)]
     id: MessageId,
+    #[schema(value_type = String)]
     topic: TopicName,
+    /// Its place in the topic.
+    #[schema(value_type = u64)]
     offset: Offset,
+    /// Names the run of offsets.
+    #[schema(value_type = String)]
     epoch: Epoch,
+    /// Whether a message with this `message_id` was published before; `offset` is that one's.
     duplicate: bool,
+    /// How many subscribers the topic had.
     subscribers: usize,
 }
 
@@ -74,6 +85,25 @@ pub(super) fn publish_one(
     Ok(Published::new(topic, receipt))
 }
 
+/// Names of acknowledgements.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "for the document")]
+pub(super) enum AckName {
+    None,
+    Accepted,
+    Durable,
+}
+
+/// One message's answer, or that of a batch.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "for the document")]
+enum PublishAnswer {
+    One(Published),
+    Many(Results),
+}
+
 /// How much of an answer the publisher wants.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ack {
@@ -107,6 +137,29 @@ impl Ack {
     }
 }
 
+/// Publish a message
+///
+/// The body is the message, as its `Content-Type` says: JSON, text, or bytes. With `application/cloudevents+json` or `ce-*`
+/// headers it is a CloudEvent, with `application/cloudevents-batch+json` several, whose answer is that of a batch.
+#[utoipa::path(
+    post, path = "/v1/topics/{topic}/messages", tag = openapi::PUBLISH, operation_id = "publish",
+    params(
+        ("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$"),
+        ("ack" = inline(Option<AckName>), Query, description = "What is to be acknowledged."),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = r"^[\x21\x23-\x7e]+$", description = "A request sent again under its key is answered again, not done again."),
+        ("Message-Id" = Option<String>, Header, description = "Makes the publish idempotent within the topic."),
+        ("Message-Key" = Option<String>, Header, description = "Kind `latest`: which value it replaces."),
+    ),
+    request_body(content(
+        (Value = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"),
+        (CloudEvent = "application/cloudevents+json"), (Vec<CloudEvent> = "application/cloudevents-batch+json"),
+    )),
+    responses(
+        (status = 200, body = inline(PublishAnswer), description = "Published"),
+        (status = 202, description = "`ack=none`: taken; no body"),
+        (status = 207, body = Results, description = "Of a batch of events, some were refused"),
+    )
+)]
 pub(super) async fn publish(
     State(api): State<Api>,
     caller: Caller,

@@ -9,10 +9,12 @@ use axum::{
 };
 use fanwire_proto::{Epoch, ErrorCode, HistoryReply, Member, Offset, Pattern, Position, TopicName};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{
     Api,
     caller::{Caller, TopicPath, topic_name},
+    openapi,
     problem::{Code, Problem, json},
     query::{count, flag, query},
 };
@@ -24,38 +26,51 @@ use crate::{
 };
 
 /// A topic at a glance.
-#[derive(Serialize)]
-struct Topic {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Topic {
+    #[schema(value_type = String)]
     topic: TopicName,
+    #[schema(examples("log", "latest", "volatile"))]
     kind: &'static str,
     /// Absent while the topic holds nothing and nobody listens.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     epoch: Option<Epoch>,
+    /// Its last offset.
+    #[schema(value_type = u64)]
     offset: Offset,
     subscribers: usize,
     /// For those who may see who is there, where that is kept.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     clients: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     users: Option<usize>,
     messages: usize,
     retention: Retention,
 }
 
 /// What a topic keeps; which fields there are depends on its kind.
-#[derive(Serialize, Default)]
+#[derive(Serialize, Default, ToSchema)]
 struct Retention {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     count: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     age_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     bytes: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     max_keys: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     max_age_s: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     tick_ms: Option<u64>,
 }
 
@@ -97,7 +112,12 @@ fn describe(rule: &KindRule) -> (&'static str, Retention) {
     }
 }
 
-/// `GET /v1/topics/{topic}`
+/// One topic
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}", tag = openapi::READ, operation_id = "topic",
+    params(("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$")),
+    responses((status = 200, body = Topic, description = "The topic; one that does not exist is empty")),
+)]
 pub(super) async fn one(
     State(api): State<Api>,
     caller: Caller,
@@ -110,15 +130,27 @@ pub(super) async fn one(
 }
 
 /// One page of a list.
-#[derive(Serialize)]
-struct Page {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Page {
     topics: Vec<Topic>,
     /// The `cursor` of the next page, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false)]
     next: Option<TopicName>,
 }
 
-/// `GET /v1/topics?match=&limit=&cursor=`: those that exist and the caller may subscribe to, by name.
+/// Topics
+///
+/// Those that exist and the caller may subscribe to, by name.
+#[utoipa::path(
+    get, path = "/v1/topics", tag = openapi::READ, operation_id = "topics",
+    params(
+        ("match" = Option<String>, Query, description = "A pattern."),
+        ("limit" = Option<usize>, Query, minimum = 1, description = "Most topics; 1000 at most."),
+        ("cursor" = Option<String>, Query, description = "`next` of the page before."),
+    ),
+    responses((status = 200, body = Page, description = "A page")),
+)]
 pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Result<Response, Problem> {
     let [matching, limit, cursor] = query(&uri, ["match", "limit", "cursor"])?;
     let pattern = matching.as_deref().map(Pattern::new).transpose();
@@ -142,16 +174,30 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Re
 }
 
 /// A page of a history.
-#[derive(Serialize)]
-struct History {
+#[derive(Serialize, ToSchema)]
+pub(super) struct History {
     #[serde(flatten)]
+    #[schema(value_type = openapi::HistoryReply)]
     reply: HistoryReply,
     /// The `after` of the next page.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
-/// `GET /v1/topics/{topic}/messages?after=&limit=&reverse=`
+/// Past messages
+///
+/// Page on while `more` is true. Forwards, `next` may be kept to ask for what comes later.
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/messages", tag = openapi::READ, operation_id = "messages",
+    params(
+        ("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$"),
+        ("after" = Option<String>, Query, description = "`next` of the page before: `EPOCH:OFFSET`, or an offset of the epoch of the moment."),
+        ("limit" = Option<usize>, Query, minimum = 1, description = "Most messages; 1000 at most."),
+        ("reverse" = Option<bool>, Query, description = "Newest first."),
+    ),
+    responses((status = 200, body = History, description = "A page")),
+)]
 pub(super) async fn history(
     State(api): State<Api>,
     caller: Caller,
@@ -194,15 +240,22 @@ fn position(broker: &Broker, topic: &TopicName, text: &str) -> Result<Position, 
 }
 
 /// Who is subscribed.
-#[derive(Serialize)]
-struct Present {
+#[derive(Serialize, ToSchema)]
+pub(super) struct Present {
+    #[schema(value_type = String)]
     topic: TopicName,
+    #[schema(value_type = Vec<openapi::Member>)]
     members: Vec<Member>,
     clients: usize,
     users: usize,
 }
 
-/// `GET /v1/topics/{topic}/presence`
+/// Who is subscribed
+#[utoipa::path(
+    get, path = "/v1/topics/{topic}/presence", tag = openapi::READ, operation_id = "presence",
+    params(("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$")),
+    responses((status = 200, body = Present, description = "The members")),
+)]
 pub(super) async fn presence(
     State(api): State<Api>,
     caller: Caller,

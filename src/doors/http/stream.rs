@@ -26,6 +26,7 @@ use super::{
     idempotency,
     item::{Item, Outcome, message_bytes_max},
     lines::{Filled, Line, Lines},
+    openapi::{self, NewMessage},
     problem::{Code, Problem},
     query::query,
 };
@@ -60,6 +61,15 @@ struct Publishing {
     ended: bool,
 }
 
+/// Publish for as long as you like
+///
+/// A message per line in, as in a batch; a report per line out, meanwhile. A report without `line` is the last one and says
+/// why the broker ended the stream.
+#[utoipa::path(
+    post, path = "/v1/publish/stream", tag = openapi::PUBLISH,
+    request_body(content = NewMessage, content_type = "application/x-ndjson"),
+    responses((status = 200, body = String, content_type = "application/x-ndjson", description = "A report per line")),
+)]
 pub(super) async fn publish_stream(
     State(api): State<Api>,
     caller: Caller,

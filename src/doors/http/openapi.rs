@@ -1,0 +1,242 @@
+//! The OpenAPI 3.1 document: gathered from the handlers, completed here with the refusals that many share, and served at
+//! `/v1/openapi.json`.
+
+use axum::{body::Bytes, http::header, response::IntoResponse};
+use fanwire_proto::ErrorCode;
+use serde_json::Value;
+use utoipa::{
+    Modify, OpenApi, ToSchema,
+    openapi::{
+        ContentBuilder, HeaderBuilder, ObjectBuilder, OpenApi as Document, Ref, Response, ResponseBuilder,
+        Type,
+        path::Operation,
+        security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
+};
+
+use super::problem::Code;
+
+/// What all documents begin with.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "fanwire", description = "A real-time pub/sub broker: publishing and reading over HTTP."),
+    components(schemas(Problem, Message, Member)),
+    modifiers(&Bearer),
+    tags(
+        (name = PUBLISH, description = "Sending messages to topics"),
+        (name = READ, description = "Topics, their messages and who is there"),
+        (name = OPERATE, description = "For probes and dashboards"),
+    )
+)]
+pub(super) struct Start;
+
+pub(super) const PUBLISH: &str = "publish";
+pub(super) const READ: &str = "read";
+pub(super) const OPERATE: &str = "operate";
+
+/// An API key or a token, if the broker asks for one.
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut Document) {
+        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
+        document.components.get_or_insert_default().add_security_scheme("bearer", scheme);
+        let anybody = SecurityRequirement::default();
+        document.security = Some(vec![SecurityRequirement::new("bearer", [""; 0]), anybody]);
+    }
+}
+
+const fn of(code: ErrorCode) -> Code {
+    Code::Protocol(code)
+}
+
+/// What every request may be answered with.
+const ALWAYS: &[Code] = &[of(ErrorCode::RateLimited)];
+
+const BY_CALLERS: &[Code] = &[
+    of(ErrorCode::BadRequest),
+    of(ErrorCode::BadTopic),
+    of(ErrorCode::Unauthorized),
+    of(ErrorCode::InvalidToken),
+    of(ErrorCode::Forbidden),
+    of(ErrorCode::Internal),
+];
+
+const BY_READERS: &[Code] = &[of(ErrorCode::PresenceOff)];
+
+const BY_PUBLISHERS: &[Code] = &[
+    of(ErrorCode::BadPayload),
+    of(ErrorCode::TooLarge),
+    of(ErrorCode::WrongKind),
+    of(ErrorCode::TooManyKeys),
+    of(ErrorCode::TooManyTopics),
+    of(ErrorCode::Overloaded),
+    of(ErrorCode::Draining),
+    Code::Timeout,
+    Code::UnsupportedMediaType,
+    Code::NotDurable,
+    Code::IdempotencyInProgress,
+    Code::IdempotencyMismatch,
+];
+
+/// Adds to each operation how it may be refused.
+pub(super) fn complete(mut document: Document) -> Document {
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let codes = match operation.tags.as_deref().unwrap_or_default() {
+                [tag] if tag == PUBLISH => [ALWAYS, BY_CALLERS, BY_PUBLISHERS],
+                [tag] if tag == READ => [ALWAYS, BY_CALLERS, BY_READERS],
+                _ => [ALWAYS, &[of(ErrorCode::Draining)], &[]],
+            };
+            refuse(operation, &codes.concat());
+        }
+    }
+    document
+}
+
+fn refuse(operation: &mut Operation, codes: &[Code]) {
+    for code in codes {
+        let status = code.status().as_u16().to_string();
+        let same: Vec<_> = codes.iter().filter(|other| other.status() == code.status()).collect();
+        let names: Vec<_> = same.iter().map(|code| format!("`{}`", code.as_str())).collect();
+        let retry = same.iter().any(|code| code.retry());
+        let response = response(&names.join(", "), retry).into();
+        operation.responses.responses.entry(status).or_insert(response);
+    }
+}
+
+fn response(codes: &str, retry: bool) -> Response {
+    let problem = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let response = ResponseBuilder::new().description(codes).content("application/problem+json", problem);
+    if !retry {
+        return response.build();
+    }
+    let seconds = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1));
+    let header = HeaderBuilder::new().schema(Some(seconds)).description(Some("Seconds to wait."));
+    response.header("Retry-After", header.build()).build()
+}
+
+/// Answers with the document.
+pub(super) fn serve(document: &Bytes) -> impl IntoResponse + use<> {
+    ([(header::CONTENT_TYPE, "application/json")], document.clone())
+}
+
+/// A problem document (RFC 9457).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; problems write themselves")]
+pub(super) struct Problem {
+    /// Where the code is explained, relative to the broker.
+    #[schema(example = "/docs/errors#forbidden")]
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status, of this message if it is one of several.
+    status: u16,
+    /// A stable name of what went wrong.
+    #[schema(example = "forbidden")]
+    code: String,
+    /// What was wrong, for people.
+    detail: String,
+    /// Whether the same request may succeed later.
+    retry: bool,
+    /// Which message of an atomic batch was wrong, from 0.
+    index: Option<usize>,
+}
+
+/// A message; it has either `data` or `b64`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; messages write themselves")]
+pub(super) struct Message {
+    topic: String,
+    offset: u64,
+    /// When the broker took it, in milliseconds since 1970.
+    time: u64,
+    /// What was published, if it was JSON or text.
+    #[schema(required = false)]
+    data: Value,
+    /// What was published, if it was bytes, in base64.
+    #[schema(nullable = false)]
+    b64: Option<String>,
+    /// Kind `latest`: which value it is.
+    #[schema(nullable = false)]
+    key: Option<String>,
+    /// Labels.
+    #[schema(nullable = false)]
+    tags: Option<std::collections::BTreeMap<String, String>>,
+    /// Who published it; absent for publishes over HTTP.
+    #[schema(nullable = false)]
+    from: Option<Member>,
+}
+
+/// Messages of a topic, and where it stands.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; the reply is the socket protocol's")]
+pub(super) struct HistoryReply {
+    topic: String,
+    epoch: String,
+    /// The topic's last offset.
+    offset: u64,
+    /// With `after`: false when messages between it and the first one here are gone.
+    #[schema(nullable = false)]
+    recovered: Option<bool>,
+    messages: Vec<Message>,
+    /// Whether there are more in this direction.
+    more: bool,
+}
+
+/// A connection, with the user if it has one.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; members write themselves")]
+pub(super) struct Member {
+    client: String,
+    #[schema(nullable = false)]
+    user: Option<String>,
+}
+
+/// A CloudEvent; other members are extensions.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; see `cloudevents`")]
+pub(super) struct CloudEvent {
+    #[schema(pattern = "^1\\.0$")]
+    specversion: String,
+    #[schema(min_length = 1, max_length = 50)]
+    id: String,
+    #[schema(min_length = 1, max_length = 50)]
+    source: String,
+    #[schema(min_length = 1, max_length = 50)]
+    r#type: String,
+    #[schema(required = false)]
+    data: Value,
+}
+
+/// A message to publish; it has either `topic` or `topics`, and either `data` or `b64`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; see `item::Fields`")]
+pub(super) struct NewMessage {
+    topic: Option<String>,
+    /// Publish it to several topics.
+    #[schema(min_items = 1, max_items = 100)]
+    topics: Option<Vec<String>>,
+    /// JSON.
+    #[schema(required = false)]
+    data: Value,
+    /// Bytes, in base64.
+    b64: Option<String>,
+    /// Kind `latest`: which value it replaces.
+    key: Option<String>,
+    /// Makes the publish idempotent within the topic.
+    message_id: Option<String>,
+    /// Labels, at most 16.
+    tags: Option<std::collections::BTreeMap<String, String>>,
+}
+
+/// Messages to publish in order.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; see `batch::Batch`")]
+pub(super) struct NewMessages {
+    /// At most 1000, counted once per topic.
+    messages: Vec<NewMessage>,
+    /// Publish all of them or none: if one would be refused, the answer is its problem, with its `index`.
+    #[schema(default = false)]
+    atomic: Option<bool>,
+}
