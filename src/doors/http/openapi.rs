@@ -191,6 +191,9 @@ pub(super) struct Member {
     client: String,
     #[schema(nullable = false)]
     user: Option<String>,
+    /// What its token says about it for others to see.
+    #[schema(required = false)]
+    info: Value,
 }
 
 /// A CloudEvent; other members are extensions.
