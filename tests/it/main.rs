@@ -46,6 +46,7 @@ mod http_batch;
 mod http_cloudevents;
 mod http_cost;
 mod http_documents;
+mod http_hostile;
 mod http_publish;
 mod http_read;
 mod http_stream;
