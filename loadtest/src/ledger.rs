@@ -59,6 +59,12 @@ impl Stream {
         Arrival::Duplicate
     }
 
+    /// Whether the last of `sent` messages has arrived.
+    #[must_use]
+    pub fn has_last(&self, sent: u64) -> bool {
+        self.next >= sent
+    }
+
     /// Closes the account after `sent` messages; names what is missing.
     #[must_use]
     pub fn close(&self, sent: u64) -> Account {

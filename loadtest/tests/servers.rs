@@ -102,6 +102,7 @@ fn a_plain_broadcast_server() {
 
 #[test]
 fn server_sent_events() {
+    faultless(run(Known::FanwireSse, &["--topics", "4", "--topics-per-subscriber", "2"]), 500);
     faultless(run(Known::NchanSse, &[]), 1000);
     faultless(run(Known::NchanSse, &["--topics", "2", "--size", "64..20KiB", "--publishers", "3"]), 500);
 }

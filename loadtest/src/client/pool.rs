@@ -198,15 +198,6 @@ impl Pool {
         self.poll.registry().register(&mut self.connections[at].stream, Token(at), interest).context("epoll")
     }
 
-    /// Keeps the system from buffering more than about `bytes` for connection `at`.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn shrink_buffer(&mut self, at: usize, bytes: usize) -> Result<()> {
-        let stream = &self.connections[at].stream;
-        rustix::net::sockopt::set_socket_recv_buffer_size(stream, bytes).context("receive buffer")
-    }
-
     /// Reads at most `bytes` from connection `at`, which is muted.
     pub fn sip(&mut self, at: usize, bytes: usize, sink: &mut impl Sink) {
         let connection = &mut self.connections[at];

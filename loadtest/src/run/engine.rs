@@ -35,8 +35,6 @@ const DRAIN_LIMIT_NS: u64 = 60 * SECOND;
 const BURST: usize = 32;
 /// How often a slow reader reads.
 const SIP_NS: u64 = 100 * MILLISECOND;
-/// The receive buffer of a slow reader, so that its slowness reaches the server.
-const SLOW_BUFFER: usize = 8 * 1024;
 /// A subscriber that has not been set up again by then will not be.
 const RECONNECT_LIMIT_NS: u64 = 15 * SECOND;
 
@@ -186,7 +184,8 @@ impl<'a> Engine<'a> {
                 // From the end, so that the first subscribers are the healthy ones.
                 next = next.saturating_sub(1);
                 self.account.set_slow(next);
-                self.pool.shrink_buffer(next, SLOW_BUFFER)?;
+                // Its receive buffer is left alone: the system enlarges only those of quick readers, and one made
+                // smaller than the window already granted drops segments, which come again only after seconds.
                 self.pool.mute(next)?;
                 self.sippers.push(Sipper { at: next, bytes });
             }
@@ -343,22 +342,23 @@ impl<'a> Engine<'a> {
                 (before, progress_ns) = (state, now_ns);
             }
             let answered = state.1 == 0 || !self.acknowledged();
-            let whole = answered && self.account.accepted >= self.account.counts.expected;
-            let patience_ns = if whole { GRACE_NS } else { patience_ns };
+            if now_ns < progress_ns + GRACE_NS {
+                continue;
+            }
+            let patience_ns = if answered && self.account.is_whole() { GRACE_NS } else { patience_ns };
             if now_ns - progress_ns > patience_ns || now_ns - begin_ns > DRAIN_LIMIT_NS {
                 return Ok(());
             }
         }
     }
 
-    /// How long without any arrival until what is missing counts as missing. Kinds that leave out never deliver
-    /// everything, so there the end is when nothing has come for a while.
+    /// How long without any arrival until what is missing counts as missing. Kind volatile never delivers
+    /// everything to everyone, so there the end is when nothing has come for a while.
     fn patience_ns(&self) -> u64 {
         let scenario = self.means.scenario;
-        let quiet = if scenario.max_rate > 0.0 { (2.0 / scenario.max_rate).max(1.0) } else { 1.0 };
         let patience = match scenario.kind {
-            Kind::Log => scenario.drain.0,
-            Kind::Latest | Kind::Volatile => scenario.drain.0.min(quiet),
+            Kind::Volatile => scenario.drain.0.min(1.0),
+            Kind::Log | Kind::Latest => scenario.drain.0,
         };
         clock::span_ns(patience)
     }
