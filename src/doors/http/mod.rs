@@ -5,6 +5,7 @@ mod body;
 mod caller;
 mod cloudevents;
 mod credentials;
+mod elsewhere;
 mod error_page;
 mod idempotency;
 mod item;
@@ -75,17 +76,18 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
     let api = Api { door, answers: Arc::default(), held: Arc::default() };
-    let (router, document) = OpenApiRouter::with_openapi(openapi::Start::openapi())
-        .routes(routes!(publish::publish, read::history))
-        .routes(routes!(batch::publish_batch))
-        .routes(routes!(stream::publish_stream))
-        .routes(routes!(read::list))
-        .routes(routes!(read::one))
-        .routes(routes!(read::presence))
-        .routes(routes!(healthy))
-        .routes(routes!(ready))
-        .routes(routes!(metrics))
-        .split_for_parts();
+    let (router, document) =
+        OpenApiRouter::with_openapi(openapi::Start::openapi().merge_from(elsewhere::Elsewhere::openapi()))
+            .routes(routes!(publish::publish, read::history))
+            .routes(routes!(batch::publish_batch))
+            .routes(routes!(stream::publish_stream))
+            .routes(routes!(read::list))
+            .routes(routes!(read::one))
+            .routes(routes!(read::presence))
+            .routes(routes!(healthy))
+            .routes(routes!(ready))
+            .routes(routes!(metrics))
+            .split_for_parts();
     let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
     router
         .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))

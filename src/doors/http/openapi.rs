@@ -25,6 +25,7 @@ use super::problem::Code;
     tags(
         (name = PUBLISH, description = "Sending messages to topics"),
         (name = READ, description = "Topics, their messages and who is there"),
+        (name = CONTROL, description = "Connections of others, for back ends"),
         (name = OPERATE, description = "For probes and dashboards"),
     )
 )]
@@ -32,6 +33,7 @@ pub(super) struct Start;
 
 pub(super) const PUBLISH: &str = "publish";
 pub(super) const READ: &str = "read";
+pub(super) const CONTROL: &str = "control";
 pub(super) const OPERATE: &str = "operate";
 
 /// An API key or a token, if the broker asks for one.
@@ -62,7 +64,7 @@ const BY_CALLERS: &[Code] = &[
     of(ErrorCode::Internal),
 ];
 
-const BY_READERS: &[Code] = &[of(ErrorCode::PresenceOff)];
+const BY_READERS: &[Code] = &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining)];
 
 const BY_PUBLISHERS: &[Code] = &[
     of(ErrorCode::BadPayload),
@@ -86,6 +88,7 @@ pub(super) fn complete(mut document: Document) -> Document {
             let codes = match operation.tags.as_deref().unwrap_or_default() {
                 [tag] if tag == PUBLISH => [ALWAYS, BY_CALLERS, BY_PUBLISHERS],
                 [tag] if tag == READ => [ALWAYS, BY_CALLERS, BY_READERS],
+                [tag] if tag == CONTROL => [ALWAYS, BY_CALLERS, &[]],
                 _ => [ALWAYS, &[of(ErrorCode::Draining)], &[]],
             };
             refuse(operation, &codes.concat());

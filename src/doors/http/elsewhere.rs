@@ -1,0 +1,89 @@
+//! For the OpenAPI document: the routes that `server` has, since they reach further than a broker.
+#![expect(dead_code, reason = "descriptions; the handlers are in `server`")]
+
+use utoipa::{OpenApi, ToSchema};
+
+/// The descriptions.
+#[derive(OpenApi)]
+#[openapi(paths(events, disconnect, unsubscribe, revoke))]
+pub(super) struct Elsewhere;
+
+/// Whose connections are meant; exactly one of these.
+#[derive(ToSchema)]
+#[schema(rename_all = "snake_case")]
+enum Target {
+    /// One connection.
+    Client(String),
+    /// All of a user.
+    User(String),
+    /// All that were opened with a token of this id (`jti`).
+    Token(String),
+}
+
+/// Subscriptions to end.
+#[derive(ToSchema)]
+struct Unsubscribe {
+    topic: String,
+    client: Option<String>,
+    user: Option<String>,
+    token: Option<String>,
+}
+
+/// Credentials to refuse.
+#[derive(ToSchema)]
+struct Revoke {
+    user: Option<String>,
+    token: Option<String>,
+    /// For how many seconds: as long as the longest token lives.
+    for_s: u64,
+}
+
+/// How many connections or subscriptions were ended.
+#[derive(ToSchema)]
+struct Ended {
+    count: usize,
+}
+
+/// Subscribe by Server-Sent Events
+///
+/// Each event's name is the `type` of the socket protocol's event, its data that event. The id of the last one resumes.
+#[utoipa::path(
+    get, path = "/v1/events", tag = super::openapi::READ, operation_id = "events",
+    params(
+        ("topic" = Vec<String>, Query, explode, description = "32 at most."),
+        ("last" = Option<u32>, Query, description = "Start with this many past messages."),
+        ("presence" = Option<bool>, Query, description = "Joins and leaves, too."),
+        ("max_rate" = Option<f64>, Query, description = "Kind `latest`: most updates a second."),
+        ("token" = Option<String>, Query, description = "A client's token, where headers cannot be set."),
+        ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event."),
+    ),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "Events without end")),
+)]
+fn events() {}
+
+/// End connections
+///
+/// Needs an API key with `admin`.
+#[utoipa::path(
+    post, path = "/v1/disconnect", tag = super::openapi::CONTROL, operation_id = "disconnect",
+    request_body(content = Target), responses((status = 200, body = Ended, description = "Done")),
+)]
+fn disconnect() {}
+
+/// End subscriptions to a topic
+///
+/// Needs an API key with `admin`.
+#[utoipa::path(
+    post, path = "/v1/unsubscribe", tag = super::openapi::CONTROL, operation_id = "unsubscribe",
+    request_body(content = Unsubscribe), responses((status = 200, body = Ended, description = "Done")),
+)]
+fn unsubscribe() {}
+
+/// Refuse credentials, and end the connections made with them
+///
+/// Needs an API key with `admin`.
+#[utoipa::path(
+    post, path = "/v1/revoke", tag = super::openapi::CONTROL, operation_id = "revoke",
+    request_body(content = Revoke), responses((status = 200, body = Ended, description = "Done")),
+)]
+fn revoke() {}
