@@ -263,28 +263,7 @@ fn write_page(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         first.runs.len(),
         names[0]
     )?;
-    out.push_str("<h2>Figures</h2><div class=card><table><tr><th>");
-    for name in &names {
-        write!(out, "<th>{name}")?;
-    }
-    out.push_str("</tr>");
-    for (figure, title, unit, factor, _) in FIGURES {
-        write!(out, "<tr><td>{title} <span class=soft>{unit}</span>")?;
-        for server in &comparison.servers {
-            let spread = Spread::of(server.figures(figure));
-            let (low, high) = (short(spread.min * factor), short(spread.max * factor));
-            write!(out, "<td><b>{}</b> <small>{low}–{high}</small>", short(spread.median * factor))?;
-            if let Some((text, class)) = relation(server, first, figure) {
-                write!(out, "<br><small class={class}>{text}</small>")?;
-            }
-        }
-        out.push_str("</tr>");
-    }
-    out.push_str("<tr><td>lost messages, verdict");
-    for server in &comparison.servers {
-        let lost: u64 = server.runs.iter().map(|run| run.ledger.missing).sum();
-        write!(out, "<td>{} lost<br>{}", lost, html::badge(server.verdict()))?;
-    }
+    write_figures(out, comparison, &names)?;
     out.push_str("</tr></table></div><h2>Course</h2><div class=charts>");
     for chart in charts(comparison) {
         out.push_str(&chart.html());
@@ -320,6 +299,33 @@ fn write_page(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         write!(out, "<li>{}: <code>{}</code></li>", escape(&server.name), escape(command))?;
     }
     out.push_str("</ul>");
+    Ok(())
+}
+
+fn write_figures(out: &mut String, comparison: &Comparison, names: &[String]) -> std::fmt::Result {
+    let Some((first, _)) = comparison.servers.split_first() else { return Ok(()) };
+    out.push_str("<h2>Figures</h2><div class=card><table><tr><th>");
+    for name in names {
+        write!(out, "<th>{name}")?;
+    }
+    out.push_str("</tr>");
+    for (figure, title, unit, factor, _) in FIGURES {
+        write!(out, "<tr><td>{title} <span class=soft>{unit}</span>")?;
+        for server in &comparison.servers {
+            let spread = Spread::of(server.figures(figure));
+            let (low, high) = (short(spread.min * factor), short(spread.max * factor));
+            write!(out, "<td><b>{}</b> <small>{low}–{high}</small>", short(spread.median * factor))?;
+            if let Some((text, class)) = relation(server, first, figure) {
+                write!(out, "<br><small class={class}>{text}</small>")?;
+            }
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("<tr><td>lost messages, verdict");
+    for server in &comparison.servers {
+        let lost: u64 = server.runs.iter().map(|run| run.ledger.missing).sum();
+        write!(out, "<td>{} lost<br>{}", lost, html::badge(server.verdict()))?;
+    }
     Ok(())
 }
 

@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Write};
 
-use super::account::{Account, Counts};
+use super::account::Account;
+use super::counts::Counts;
 use super::result::Sample;
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::cpu;

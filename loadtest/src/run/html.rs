@@ -56,7 +56,7 @@ pub(super) fn badge(verdict: Verdict) -> String {
 }
 
 fn write_body(out: &mut String, result: &RunResult) -> std::fmt::Result {
-    let RunResult { scenario, environment, counts, .. } = result;
+    let RunResult { scenario, .. } = result;
     write!(out, "<header><h1>{}</h1>{}", escape(&scenario.name), badge(result.verdict))?;
     if result.interrupted {
         write!(out, "<span class=\"verdict warn\">INTERRUPTED</span>")?;
@@ -72,6 +72,27 @@ fn write_body(out: &mut String, result: &RunResult) -> std::fmt::Result {
     write!(out, "{} bytes, {}, {:.1} s measured<br>", scenario.size, scenario.adapter, result.seconds)?;
     write!(out, "against <code>{}</code></p>", escape(&result.server))?;
 
+    write_tiles(out, result)?;
+    if !result.notes.is_empty() {
+        out.push_str("<h2>What happened</h2><ul>");
+        for note in &result.notes {
+            write!(out, "<li>{}</li>", escape(note))?;
+        }
+        out.push_str("</ul>");
+    }
+    out.push_str("<h2>Course</h2><div class=charts>");
+    for chart in charts(result) {
+        out.push_str(&chart.html());
+    }
+    out.push_str("</div><h2>Latency</h2>");
+    write_latency(out, result)?;
+    write_ledger(out, result)?;
+    out.push_str("</table></div></section><section><h2>Checks</h2>");
+    write_checks(out, &result.checks)?;
+    write_machine(out, result)
+}
+
+fn write_tiles(out: &mut String, result: &RunResult) -> std::fmt::Result {
     out.push_str("<div class=tiles>");
     let ms = |figures: &Figures, value: f64| {
         if figures.samples == 0 { "–".into() } else { format!("{} ms", short(value)) }
@@ -90,20 +111,11 @@ fn write_body(out: &mut String, result: &RunResult) -> std::fmt::Result {
         tile(out, "server memory, peak", &format!("{} MiB", short(cost.peak_rss as f64 / 1_048_576.0)), "")?;
     }
     out.push_str("</div>");
+    Ok(())
+}
 
-    if !result.notes.is_empty() {
-        out.push_str("<h2>What happened</h2><ul>");
-        for note in &result.notes {
-            write!(out, "<li>{}</li>", escape(note))?;
-        }
-        out.push_str("</ul>");
-    }
-    out.push_str("<h2>Course</h2><div class=charts>");
-    for chart in charts(result) {
-        out.push_str(&chart.html());
-    }
-    out.push_str("</div><h2>Latency</h2>");
-    write_latency(out, result)?;
+fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
+    let counts = &result.counts;
     out.push_str("<div class=pair><section><h2>Ledger</h2><div class=card><table><tr><th>messages<th>count<th class=text></tr>");
     for (name, count) in result.ledger.named().into_iter().skip(1) {
         let fault = !matches!(name, "signalled" | "conflated" | "dropped" | "away" | "cut_off");
@@ -135,8 +147,11 @@ fn write_body(out: &mut String, result: &RunResult) -> std::fmt::Result {
             counts.cuts, counts.recovered, counts.unrecovered
         )?;
     }
-    out.push_str("</table></div></section><section><h2>Checks</h2>");
-    write_checks(out, &result.checks)?;
+    Ok(())
+}
+
+fn write_machine(out: &mut String, result: &RunResult) -> std::fmt::Result {
+    let RunResult { scenario, environment, .. } = result;
     out.push_str("</section></div><h2>Machine and run</h2><div class=card><table>");
     let tester = &result.tester;
     let mut row = |name: &str, text: String| {

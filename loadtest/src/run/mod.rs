@@ -6,6 +6,7 @@
 mod account;
 pub mod chart;
 pub mod compare;
+mod counts;
 mod course;
 pub mod doctor;
 mod engine;
@@ -27,8 +28,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use account::{Counts, Ledger};
 use clap::Args;
+pub use counts::{Counts, Ledger};
 
 use self::course::{Course, Show};
 use self::engine::{Ended, Engine, Means};

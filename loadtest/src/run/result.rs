@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::account::{Counts, Ledger};
+use super::counts::{Counts, Ledger};
 use super::scenario::Scenario;
 use super::threshold::{Finding, Unit};
 use crate::latency::Figures;

@@ -16,7 +16,7 @@ pub fn report(result: &RunResult) -> String {
 }
 
 fn write(out: &mut String, result: &RunResult) -> std::fmt::Result {
-    let RunResult { scenario, counts, ledger, tester, .. } = result;
+    let RunResult { scenario, counts, .. } = result;
     writeln!(out, "{} against {}", scenario.name, result.server)?;
     writeln!(
         out,
@@ -40,6 +40,22 @@ fn write(out: &mut String, result: &RunResult) -> std::fmt::Result {
         result.deliveries_per_second,
         result.bytes_per_delivery
     )?;
+    write_latency(out, result)?;
+    write_ledger(out, result)?;
+    write_costs(out, result)?;
+    for note in &result.notes {
+        writeln!(out, "  {note}")?;
+    }
+    for finding in &result.checks {
+        writeln!(out, "{}", finding.line())?;
+    }
+    if result.interrupted {
+        writeln!(out, "interrupted")?;
+    }
+    writeln!(out, "{}", result.verdict.word())
+}
+
+fn write_latency(out: &mut String, result: &RunResult) -> std::fmt::Result {
     writeln!(
         out,
         "\n{:<12}{:>10}{:>10}{:>10}{:>10}{:>10}{:>12}",
@@ -66,6 +82,11 @@ fn write(out: &mut String, result: &RunResult) -> std::fmt::Result {
             )?;
         }
     }
+    Ok(())
+}
+
+fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
+    let RunResult { scenario, ledger, .. } = result;
     write!(
         out,
         "\nledger: {} lost ({} of them acknowledged), {} duplicate, {} reordered, {} corrupt, {} phantom, {} wrong topic",
@@ -91,7 +112,11 @@ fn write(out: &mut String, result: &RunResult) -> std::fmt::Result {
             write!(out, "; {name} {count}")?;
         }
     }
-    writeln!(out)?;
+    writeln!(out)
+}
+
+fn write_costs(out: &mut String, result: &RunResult) -> std::fmt::Result {
+    let RunResult { counts, tester, .. } = result;
     if counts.cuts > 0 {
         writeln!(
             out,
@@ -118,15 +143,5 @@ fn write(out: &mut String, result: &RunResult) -> std::fmt::Result {
         out,
         "tester: {:.0} % of a core, {:.0} % of events behind, {} connections at {:.0} a second\n",
         tester.cpu_percent, tester.behind_percent, tester.connections, tester.connects_per_second
-    )?;
-    for note in &result.notes {
-        writeln!(out, "  {note}")?;
-    }
-    for finding in &result.checks {
-        writeln!(out, "{}", finding.line())?;
-    }
-    if result.interrupted {
-        writeln!(out, "interrupted")?;
-    }
-    writeln!(out, "{}", result.verdict.word())
+    )
 }

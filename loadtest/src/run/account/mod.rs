@@ -1,16 +1,19 @@
 //! The ledger of a run: every message of every stream, for every subscriber, by the rules of its kind.
 
+mod closing;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
-
-use super::layout::Layout;
-use super::scenario::Kind;
 use crate::client::Sink;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::error::Result;
 use crate::latency::Latency;
 use crate::ledger::{Arrival, Stream};
+use crate::run::counts::{Counts, Ledger};
+use crate::run::layout::Layout;
+use crate::run::scenario::Kind;
 use crate::stamp::{Corrupt, Stamp};
 use crate::wire::{Position, Reply};
 
@@ -21,7 +24,7 @@ const LATE_NS: u64 = 50 * MILLISECOND;
 /// A value of kind `latest` may come this much after what the subscriber's rate allows: machines are busy.
 const STALE_SLACK_NS: u64 = SECOND / 2;
 /// Numbers of publications begin here; below are the subscriptions'.
-pub(super) const FIRST_ID: u64 = 1 << 20;
+pub(in crate::run) const FIRST_ID: u64 = 1 << 20;
 
 /// One published message.
 #[derive(Clone, Copy, Debug)]
@@ -77,77 +80,9 @@ struct Subscriber {
     fastest_ns: Option<u64>,
 }
 
-/// How many messages went wrong, by kind of fault.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ledger {
-    /// Never arrived, and nobody said so.
-    pub missing: u64,
-    /// Of these, the ones the server had acknowledged.
-    pub acked_missing: u64,
-    /// Arrived again.
-    pub duplicate: u64,
-    /// Arrived after a later one of the same stream; for kinds that leave out: went back.
-    pub reordered: u64,
-    /// Damaged on the way.
-    pub corrupt: u64,
-    /// Never sent in this run.
-    pub phantom: u64,
-    /// Arrived at a subscriber of another topic.
-    pub wrong_topic: u64,
-    /// Kind latest: streams whose last value never arrived.
-    pub last_value_missing: u64,
-    /// Kind latest: streams where delivered and skipped do not add up to what was sent.
-    pub skipped_mismatch: u64,
-    /// Kind latest: values delivered later than the subscriber's rate allows.
-    pub stale: u64,
-    /// No fault: declared gone by the server with a gap or an unrecovered resume.
-    pub signalled: u64,
-    /// No fault: kind latest, replaced by newer values.
-    pub conflated: u64,
-    /// No fault: kind volatile, dropped.
-    pub dropped: u64,
-    /// No fault: published while the subscriber was away and did not ask for it.
-    pub away: u64,
-    /// Not delivered because the connection had ended.
-    pub cut_off: u64,
-}
-
-/// Everything counted besides the ledger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// Messages published.
-    pub sent: u64,
-    /// Answered with a success.
-    pub acknowledged: u64,
-    /// Answered with an error.
-    pub refused: u64,
-    /// Deliveries expected: every message to everyone who listens.
-    pub expected: u64,
-    /// Messages received, repeats included.
-    pub deliveries: u64,
-    /// The same within the measured time.
-    pub measured: u64,
-    /// Bytes read by subscribers.
-    pub bytes: u64,
-    /// Reads that returned them.
-    pub reads: u64,
-    /// Error replies, `end` and `goodbye`.
-    pub errors: u64,
-    /// Connections that ended unasked.
-    pub disconnects: u64,
-    /// Connections cut on purpose.
-    pub cuts: u64,
-    /// Subscriptions that went on where they were.
-    pub recovered: u64,
-    /// Subscriptions that could not.
-    pub unrecovered: u64,
-    /// Subscribers whose fastest delivery was far slower than the others'.
-    pub late_subscribers: u64,
-}
-
 /// The running account.
 #[derive(Debug)]
-pub(super) struct Account {
+pub(in crate::run) struct Account {
     run: u32,
     kind: Kind,
     layout: Layout,
@@ -166,32 +101,38 @@ pub(super) struct Account {
     eager: Vec<u32>,
     topic_numbers: HashMap<String, usize>,
     /// Due times that count, `[from, to)`.
-    pub(super) measured_ns: (u64, u64),
-    pub(super) response: Latency,
-    pub(super) service: Latency,
-    pub(super) interval: Latency,
-    pub(super) completion: Latency,
-    pub(super) ack: Latency,
-    pub(super) counts: Counts,
+    pub(in crate::run) measured_ns: (u64, u64),
+    pub(in crate::run) response: Latency,
+    pub(in crate::run) service: Latency,
+    pub(in crate::run) interval: Latency,
+    pub(in crate::run) completion: Latency,
+    pub(in crate::run) ack: Latency,
+    pub(in crate::run) counts: Counts,
     /// First arrivals, all in all.
-    pub(super) accepted: u64,
+    pub(in crate::run) accepted: u64,
     ledger: Ledger,
-    pub(super) notes: Vec<String>,
-    pub(super) last_arrival_ns: u64,
+    pub(in crate::run) notes: Vec<String>,
+    pub(in crate::run) last_arrival_ns: u64,
     /// Last arrival of a message that counts.
-    pub(super) last_measured_ns: u64,
+    pub(in crate::run) last_measured_ns: u64,
 }
 
 /// The closed account.
 #[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) ledger: Ledger,
+pub(in crate::run) struct Closed {
+    pub(in crate::run) ledger: Ledger,
     /// Due times of what was lost.
-    pub(super) lost_due_ns: Vec<u64>,
+    pub(in crate::run) lost_due_ns: Vec<u64>,
 }
 
 impl Account {
-    pub(super) fn new(run: u32, kind: Kind, layout: Layout, subscribers: usize, track: bool) -> Result<Self> {
+    pub(in crate::run) fn new(
+        run: u32,
+        kind: Kind,
+        layout: Layout,
+        subscribers: usize,
+        track: bool,
+    ) -> Result<Self> {
         let topic_numbers = layout.topics.iter().cloned().zip(0..).collect();
         let account = |at| {
             let topics = layout.topics_of(at).count();
@@ -233,22 +174,22 @@ impl Account {
     }
 
     /// Who comes back asks for what was missed: only an answer to that excuses a loss.
-    pub(super) fn expect_resume(&mut self) {
+    pub(in crate::run) fn expect_resume(&mut self) {
         self.resume = true;
     }
 
     /// Publishers get messages without asking.
-    pub(super) fn let_publishers_listen(&mut self) {
+    pub(in crate::run) fn let_publishers_listen(&mut self) {
         self.publishers_listen = true;
     }
 
     /// Values may not be older than this when they arrive.
-    pub(super) fn expect_fresh(&mut self, max_rate: f64) {
+    pub(in crate::run) fn expect_fresh(&mut self, max_rate: f64) {
         self.max_age_ns = Some(crate::clock::span_ns(1.0 / max_rate) + STALE_SLACK_NS);
     }
 
     /// Subscriber `at` reads slowly: what it gets late is not the server's fault.
-    pub(super) fn set_slow(&mut self, at: usize) {
+    pub(in crate::run) fn set_slow(&mut self, at: usize) {
         self.subscribers[at].slow = true;
         for topic in self.layout.topics_of(at) {
             self.eager[topic] -= 1;
@@ -256,7 +197,7 @@ impl Account {
     }
 
     /// Enters a message about to be sent; its number for the acknowledgement, and its place in the stream.
-    pub(super) fn send(&mut self, stream: usize, due_ns: u64, now_ns: u64) -> (u64, u64) {
+    pub(in crate::run) fn send(&mut self, stream: usize, due_ns: u64, now_ns: u64) -> (u64, u64) {
         let sequence = self.by_stream[stream].len() as u64;
         let number = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         self.by_stream[stream].push(number);
@@ -277,7 +218,7 @@ impl Account {
     }
 
     /// The tester cuts the connection of subscriber `at`.
-    pub(super) fn cut(&mut self, at: usize) {
+    pub(in crate::run) fn cut(&mut self, at: usize) {
         let count = self.messages.len();
         let subscriber = &mut self.subscribers[at];
         (subscriber.away, subscriber.returned, subscriber.cut_at) = (true, true, count);
@@ -285,37 +226,37 @@ impl Account {
     }
 
     /// Where subscriber `at` stands in its `nth` topic.
-    pub(super) fn position(&self, at: usize, nth: usize) -> Option<Position> {
+    pub(in crate::run) fn position(&self, at: usize, nth: usize) -> Option<Position> {
         self.subscribers[at].positions.get(nth).cloned().flatten()
     }
 
-    pub(super) fn is_away(&self, at: usize) -> bool {
+    pub(in crate::run) fn is_away(&self, at: usize) -> bool {
         self.subscribers[at].away
     }
 
-    pub(super) fn has_ended(&self, at: usize) -> bool {
+    pub(in crate::run) fn has_ended(&self, at: usize) -> bool {
         self.subscribers[at].ended
     }
 
     /// Subscribers that are connected.
-    pub(super) fn connected(&self) -> usize {
+    pub(in crate::run) fn connected(&self) -> usize {
         self.subscribers.iter().filter(|subscriber| !subscriber.ended && !subscriber.away).count()
     }
 
     /// Faults that are certain before the end.
-    pub(super) fn faults_so_far(&self) -> u64 {
+    pub(in crate::run) fn faults_so_far(&self) -> u64 {
         let Ledger { corrupt, phantom, wrong_topic, stale, .. } = self.ledger;
         corrupt + phantom + wrong_topic + stale
     }
 
     /// Messages that have neither been acknowledged nor refused.
-    pub(super) fn unanswered(&self) -> u64 {
+    pub(in crate::run) fn unanswered(&self) -> u64 {
         self.counts.sent - self.counts.acknowledged - self.counts.refused
     }
 
     /// Whether nothing more is owed to anyone: everything arrived or, where the server leaves out by right, the last
     /// of everything. What kind volatile owes nobody knows.
-    pub(super) fn is_whole(&self) -> bool {
+    pub(in crate::run) fn is_whole(&self) -> bool {
         let leaves_out = match self.kind {
             Kind::Log => self.subscribers.iter().any(|subscriber| !subscriber.excuses.is_empty()),
             Kind::Latest => true,
@@ -333,123 +274,6 @@ impl Account {
                 |(stream, own): (usize, &Stream)| own.has_last(self.by_stream[stream].len() as u64);
             subscriber.ended || streams.zip(&subscriber.streams).all(has_last)
         })
-    }
-
-    /// Closes everyone's account.
-    pub(super) fn close(mut self) -> (Self, Closed) {
-        let mut lost_due_ns = Vec::new();
-        let mut ledger = self.ledger;
-        let subscribers = std::mem::take(&mut self.subscribers);
-        for (at, subscriber) in subscribers.iter().enumerate() {
-            for (nth, topic) in self.layout.topics_of(at).collect::<Vec<_>>().into_iter().enumerate() {
-                for slot in 0..self.layout.slots {
-                    let local = nth * self.layout.slots + slot;
-                    let place = (at, topic, topic * self.layout.slots + slot);
-                    self.close_stream(subscriber, place, local, &mut ledger, &mut lost_due_ns);
-                }
-            }
-        }
-        for message in &self.messages {
-            let (from, to) = self.measured_ns;
-            if message.outstanding == 0 && (from..to).contains(&message.due_ns) {
-                self.completion.enter(message.due_ns, message.last_ns);
-            }
-        }
-        self.find_late(&subscribers);
-        self.subscribers = subscribers;
-        (self, Closed { ledger, lost_due_ns })
-    }
-
-    fn close_stream(
-        &mut self,
-        subscriber: &Subscriber,
-        (at, topic, stream): (usize, usize, usize),
-        local: usize,
-        ledger: &mut Ledger,
-        lost_due_ns: &mut Vec<u64>,
-    ) {
-        let sent = self.by_stream[stream].len() as u64;
-        let account = subscriber.streams[local].close(sent);
-        ledger.duplicate += account.faults.duplicate;
-        ledger.reordered += account.faults.reordered;
-        let mut lost = Vec::new();
-        for sequence in account.missing.iter().flat_map(|&(from, to)| from..to) {
-            let number = self.number(stream, sequence);
-            let message = self.messages[number];
-            if message.state == Fate::Refused {
-                continue;
-            }
-            if subscriber.ended || subscriber.away {
-                ledger.cut_off += 1;
-                continue;
-            }
-            match self.kind {
-                Kind::Latest => ledger.conflated += 1,
-                Kind::Volatile => ledger.dropped += 1,
-                Kind::Log => match subscriber.excuses.iter().find(|e| e.covers(topic, number, &message)) {
-                    Some(Excuse::Away { .. }) => ledger.away += 1,
-                    Some(_) => ledger.signalled += 1,
-                    None => {
-                        ledger.missing += 1;
-                        ledger.acked_missing += u64::from(message.state == Fate::Acknowledged);
-                        lost_due_ns.push(message.due_ns);
-                        lost.push(sequence);
-                    }
-                },
-            }
-        }
-        if self.kind == Kind::Latest && !subscriber.ended {
-            let received = sent - account.faults.missing;
-            let last_came = account.missing.last().is_none_or(|&(_, to)| to < sent);
-            ledger.last_value_missing += u64::from(!last_came);
-            // The end of a stream that is missing was never skipped, and resuming starts the counting over.
-            let adds_up = received + subscriber.skipped[local] == sent;
-            ledger.skipped_mismatch += u64::from(last_came && !subscriber.returned && !adds_up);
-            let topic = &self.layout.topics[topic];
-            let key = self.layout.key(stream % self.layout.slots).unwrap_or_default().to_owned();
-            if !last_came {
-                let text = format!("subscriber {at}: the last value of {topic} {key} never arrived");
-                self.note(|| text);
-            } else if !adds_up && !subscriber.returned {
-                let text = format!(
-                    "subscriber {at}: {topic} {key}: {received} delivered + {} skipped, but {sent} sent",
-                    subscriber.skipped[local]
-                );
-                self.note(|| text);
-            }
-        }
-        let faults = account.faults;
-        if !lost.is_empty() || faults.duplicate + faults.reordered > 0 {
-            let (topic, publisher) =
-                (&self.layout.topics[topic], self.layout.publisher(stream % self.layout.slots));
-            let (count, first) = (lost.len(), lost.first().copied().unwrap_or(0));
-            let mut text = format!("subscriber {at}, {topic}, publisher {publisher}: ");
-            if count > 0 {
-                text += &format!("{count} lost (first: number {first}) ");
-            }
-            text += &format!("{} duplicate, {} reordered", faults.duplicate, faults.reordered);
-            self.note(|| text);
-        }
-    }
-
-    /// Someone whose fastest delivery is far slower than everybody's is being held back.
-    fn find_late(&mut self, subscribers: &[Subscriber]) {
-        let mut fastest: Vec<u64> = subscribers.iter().filter_map(|s| s.fastest_ns).collect();
-        fastest.sort_unstable();
-        let usual = fastest.get(fastest.len() / 2).copied().unwrap_or(0);
-        for (at, subscriber) in subscribers.iter().enumerate() {
-            let Some(own) = subscriber.fastest_ns.filter(|&own| own > LATE_NS && own > 10 * usual) else {
-                continue;
-            };
-            self.counts.late_subscribers += 1;
-            let ms = |ns: u64| ns as f64 / MILLISECOND as f64;
-            self.note(|| {
-                let (own, usual) = (ms(own), ms(usual));
-                format!(
-                    "subscriber {at} is always late: fastest delivery {own:.1} ms, of others {usual:.1} ms"
-                )
-            });
-        }
     }
 
     fn number(&self, stream: usize, sequence: u64) -> usize {
@@ -673,164 +497,5 @@ impl Sink for Account {
             subscriber.ended = true;
         }
         self.note(|| format!("connection {at} ended: {reason}"));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::run::scenario::Scenario;
-
-    const RUN: u32 = 9;
-
-    fn account(kind: Kind, track: bool) -> Account {
-        let scenario = Scenario { kind, topics: 2, subscribers: 2, keys: 1, ..Scenario::default() };
-        Account::new(RUN, kind, Layout::new(&scenario, RUN), 2, track).unwrap()
-    }
-
-    /// Publishes `count` messages to topic 0 and acknowledges them with offsets from 1.
-    fn publish(account: &mut Account, count: u64) {
-        for _ in 0..count {
-            let (id, sequence) = account.send(0, 1, 1);
-            account.reply(2, &Reply { id: Some(id), offset: Some(sequence + 1), ..reply("ok") });
-        }
-    }
-
-    fn reply(kind: &str) -> Reply {
-        Reply { kind: kind.into(), topic: Some(format!("bench:{RUN:06x}-0")), ..Reply::default() }
-    }
-
-    fn deliver(account: &mut Account, at: usize, sequences: &[u64]) {
-        for &sequence in sequences {
-            account.stamped(at, &Stamp { run: RUN, stream: 0, sequence, intended_ns: 1 }, 5);
-        }
-    }
-
-    fn closed(account: Account) -> Ledger {
-        account.close().1.ledger
-    }
-
-    #[test]
-    fn what_is_missing_is_lost_and_worse_when_it_was_acknowledged() {
-        let mut account = account(Kind::Log, false);
-        publish(&mut account, 4);
-        let (_, sequence) = account.send(0, 1, 1);
-        assert_eq!(sequence, 4);
-        deliver(&mut account, 0, &[0, 2]);
-        let ledger = closed(account);
-        assert_eq!((ledger.missing, ledger.acked_missing, ledger.signalled), (3, 2, 0));
-    }
-
-    #[test]
-    fn a_gap_excuses_what_lies_in_it_and_nothing_else() {
-        let mut account = account(Kind::Log, false);
-        publish(&mut account, 6);
-        deliver(&mut account, 0, &[0]);
-        account.reply(0, &Reply { after: Some(1), next: Some(4), ..reply("gap") });
-        deliver(&mut account, 0, &[3, 5]);
-        let ledger = closed(account);
-        assert_eq!((ledger.signalled, ledger.missing, ledger.acked_missing), (2, 1, 1));
-    }
-
-    #[test]
-    fn a_refused_message_is_owed_to_nobody() {
-        let mut account = account(Kind::Log, false);
-        let (id, _) = account.send(0, 1, 1);
-        account.reply(2, &Reply { id: Some(id), ..reply("error") });
-        assert_eq!((account.counts.refused, account.counts.expected), (1, 0));
-        assert_eq!(closed(account), Ledger::default());
-    }
-
-    #[test]
-    fn strangers_and_strays_are_told_apart() {
-        let mut account = account(Kind::Log, false);
-        publish(&mut account, 1);
-        deliver(&mut account, 0, &[0, 7]);
-        deliver(&mut account, 1, &[0]);
-        account.stamped(0, &Stamp { run: 8, stream: 0, sequence: 0, intended_ns: 1 }, 5);
-        let ledger = closed(account);
-        assert_eq!((ledger.phantom, ledger.wrong_topic, ledger.missing), (2, 1, 0));
-    }
-
-    #[test]
-    fn a_damaged_message_that_is_known_is_corrupt_and_not_lost() {
-        let mut account = account(Kind::Log, false);
-        publish(&mut account, 2);
-        deliver(&mut account, 0, &[0]);
-        let stamp = Stamp { run: RUN, stream: 0, sequence: 1, intended_ns: 1 };
-        account.damaged(0, Corrupt::Payload(stamp));
-        let ledger = closed(account);
-        assert_eq!((ledger.corrupt, ledger.missing), (1, 0));
-    }
-
-    #[test]
-    fn latest_values_may_be_skipped_when_it_is_said_but_never_the_last() {
-        let value = |offset, skipped| Reply {
-            topic: Some(format!("ticker:{RUN:06x}-0")),
-            key: Some("k0".into()),
-            offset: Some(offset),
-            skipped,
-            ..reply("message")
-        };
-        let mut good = account(Kind::Latest, true);
-        publish(&mut good, 5);
-        deliver(&mut good, 0, &[0, 4]);
-        good.message(0, &value(1, None));
-        good.message(0, &value(5, Some(3)));
-        let ledger = closed(good);
-        assert_eq!((ledger.conflated, ledger.skipped_mismatch, ledger.last_value_missing), (3, 0, 0));
-
-        let mut silent = account(Kind::Latest, true);
-        publish(&mut silent, 5);
-        deliver(&mut silent, 0, &[0, 4]);
-        assert_eq!(closed(silent).skipped_mismatch, 1);
-
-        let mut late = account(Kind::Latest, true);
-        publish(&mut late, 5);
-        deliver(&mut late, 0, &[0, 3, 2]);
-        let ledger = closed(late);
-        assert_eq!((ledger.last_value_missing, ledger.reordered), (1, 1));
-    }
-
-    #[test]
-    fn volatile_messages_may_be_dropped_but_not_repeated() {
-        let mut account = account(Kind::Volatile, false);
-        publish(&mut account, 4);
-        deliver(&mut account, 0, &[1, 1, 3]);
-        let ledger = closed(account);
-        assert_eq!((ledger.dropped, ledger.duplicate, ledger.missing), (2, 1, 0));
-    }
-
-    /// Subscriber 0 gets the first of `published` messages, is cut, and comes back.
-    fn come_back(resume: bool, recovered: Option<bool>, epoch: &str) -> Account {
-        let mut account = account(Kind::Log, true);
-        if resume {
-            account.expect_resume();
-        }
-        account.subscribed(0, &Reply { epoch: Some("a".into()), offset: Some(0), ..reply("ok") });
-        publish(&mut account, 3);
-        deliver(&mut account, 0, &[0]);
-        account.message(0, &Reply { offset: Some(1), ..reply("message") });
-        account.cut(0);
-        assert_eq!(account.position(0, 0), Some(Position { epoch: "a".into(), offset: 1 }));
-        account
-            .subscribed(0, &Reply { epoch: Some(epoch.into()), offset: Some(3), recovered, ..reply("ok") });
-        account
-    }
-
-    #[test]
-    fn who_recovers_gets_everything_or_it_is_lost() {
-        let mut whole = come_back(true, Some(true), "a");
-        deliver(&mut whole, 0, &[1, 2]);
-        assert_eq!(whole.counts.recovered, 1);
-        assert_eq!(closed(whole), Ledger::default());
-        assert_eq!(closed(come_back(true, Some(true), "a")).acked_missing, 2);
-    }
-
-    #[test]
-    fn who_cannot_recover_is_told_so_and_who_did_not_ask_was_away() {
-        assert_eq!(closed(come_back(true, Some(false), "a")).signalled, 2);
-        assert_eq!(closed(come_back(false, None, "a")).away, 2);
-        assert_eq!(closed(come_back(true, None, "a")).missing, 2, "asked, and got no answer to that");
     }
 }
