@@ -120,14 +120,16 @@ pub(super) fn payload_of(content_type: &str, body: &Bytes) -> Result<Payload, Pr
         std::str::from_utf8(body)
             .map_err(|error| Problem::bad_payload(format!("the body is not UTF-8: {error}")))
     };
+    // A copy, since a message may be kept for long, and the body with it the buffer it was read into.
+    let bytes = || Payload::Bytes(Bytes::copy_from_slice(body));
     let taken = match media_type.as_str() {
         json if json == "application/json" || json.ends_with("+json") => Payload::json(text()?),
         plain if plain.starts_with("text/") => Payload::text(text()?),
         "" | "application/x-www-form-urlencoded" => match std::str::from_utf8(body) {
             Ok(text) => Payload::json(text).or_else(|_| Payload::text(text)),
-            Err(_) => Ok(Payload::Bytes(body.clone())),
+            Err(_) => Ok(bytes()),
         },
-        _ => Ok(Payload::Bytes(body.clone())),
+        _ => Ok(bytes()),
     };
     taken.map_err(|error| Problem::bad_payload(error.to_string()))
 }
