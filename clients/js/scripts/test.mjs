@@ -4,6 +4,9 @@ import { readdirSync, rmSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
+/** The longest that all tests together may take. */
+const LIMIT_MS = 600_000;
+
 process.chdir(fileURLToPath(new URL('..', import.meta.url)));
 const wanted = process.argv.slice(2);
 const names = readdirSync('test').filter(
@@ -25,9 +28,10 @@ await build({
 const files = names.map((name) => `build/${name.replace(/\.tsx?$/, '.mjs')}`);
 const { status } = spawnSync(
 	process.execPath,
-	['--enable-source-maps', '--expose-gc', '--test', '--test-force-exit', '--test-reporter=spec', ...files],
+	['--enable-source-maps', '--expose-gc', '--test', '--test-reporter=spec', ...files],
 	{
 		stdio: 'inherit',
+		timeout: LIMIT_MS,
 	},
 );
 process.exit(status ?? 1);

@@ -3,7 +3,7 @@ import { type Codec, frameBytes, json } from './codec.js';
 import { nextId } from './connection.js';
 import { Emitter } from './emitter.js';
 import { watchEnvironment } from './environment.js';
-import { FanwireError } from './errors.js';
+import { FanwireError, refusal } from './errors.js';
 import { type FindWebSocket, Link } from './link.js';
 import { Outbox, type Resend } from './outbox.js';
 import { Subscription } from './subscription.js';
@@ -210,7 +210,8 @@ export class Fanwire extends Emitter<ClientEvents> {
 				this.#outbox.settle(event);
 				break;
 			case 'error':
-				if (!this.#outbox.settle(event)) this.emit('error', new FanwireError(event.code, event.message, event.retry));
+				// Every command has an id: one that came without was not readable on arrival, and nobody knows which it was.
+				if (!this.#outbox.settle(event) && event.id === undefined) this.#link.distrust(refusal(event));
 		}
 	}
 }

@@ -66,6 +66,11 @@ export class Link {
 		if (this.state === 'open') this.#connection?.probe();
 	}
 
+	/** What was sent did not arrive as it was: starts over with another connection. */
+	distrust(error: FanwireError): void {
+		this.#fail(error.code, error);
+	}
+
 	/** Ends it for good. */
 	stop(error: FanwireError): void {
 		if (this.isClosed()) return;

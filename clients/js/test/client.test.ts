@@ -472,7 +472,10 @@ describe('subscriptions', () => {
 	test('a retry that waits is not made on another connection as well', async () => {
 		const [client, socket] = await it.open({ backoff: { minMs: 100 } });
 		client.subscribe('t');
-		socket.refuse('subscribe', 'overloaded', true);
+		for (let i = 0; i < 4; i++) {
+			await it.clock.pass(400);
+			socket.refuse('subscribe', 'overloaded', true);
+		}
 		socket.drop();
 		const next = await it.reopen();
 		await it.clock.pass(1000);
@@ -573,6 +576,11 @@ describe('publishing', () => {
 		await it.clock.settle();
 		const socket = FakeSocket.last.welcome();
 		socket.answer('publish', at(1));
+		for (let i = 0; i < 3; i++) {
+			client.publish('t', 'y'.repeat(700));
+			const { id } = socket.sent.pop() ?? {};
+			socket.receive({ type: 'ok', id, topic: 't', ...at(2) });
+		}
 		client.publish('t', 4);
 		assert.deepEqual(
 			socket.sent.map(({ data }) => data),
@@ -657,11 +665,15 @@ describe('reading', () => {
 		assert.equal((await who).clients, 0);
 	});
 
-	test('errors that belong to no call are events', async () => {
+	test('an error without id says that something sent was not readable: all of it is sent again', async () => {
 		const [client, socket] = await it.open();
 		const seen = record(client, 'error');
+		const sent = client.publish('t', 1);
 		socket.receive({ type: 'error', code: 'bad_frame', message: '', retry: false });
 		assert.equal((seen[0]?.[1] as FanwireError).code, 'bad_frame');
+		assert.equal(client.state, 'waiting');
+		(await it.reopen()).answer('publish', at(1));
+		assert.equal((await sent).offset, 1);
 	});
 });
 

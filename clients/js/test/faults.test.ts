@@ -45,18 +45,25 @@ describe(`faults, seed ${SEED}`, { skip }, () => {
 		[json, TEXT],
 		[msgpack, BINARY],
 	] as const) {
-		test(`${codec.protocol} over ${ROUNDS} mistreated connections`, { timeout: 120_000 }, async () => {
+		test(`${codec.protocol} over ${ROUNDS} mistreated connections`, { timeout: 120_000 }, async (t) => {
 			const random = new Random(SEED);
 			const proxy = await FaultProxy.start(broker.port, random, faults, PATIENCE);
 			const topic = `chat:faults-${codec.protocol}`;
 			const options = { ...OPTIONS, codec };
+			const clients: Fanwire[] = [];
+			t.after(async () => {
+				for (const client of clients) client.close();
+				await proxy.stop();
+			});
 			const witness = new Fanwire(broker.url);
 			const witnessed = listen(witness, topic);
-			await witnessed.subscription.ready();
 			const reader = new Fanwire(proxy.url, options);
 			const read = listen(reader, topic);
 			const publishers = Array.from({ length: PUBLISHERS }, () => new Fanwire(proxy.url, options));
-			await until('the reader is there', () => read.subscription.state === 'live');
+			clients.push(witness, reader, ...publishers);
+			await until('the reader is there', () =>
+				[read, witnessed].every(({ subscription }) => subscription.state === 'live'),
+			);
 
 			const sent: string[][] = publishers.map(() => []);
 			const answers: Promise<{ offset: number }>[] = [];
@@ -90,8 +97,6 @@ describe(`faults, seed ${SEED}`, { skip }, () => {
 			assert.deepEqual(read.losses, []);
 			assert.deepEqual(rejections, []);
 			for (const fault of faults) assert.ok(proxy.struck.get(fault), `${fault} never happened`);
-			for (const client of [witness, reader, ...publishers]) client.close();
-			await proxy.stop();
 			console.log(`${answers.length} messages, ${proxy.connections} connections, ${JSON.stringify([...proxy.struck])}`);
 		});
 	}

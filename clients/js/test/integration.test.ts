@@ -98,8 +98,9 @@ for (const [name, codec] of [
 			assert.ok(updates < 50, `${updates} updates`);
 		});
 
-		test('500 messages sent while offline arrive in order', async () => {
+		test('500 messages sent while offline arrive in order', async (t) => {
 			const proxy = await FaultProxy.start(broker.port, new Random(1), []);
+			t.after(() => proxy.stop());
 			const [away, here] = [connect({}, proxy.url), connect()];
 			const topic = fresh();
 			const seen: number[] = [];
@@ -117,7 +118,6 @@ for (const [name, codec] of [
 			assert.ok(
 				recovered.every(([name, event]) => name === 'recovered' && (event as { recovered: boolean }).recovered),
 			);
-			await proxy.stop();
 		});
 
 		test('what is refused', async () => {
@@ -130,23 +130,27 @@ for (const [name, codec] of [
 			assert.equal(client.state, 'open');
 		});
 
-		test('a connection that turns silent is replaced', async () => {
+		test('a connection that turns silent is replaced', async (t) => {
 			const proxy = await FaultProxy.start(broker.port, new Random(3), ['stall'], 1);
+			t.after(() => proxy.stop());
 			const client = connect({ pingIntervalMs: 50, pingTimeoutMs: 50, connectTimeoutMs: 200 }, proxy.url);
 			const seen = record(client, 'disconnect');
 			await until('silence was noticed', () => seen.length > 2);
 			proxy.active = false;
 			await until('it is back', () => client.state === 'open');
-			await proxy.stop();
 		});
 	});
 }
 
 describe('restarts', { skip }, () => {
 	for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
-		test(`the broker ends with ${signal} and comes back without its memory`, async () => {
+		test(`the broker ends with ${signal} and comes back without its memory`, async (t) => {
 			const broker = await Broker.start('--drain-ms', '500');
 			const client = new Fanwire(broker.url, QUICK);
+			t.after(async () => {
+				client.close();
+				await broker.stop();
+			});
 			const topic = fresh();
 			const subscription = client.subscribe<number>(topic);
 			const seen: number[] = [];
@@ -162,8 +166,6 @@ describe('restarts', { skip }, () => {
 			await until('the others', () => seen.length === 6);
 			assert.deepEqual(seen, [1, 2, 3, 4, 5, 6]);
 			assert.equal((lost.at(-1)?.[1] as { recovered: boolean }).recovered, false, 'another epoch is told');
-			client.close();
-			await broker.stop();
 		});
 	}
 });
@@ -173,6 +175,15 @@ describe('tokens', { skip }, () => {
 	let broker: Broker;
 	const token = (...args: string[]) =>
 		execFileSync(BIN, ['token', '--auth-hmac-secret', secret, ...args], { encoding: 'utf8', env: ENV }).trim();
+	const clients: Fanwire[] = [];
+	const connect = (token: FanwireOptions['token']) => {
+		const client = new Fanwire(broker.url, { ...QUICK, ...(token && { token }) });
+		clients.push(client);
+		return client;
+	};
+	afterEach(() => {
+		for (const client of clients.splice(0)) client.close();
+	});
 	before(async () => {
 		broker = await Broker.start('--auth-hmac-secret', secret, '--ping-s', '1', '--pong-timeout-s', '1');
 	});
@@ -180,24 +191,20 @@ describe('tokens', { skip }, () => {
 
 	test('a token names the user and bounds what is allowed', async () => {
 		const fixed = token('--user', 'ada', '--subscribe', 'chat:*', '--publish', 'chat:mine');
-		const client = new Fanwire(broker.url, { ...QUICK, token: fixed });
+		const client = connect(fixed);
 		await client.subscribe('chat:mine').ready();
 		assert.equal(client.user, 'ada');
 		await assert.rejects(client.subscribe('news:today').ready(), { code: 'forbidden' });
 		await assert.rejects(client.publish('chat:other', 1), { code: 'forbidden' });
-		client.close();
 	});
 
 	test('a refused token ends it, a token that ends is replaced in time', async () => {
-		const refused = new Fanwire(broker.url, { ...QUICK, token: 'nonsense' });
+		const refused = connect('nonsense');
 		await assert.rejects(refused.subscribe('chat:a').ready(), { code: 'invalid_token' });
 		let count = 0;
-		const client = new Fanwire(broker.url, {
-			...QUICK,
-			token: () => {
-				count++;
-				return token('--user', 'ada', '--ttl-s', '3');
-			},
+		const client = connect(() => {
+			count++;
+			return token('--user', 'ada', '--ttl-s', '3');
 		});
 		const seen = record(client, 'disconnect');
 		await client.subscribe('chat:a').ready();
@@ -205,18 +212,16 @@ describe('tokens', { skip }, () => {
 		await client.publish('chat:a', 1);
 		assert.ok(count >= 3, `${count} tokens`);
 		assert.deepEqual(seen, []);
-		client.close();
 	});
 
 	test('a fixed token that ends is the end; a callback gives another', async () => {
 		const short = token('--ttl-s', '1');
-		const fixed = new Fanwire(broker.url, { ...QUICK, token: short });
+		const fixed = connect(short);
 		await fixed.subscribe('chat:a').ready();
 		const given = [short];
-		const renewed = new Fanwire(broker.url, { ...QUICK, token: async () => given.pop() ?? token() });
+		const renewed = connect(async () => given.pop() ?? token());
 		await until('the end', () => fixed.state === 'closed');
 		await renewed.publish('chat:a', 1);
 		assert.equal(renewed.state, 'open');
-		renewed.close();
 	});
 });

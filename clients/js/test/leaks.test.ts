@@ -27,7 +27,7 @@ async function heap(): Promise<number> {
 	return process.memoryUsage().heapUsed;
 }
 
-test(`${RECONNECTS} reconnections`, { skip, timeout: 120_000 }, async () => {
+test(`${RECONNECTS} reconnections`, { skip, timeout: 120_000 }, async (t) => {
 	const rejections: unknown[] = [];
 	const note = (reason: unknown) => rejections.push(reason);
 	process.on('unhandledRejection', note);
@@ -39,6 +39,13 @@ test(`${RECONNECTS} reconnections`, { skip, timeout: 120_000 }, async () => {
 	const broker = await Broker.start();
 	const proxy = await FaultProxy.start(broker.port, new Random(1), []);
 	const client = new Fanwire(proxy.url, { backoff: { minMs: 0, maxMs: 0 }, token: () => undefined });
+	const end = async () => {
+		client.close();
+		await proxy.stop();
+		await broker.stop();
+		await pause(50);
+	};
+	t.after(end);
 	for (let i = 0; i < 5; i++) client.subscribe(`chat:leak-${i}`, { presence: true });
 	let cuts = 0;
 	client.on('disconnect', () => cuts++);
@@ -65,10 +72,7 @@ test(`${RECONNECTS} reconnections`, { skip, timeout: 120_000 }, async () => {
 	assert.ok(after.heap - before.heap < HEAP_NOISE_BYTES, `the heap grew by ${after.heap - before.heap} bytes`);
 	assert.deepEqual([...platform.values()], [1, 1, 1], 'one listener for each event of the platform');
 
-	client.close();
-	await proxy.stop();
-	await broker.stop();
-	await pause(50);
+	await end();
 	assert.deepEqual([...platform.values()], [0, 0, 0]);
 	const { Timeout = 0, TCPSocketWrap = 0 } = resources();
 	assert.ok(Timeout <= 1, `${Timeout} timers left`); // One is this test's own limit.

@@ -58,9 +58,9 @@ export class FakeSocket implements WebSocketLike {
 		return this;
 	}
 
-	/** The connection ends. */
+	/** The connection ends; without a close frame there is an error first. */
 	drop(code = 1006, reason = ''): void {
-		this.onerror?.({});
+		if (code === 1006) this.onerror?.({});
 		this.onclose?.({ code, reason });
 	}
 

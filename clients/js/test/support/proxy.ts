@@ -16,6 +16,11 @@ interface Fate {
 	fault: Fault | undefined;
 	/** Bytes until then, in both directions together. */
 	left: number;
+	/**
+	 * The side whose text can be garbled in its middle and is noticed. What clients send is masked: garbled in its middle it
+	 * can turn into other text.
+	 */
+	textual: Socket;
 	/** Ends it. */
 	over(): void;
 }
@@ -59,8 +64,9 @@ export class FaultProxy {
 	}
 
 	async stop(): Promise<void> {
-		this.server.close();
 		this.cutAll();
+		if (!this.server.listening) return;
+		this.server.close();
 		await once(this.server, 'close');
 	}
 
@@ -84,7 +90,7 @@ export class FaultProxy {
 		};
 		down.on('close', over);
 		up.on('close', over);
-		const fate = { fault, left: this.random.below(2 * this.patience), over };
+		const fate = { fault, left: this.random.below(2 * this.patience), textual: up, over };
 		this.#forward(down, up, fate);
 		this.#forward(up, down, fate);
 	}
@@ -110,7 +116,7 @@ export class FaultProxy {
 				fate.left = this.random.below(this.patience);
 				if (this.random.next() < 0.3) fate.fault = 'cut';
 			} else if (fault === 'garble') {
-				write(garbled(chunk, this.random));
+				write(garbled(chunk, fate.textual === from ? this.random.below(chunk.length) : 0));
 			} else {
 				stalled = true;
 				write(chunk.subarray(0, this.random.below(chunk.length)));
@@ -125,7 +131,7 @@ export class FaultProxy {
 	}
 }
 
-/** From a random byte on, nothing that UTF-8 or a frame header could be. */
-function garbled(chunk: Buffer, random: Random): Buffer {
-	return Buffer.from(chunk).fill(0xff, random.below(2) * random.below(chunk.length));
+/** From a byte on, nothing that UTF-8 or a frame header could be. */
+function garbled(chunk: Buffer, start: number): Buffer {
+	return Buffer.from(chunk).fill(0xff, start);
 }
