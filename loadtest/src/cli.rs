@@ -3,6 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::run::compare::CompareOptions;
+use crate::run::diff::DiffOptions;
 use crate::run::doctor::DoctorOptions;
 use crate::run::find_max::FindMaxOptions;
 use crate::run::{ReportOptions, RunOptions};
@@ -33,6 +34,8 @@ pub enum Command {
     },
     /// The same scenario against several servers, taking turns, with confidence intervals
     Compare(Box<CompareOptions>),
+    /// What changed from one run to another, both written with --json
+    Diff(DiffOptions),
     /// The highest rate, or the most subscribers, within limits
     FindMax(Box<FindMaxOptions>),
     /// What this machine allows, and the tester's own ceiling

@@ -10,6 +10,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Compare(options) => run::compare::run(&options),
+        Command::Diff(options) => run::diff::run(&options),
         Command::FindMax(options) => run::find_max::run(&options),
         Command::Doctor(options) => run::doctor::run(&options),
         Command::Report(options) => run::report(&options),

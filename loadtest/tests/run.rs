@@ -18,6 +18,10 @@ fn run(null: &str, extra: &[&str]) -> Output {
     let mut command = Command::new(program);
     command.args(["run", "broadcast", "--serve", &format!("'{program}' null {null}"), "--no-pin"]);
     command.args(["--subscribers", "10", "--topics", "2", "--rate", "200", "--warmup", "0"]);
+    if !null.contains("stall") {
+        // A machine that stands still for a second is not what these tests are about.
+        command.args(["--threshold", "silence < 1m"]);
+    }
     for (flag, usual) in [("--duration", "500ms"), ("--drain", "1s")] {
         if !extra.contains(&flag) {
             command.args([flag, usual]);
@@ -175,10 +179,11 @@ fn command(args: &[&str]) -> Output {
 
 #[test]
 fn servers_are_compared_in_pairs_with_intervals() {
+    let other = format!("eager='{}' null --eager", env!("CARGO_BIN_EXE_loadtest"));
     let html = std::env::temp_dir().join(format!("loadtest-compare-{}.html", std::process::id()));
     let output =
-        command(&["compare", "broadcast", "null", "null", "--repeat", "2", "--html", html.to_str().unwrap()]);
-    expect(&output, PASS, &["2 repeats", "95 % confidence", "bytes per delivery", "null: "]);
+        command(&["compare", "broadcast", "null", &other, "--repeat", "2", "--html", html.to_str().unwrap()]);
+    expect(&output, PASS, &["2 repeats", "95 % confidence", "bytes per delivery", "null: ", "eager: "]);
     let page = std::fs::read_to_string(&html).unwrap();
     std::fs::remove_file(&html).unwrap();
     assert!(page.contains("<svg") && !page.contains("http"));
@@ -216,4 +221,23 @@ fn an_interrupt_ends_the_publishing_and_still_gives_a_report() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", report(&output));
     assert!(report(&output).contains("0 lost") && report(&output).contains("interrupted"));
+}
+
+#[test]
+fn two_runs_are_compared_by_their_json() {
+    let path = |name: &str| std::env::temp_dir().join(format!("loadtest-{}-{name}.json", std::process::id()));
+    let (good, bad) = (path("good"), path("bad"));
+    expect(&run("", &["--json", good.to_str().unwrap()]), PASS, &[]);
+    expect(&run("--fault drop --fault-every 100", &["--json", bad.to_str().unwrap()]), BROKEN, &[]);
+    let diff = |after: &std::path::Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
+        command.arg("diff").arg(&good).arg(after).args(["--max-regression", "5%"]).output().unwrap()
+    };
+    let (same, worse) = (diff(&good), diff(&bad));
+    assert_eq!(same.status.code(), Some(PASS), "{}", report(&same));
+    assert_eq!(worse.status.code(), Some(FAIL), "{}", report(&worse));
+    assert!(report(&worse).lines().any(|line| line.starts_with("missing") && line.ends_with("STEP BACK")));
+    for file in [good, bad] {
+        std::fs::remove_file(file).unwrap();
+    }
 }

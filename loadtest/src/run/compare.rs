@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::chart::{Chart, Line, Scale, escape, short};
 use super::course::Show;
 use super::result::RunResult;
-use super::servers::Known;
+use super::servers::Choice;
 use super::stats::Ratio;
 use super::{Overrides, catch_interrupts, effective, html, measure};
 use crate::cli::ServerOptions;
@@ -36,9 +36,10 @@ const FIGURES: [(&str, &str, &str, f64, bool); 7] = [
 pub struct CompareOptions {
     /// A preset or a TOML file
     pub scenario: String,
-    /// The servers; the others are compared with the first
-    #[arg(required = true, num_args = 2.., value_enum)]
-    pub servers: Vec<Known>,
+    /// The servers, each a name such as fanwire or nats (see README), or NAME=COMMAND; the others are compared with
+    /// the first
+    #[arg(required = true, num_args = 2..)]
+    pub servers: Vec<Choice>,
     /// How often each is measured
     #[arg(long, default_value_t = 5)]
     pub repeat: usize,
@@ -146,12 +147,12 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
     let cores = prepare(&common, scenario.subscribers + scenario.publishers)?;
     let stop = catch_interrupts()?;
     let mut servers: Vec<Measured> =
-        options.servers.iter().map(|known| Measured { name: known.name(), runs: Vec::new() }).collect();
+        options.servers.iter().map(|choice| Measured { name: choice.name(), runs: Vec::new() }).collect();
     for repeat in 0..options.repeat {
         for turn in 0..servers.len() {
             let at = (repeat + turn) % servers.len();
-            let known = options.servers[at];
-            let prepared = known.prepare(&common)?;
+            let choice = &options.servers[at];
+            let prepared = choice.prepare(&common)?;
             let mut overrides = options.overrides.clone();
             prepared.adjust(&mut overrides);
             let scenario = effective(&options.scenario, &overrides)?;
@@ -161,7 +162,7 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
                     "repeat {} of {}: {:<16} p50 {:.2} ms, p99 {:.2} ms, {:.2} µs CPU per delivery, {}",
                     repeat + 1,
                     options.repeat,
-                    known.name(),
+                    choice.name(),
                     result.latency.p50_ms,
                     result.latency.p99_ms,
                     result.cost.map_or(f64::NAN, |cost| cost.cpu_us_per_delivery),

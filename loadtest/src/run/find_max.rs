@@ -6,7 +6,7 @@ use super::compare::CommonOptions;
 use super::course::Show;
 use super::result::RunResult;
 use super::scenario::Scenario;
-use super::servers::Known;
+use super::servers::Choice;
 use super::threshold::{self, Threshold};
 use super::{Overrides, catch_interrupts, effective, measure};
 use crate::clock;
@@ -28,9 +28,9 @@ pub enum Vary {
 pub struct FindMaxOptions {
     /// A preset or a TOML file
     pub scenario: String,
-    /// The server
-    #[arg(long, value_enum, default_value = "fanwire")]
-    pub against: Known,
+    /// The server: a name such as fanwire or nats (see README), or NAME=COMMAND
+    #[arg(long, default_value = "fanwire")]
+    pub against: Choice,
     /// What to raise
     #[arg(long, value_enum, default_value = "rate")]
     pub vary: Vary,

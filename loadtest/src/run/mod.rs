@@ -8,6 +8,7 @@ pub mod chart;
 pub mod compare;
 mod counts;
 mod course;
+pub mod diff;
 pub mod doctor;
 mod engine;
 pub mod find_max;
@@ -376,9 +377,7 @@ fn environment() -> Result<Environment> {
 /// # Errors
 /// When the file cannot be read, or is no such report.
 pub fn report(options: &ReportOptions) -> Result<u8> {
-    let text = std::fs::read_to_string(&options.run).context("reading the JSON report")?;
-    let result: RunResult = serde_json::from_str(&text)
-        .map_err(|error| Error::Usage(format!("{}: {error}", options.run.display())))?;
+    let result = RunResult::load(&options.run)?;
     print!("{}", text::report(&result));
     if let Some(path) = &options.html {
         html::save(path, &result)?;

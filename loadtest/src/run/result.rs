@@ -1,10 +1,13 @@
 //! What a run measured: the JSON report, and the named figures that thresholds refer to.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Ledger};
 use super::scenario::Scenario;
 use super::threshold::{Finding, Unit};
+use crate::error::{Context, Error, Result};
 use crate::latency::Figures;
 use crate::memory::Holding;
 use crate::verdict::Verdict;
@@ -141,6 +144,15 @@ pub struct Sample {
 }
 
 impl RunResult {
+    /// Reads what `run --json` wrote.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or is no such report.
+    pub fn load(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).context("reading the JSON report")?;
+        serde_json::from_str(&text).map_err(|error| Error::Usage(format!("{}: {error}", path.display())))
+    }
+
     /// Every figure a threshold may name.
     #[must_use]
     pub fn metrics(&self) -> Vec<(String, f64, Unit)> {

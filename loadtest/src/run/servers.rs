@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -38,6 +39,63 @@ pub enum Known {
     SocketIo,
     /// A broadcast server on the `ws` module of Node.js.
     Ws,
+}
+
+/// A server to start: one that is known, or any other that prints its URL, written as `NAME=COMMAND`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// One that is known.
+    Known(Known),
+    /// Another one; it speaks fanwire's protocol unless `--adapter` says otherwise.
+    Command {
+        /// What reports call it.
+        name: String,
+        /// What starts it.
+        command: String,
+    },
+}
+
+impl FromStr for Choice {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, command)) if !name.is_empty() && !command.is_empty() => {
+                Ok(Self::Command { name: name.to_owned(), command: command.to_owned() })
+            }
+            Some(_) => Err("write NAME=COMMAND".into()),
+            None => Known::from_str(text, false).map(Self::Known).map_err(|_| {
+                let names: Vec<String> = Known::value_variants().iter().map(|known| known.name()).collect();
+                format!("it is neither NAME=COMMAND nor one of {}", names.join(", "))
+            }),
+        }
+    }
+}
+
+impl Choice {
+    /// What reports call it.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Known(known) => known.name(),
+            Self::Command { name, .. } => name.clone(),
+        }
+    }
+
+    /// Writes what the server needs, on a free port.
+    ///
+    /// # Errors
+    /// When there is no port or the configuration cannot be written.
+    pub fn prepare(&self, options: &ServerOptions) -> Result<Prepared> {
+        match self {
+            Self::Known(known) => known.prepare(options),
+            Self::Command { command, .. } => {
+                let mut prepared = Known::Fanwire.prepare(options)?;
+                prepared.options.serve = Some(command.clone());
+                Ok(prepared)
+            }
+        }
+    }
 }
 
 /// A server ready to be started. Its configuration file goes with it.
@@ -230,5 +288,19 @@ impl Prepared {
             self.files.push(PathBuf::from(format!("{shown}{end}")));
         }
         Ok(shown)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_known_or_a_command() {
+        assert_eq!("nats".parse(), Ok(Choice::Known(Known::Nats)));
+        let command = Choice::Command { name: "old".into(), command: "./fanwire serve --x=1".into() };
+        assert_eq!("old=./fanwire serve --x=1".parse(), Ok(command));
+        assert!("natss".parse::<Choice>().unwrap_err().contains("mosquitto"));
+        assert!("=x".parse::<Choice>().is_err());
     }
 }
