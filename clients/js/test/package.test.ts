@@ -11,12 +11,17 @@ import { delimiter, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { Fanwire } from '../src/node.js';
 import { Broker, skip } from './support/broker.js';
+import { FaultProxy } from './support/proxy.js';
+import { Random } from './support/random.js';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 /** The most that the browser file may weigh, compressed. */
 const MAX_GZIP_BYTES = 6_000;
 const DEADLINE_MS = 40_000;
+/** Messages published while the page has no connection. */
+const MISSED = 500;
 
 test(`the browser file is at most ${MAX_GZIP_BYTES} bytes, compressed`, () => {
 	const { length } = gzipSync(readFileSync(`${ROOT}dist/fanwire.min.js`), { level: 9 });
@@ -130,11 +135,30 @@ async function run(url, codec) {
 	return JSON.stringify({ messages, clients });
 }
 `;
-const PAGE = (url: string) => `<!doctype html><meta charset="utf-8"><script src="/fanwire.min.js"></script>
-<script src="/fanwire-msgpack.min.js"></script><script>${IN_BROWSER}
+/** Loses its connection while others publish; gives what it has in the end. */
+const RESUME = `
+function resume(url) {
+	const client = new fanwire.Fanwire(url, { backoff: { minMs: 50 } });
+	const subscription = client.subscribe('chat:resume');
+	const seen = [];
+	subscription.ready().then(() => fetch('/ready', { method: 'POST' }));
+	return new Promise((resolve) => {
+		const events = [];
+		subscription.on('recovered', ({ recovered }) => events.push(recovered));
+		subscription.on('message', ({ data }) => {
+			if (seen.push(data) === ${MISSED}) resolve(events.join() + ' ' + seen.every((n, i) => n === i));
+		});
+	});
+}
+`;
+const PAGE = (
+	url: string,
+	proxy: string,
+) => `<!doctype html><meta charset="utf-8"><script src="/fanwire.min.js"></script>
+<script src="/fanwire-msgpack.min.js"></script><script>${IN_BROWSER}${RESUME}
 const worker = new Worker('/worker.js');
 const inWorker = new Promise((resolve) => (worker.onmessage = (event) => resolve(event.data)));
-Promise.all([run('${url}'), run('${url}', fanwireMsgpack.msgpack), inWorker])
+Promise.all([run('${url}'), run('${url}', fanwireMsgpack.msgpack), inWorker, resume('${proxy}')])
 	.then(JSON.stringify, String)
 	.then((body) => fetch('/result', { method: 'POST', body }));
 </script>`;
@@ -143,15 +167,22 @@ const WORKER = (url: string) =>
 
 test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no Chromium') }, async () => {
 	const broker = await Broker.start();
+	const proxy = await FaultProxy.start(broker.port, new Random(1), []);
+	const publisher = new Fanwire(broker.url);
+	const whileAway = () => {
+		proxy.cutAll();
+		for (let n = 0; n < MISSED; n++) publisher.publish('chat:resume', n);
+	};
 	const folder = mkdtempSync(join(tmpdir(), 'fanwire-browser-'));
 	let told: (body: string) => void = () => {};
 	const result = new Promise<string>((resolve) => (told = resolve));
 	const server = createServer((request, response) => {
 		const path = request.url ?? '/';
 		if (path === '/result') request.on('data', (body) => told(String(body)));
+		if (path === '/ready') whileAway();
 		const script = path.endsWith('.min.js') ? readFileSync(`${ROOT}dist${path}`, 'utf8') : WORKER(broker.url);
 		response.setHeader('content-type', path.endsWith('.js') ? 'text/javascript' : 'text/html');
-		response.end(path.endsWith('.js') ? script : PAGE(broker.url));
+		response.end(path.endsWith('.js') ? script : PAGE(broker.url, proxy.url));
 	}).listen(0, '127.0.0.1');
 	await once(server, 'listening');
 	const page = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
@@ -160,7 +191,7 @@ test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no 
 	const late = setTimeout(() => told('no result in time'), DEADLINE_MS);
 	const expected = JSON.stringify({ messages: ['hé', [0, 255]], clients: 1 });
 	try {
-		assert.equal(await result, JSON.stringify([expected, expected, expected]));
+		assert.equal(await result, JSON.stringify([expected, expected, expected, 'true true']));
 	} finally {
 		clearTimeout(late);
 		const exit = once(child, 'exit');
@@ -168,6 +199,8 @@ test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no 
 		await exit;
 		server.closeAllConnections();
 		server.close();
+		publisher.close();
+		await proxy.stop();
 		await broker.stop();
 		rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 	}
