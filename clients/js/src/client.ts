@@ -193,6 +193,7 @@ export class Fanwire extends Emitter<ClientEvents> {
 				this.#unwatch();
 				this.#outbox.clear(error);
 				for (const subscription of [...this.#subscriptions.values()]) subscription._end(error);
+				if (error.code !== 'closed') this.emit('error', error);
 			},
 		});
 	}

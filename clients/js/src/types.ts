@@ -166,7 +166,7 @@ export interface ClientEvents {
 	state: ClientState;
 	/** A connection ended or could not be made. */
 	disconnect: Disconnect;
-	/** Something failed that belongs to no call: a refused token, an unreadable frame. */
+	/** Something failed that belongs to no call: a refused token, an unreadable frame, an order to stay away. */
 	error: FanwireError;
 }
 

@@ -278,7 +278,7 @@ describe('tokens', () => {
 		socket.refuse('auth', 'invalid_token');
 		assert.equal(client.state, 'closed');
 		assert.equal((ended[0]?.[1] as FanwireError).code, 'invalid_token');
-		assert.equal(seen.length, 0);
+		assert.equal((seen[0]?.[1] as FanwireError).code, 'invalid_token');
 	});
 
 	test('a callback is asked again, after a pause', async () => {
@@ -313,7 +313,7 @@ describe('tokens', () => {
 		await it.clock.pass(80_000);
 		assert.equal(socket.refuse('auth', 'invalid_token').token, 'token-3');
 		await it.clock.pass(2000);
-		assert.equal(socket.answer('auth').token, 'token-4');
+		assert.equal(socket.answer('auth', { expires: Date.now() + 100_000 }).token, 'token-4');
 		assert.equal(client.state, 'open');
 	});
 
@@ -565,6 +565,17 @@ describe('publishing', () => {
 		next.answer('history', { ...at(1), messages: [], more: false });
 		next.answer('publish', at(2));
 		await Promise.all([read, waiting]);
+	});
+
+	test('the time to send again counts from the first sending', async () => {
+		const [client, socket] = await it.open({ dedupeMs: 1000, backoff: { minMs: 600, maxMs: 600 } });
+		const sent = client.publish('t', 1);
+		socket.drop();
+		const next = await it.reopen();
+		next.take('publish');
+		next.drop();
+		await it.reopen();
+		await assert.rejects(sent, { code: 'outcome_unknown' });
 	});
 
 	test('the queue is bounded in count and bytes', async () => {
