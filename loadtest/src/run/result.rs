@@ -13,7 +13,7 @@ use crate::memory::Holding;
 use crate::verdict::Verdict;
 
 /// Everything a run measured.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RunResult {
     /// Of this JSON.
     pub schema_version: u32,

@@ -117,6 +117,7 @@ impl Threshold {
             (Unit::Number, "/s") => 1.0,
             (Unit::Milliseconds, "us" | "µs") => 1e-3,
             (Unit::Milliseconds, "s") => 1e3,
+            (Unit::Milliseconds, "m") => 60e3,
             (Unit::Bytes, "KiB") => 1024.0,
             (Unit::Bytes, "MiB") => 1024.0 * 1024.0,
             (_, unit) => return Err(format!("`{unit}` does not measure {}", self.metric)),
@@ -135,11 +136,8 @@ impl Threshold {
         }
     }
 
-    /// Holds the result against it.
-    ///
-    /// # Errors
-    /// When there is no such figure, or the unit is not its.
-    pub fn check(&self, result: &RunResult, class: Class) -> Result<Finding> {
+    /// The figure it is about, and the limit in the same unit.
+    fn figure_and_limit(&self, result: &RunResult) -> Result<(f64, f64)> {
         let metrics = result.metrics();
         let found = metrics.iter().find(|(name, ..)| *name == self.metric);
         let Some((_, value, unit)) = found else {
@@ -148,7 +146,16 @@ impl Threshold {
             return Err(Error::Usage(message));
         };
         let limit = self.limit_in(*unit).map_err(Error::Usage)?;
-        Ok(Finding { threshold: self.to_string(), value: *value, met: self.holds(*value, limit), class })
+        Ok((*value, limit))
+    }
+
+    /// Holds the result against it.
+    ///
+    /// # Errors
+    /// When there is no such figure, or the unit is not its.
+    pub fn check(&self, result: &RunResult, class: Class) -> Result<Finding> {
+        let (value, limit) = self.figure_and_limit(result)?;
+        Ok(Finding { threshold: self.to_string(), value, met: self.holds(value, limit), class })
     }
 }
 
@@ -201,12 +208,18 @@ impl Finding {
     }
 }
 
-/// Reads thresholds as written.
+/// Reads thresholds as written, before anything is measured.
 ///
 /// # Errors
-/// When one is none.
+/// When one is none, names no figure, or has a unit that is not its figure's.
 pub fn parse(texts: &[String]) -> Result<Vec<Threshold>> {
-    texts.iter().map(|text| text.parse().map_err(Error::Usage)).collect()
+    let nothing = RunResult::default();
+    let parse = |text: &String| {
+        let threshold: Threshold = text.parse().map_err(Error::Usage)?;
+        threshold.figure_and_limit(&nothing)?;
+        Ok(threshold)
+    };
+    texts.iter().map(parse).collect()
 }
 
 /// Holds everything against a result: the user's thresholds, and of the usual ones those whose figure the user has
