@@ -49,6 +49,9 @@ pub enum Command {
     /// The bare send() loop that `fanout` starts by itself
     #[command(hide = true)]
     Bare(BareOptions),
+    /// A relay before a real broker that misbehaves: to see whether the tester notices
+    #[command(hide = true)]
+    Relay(RelayOptions),
     /// A naive broker that does nothing but fan out: the tester's own ceiling
     #[command(hide = true)]
     Null(NullOptions),
@@ -148,6 +151,20 @@ pub struct BareOptions {
     /// Encoding of the frame
     #[arg(long, value_enum)]
     pub encoding: Encoding,
+}
+
+/// Options of the relay.
+#[derive(Debug, Args)]
+pub struct RelayOptions {
+    /// The broker [default: the fanwire beside this program, which it starts]
+    #[arg(long, value_name = "URL")]
+    pub to: Option<String>,
+    /// What to do wrong
+    #[arg(long, value_enum, default_value_t = Fault::None)]
+    pub fault: Fault,
+    /// Every how many frames with messages to do it
+    #[arg(long, default_value_t = 1000)]
+    pub fault_every: u64,
 }
 
 /// Options of the null broker.

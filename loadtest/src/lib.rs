@@ -3,7 +3,8 @@
 //!
 //! Reading order: [`stamp`] (what a message carries) → [`ledger`] (what must arrive) → [`ws`] and [`wire`] (frames and
 //! objects) → [`client`] (thousands of connections on one thread) → [`window`] (one measurement) → [`scenario`] (what
-//! a command measures) → [`verdict`] and [`report`]. [`bare`] and [`null`] are the servers it measures itself with.
+//! a command measures) → [`verdict`] and [`report`]. [`bare`] and [`null`] are the servers it measures itself with;
+//! [`relay`] makes a good one look bad.
 
 pub mod adapter;
 pub mod affinity;
@@ -17,6 +18,7 @@ pub mod latency;
 pub mod ledger;
 pub mod memory;
 pub mod null;
+pub mod relay;
 pub mod report;
 pub mod run;
 pub mod scenario;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use loadtest::cli::{Cli, Command};
-use loadtest::{bare, null, run, scenario};
+use loadtest::{bare, null, relay, run, scenario};
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Fanout(options) => scenario::fanout::run(&options),
         Command::Idle(options) => scenario::idle::run(&options),
         Command::Bare(options) => bare::serve(&options).map(|()| 0),
+        Command::Relay(options) => relay::serve(&options).map(|()| 0),
         Command::Null(options) => null::serve(&options).map(|()| 0),
     };
     outcome.map_or_else(

@@ -108,3 +108,33 @@ fn server_sent_events() {
     faultless(run(Known::NchanSse, &[]), 1000);
     faultless(run(Known::NchanSse, &["--topics", "2", "--size", "64..20KiB", "--publishers", "3"]), 500);
 }
+
+/// What the tester is for, with a real broker behind the faults.
+#[test]
+fn a_faulty_relay_before_fanwire_is_found_out() {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    if !program.with_file_name("fanwire").exists() {
+        eprintln!("SKIPPED: there is no fanwire beside loadtest");
+        return;
+    }
+    for (fault, code, words) in [
+        ("none", 0, "0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt"),
+        ("drop", 4, "BROKEN  acked_missing == 0"),
+        ("duplicate", 4, "BROKEN  duplicate == 0"),
+        ("swap", 4, "BROKEN  reordered == 0"),
+        ("corrupt", 4, "BROKEN  corrupt == 0"),
+        ("delay", 1, "is always late"),
+        ("stall", 1, "nothing arrived for"),
+    ] {
+        let relay = format!("'{}' relay --fault {fault} --fault-every 100", program.display());
+        let mut command = Command::new(program);
+        command.args(["run", "broadcast", "--serve", &relay, "--no-pin", "--quiet"]);
+        command.args(["--subscribers", "10", "--rate", "200", "--warmup", "0", "--duration", "500ms"]);
+        let output = command.output().unwrap();
+        let report =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let excused = code < 4 && output.status.code() == Some(3);
+        assert!(output.status.code() == Some(code) || excused, "{fault}: {:?}\n{report}", output.status);
+        assert!(report.contains(words), "{fault}: no `{words}` in\n{report}");
+    }
+}
