@@ -95,6 +95,7 @@ pub fn append(out: &mut String, event: &Event, json: &str, positions: &mut Posit
 #[cfg(test)]
 mod tests {
     use fanwire_proto::Format;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -117,6 +118,15 @@ mod tests {
         assert_eq!(Positions::read(&text), positions);
         for garbage in ["", "&&&", "x", "a=b", "=1:2", "chat:a=zz:zz"] {
             assert_eq!(Positions::read(garbage), Positions::default(), "{garbage}");
+        }
+    }
+
+    proptest! {
+        /// Whatever a client sends as its last event id is read as positions, which are then written as they were.
+        #[test]
+        fn any_text_is_read(text in ".*") {
+            let positions = Positions::read(&text);
+            prop_assert_eq!(Positions::read(&positions.text()), positions);
         }
     }
 

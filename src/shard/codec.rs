@@ -188,6 +188,24 @@ mod tests {
         }
     }
 
+    proptest! {
+        /// Hostile bytes end in a violation or wait for more; they never panic, however they are cut.
+        #[test]
+        fn garbage_is_refused_in_order(chunks in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..200), 0..8)) {
+            let mut codec = Codec::new(1000);
+            'stream: for chunk in &chunks {
+                let mut input = &chunk[..];
+                loop {
+                    match codec.next(&mut input, &mut Vec::new()) {
+                        Decoded::Message(message) => prop_assert!(message.len() <= 1000),
+                        Decoded::NeedMore => break,
+                        Decoded::Violation(_) => break 'stream,
+                    }
+                }
+            }
+        }
+    }
+
     #[test]
     fn violations_have_their_codes() {
         let check =
