@@ -241,3 +241,24 @@ fn two_runs_are_compared_by_their_json() {
         std::fs::remove_file(file).unwrap();
     }
 }
+
+#[test]
+fn a_server_that_dies_is_reported_and_not_an_error_of_the_tester() {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let serve = format!("timeout 1 '{program}' null");
+    let mut command = Command::new(program);
+    command.args([
+        "run",
+        "broadcast",
+        "--serve",
+        &serve,
+        "--no-pin",
+        "--subscribers",
+        "5",
+        "--duration",
+        "10m",
+    ]);
+    let output = command.output().unwrap();
+    // Ten minutes of schedule are not waited for when nobody is left.
+    expect(&output, FAIL, &["MISSED  disconnects == 0", "the server closed the connection"]);
+}

@@ -150,12 +150,16 @@ impl Pool {
         }
     }
 
-    /// Sends a message on connection `at`.
+    /// Sends a message on connection `at`; one that has ended takes none.
     ///
     /// # Errors
     /// When it cannot be encoded.
     pub fn publish(&mut self, at: usize, publication: &Publication<'_>) -> Result<()> {
-        self.connections[at].publish(publication)
+        let connection = &mut self.connections[at];
+        if let State::Ended(_) = connection.state {
+            return Ok(());
+        }
+        connection.publish(publication)
     }
 
     /// How far connection `at` has come.

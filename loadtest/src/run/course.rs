@@ -124,12 +124,12 @@ impl Course {
     }
 
     /// Takes a sample when it is time.
-    pub(super) fn turn(&mut self, now_ns: u64, account: &mut Account) -> Result<()> {
+    pub(super) fn turn(&mut self, now_ns: u64, account: &mut Account) {
         self.watch_silence(now_ns, account);
         if now_ns < self.next_ns {
-            return Ok(());
+            return;
         }
-        self.sample(now_ns, account)?;
+        self.sample(now_ns, account);
         while self.next_ns <= now_ns {
             self.next_ns += self.interval_ns;
         }
@@ -141,7 +141,6 @@ impl Course {
             }
             _ => {}
         }
-        Ok(())
     }
 
     /// The longest time without a delivery, counted from when the first message that did not come was due.
@@ -156,20 +155,20 @@ impl Course {
     }
 
     /// The last sample.
-    pub(super) fn finish(&mut self, account: &Account) -> Result<()> {
+    pub(super) fn finish(&mut self, account: &Account) {
         if let Some(pid) = self.pid {
-            self.last_cpu = Some(cpu::sample(pid)?);
-            self.after = Some(memory::holding(pid)?);
+            // A server that ended leaves what was last seen of it.
+            self.last_cpu = cpu::sample(pid).ok().or(self.last_cpu.take());
+            self.after = memory::holding(pid).ok();
         }
         match self.show {
             Show::Live => self.draw(account),
             Show::Lines => self.line(account),
             Show::Nothing => {}
         }
-        Ok(())
     }
 
-    fn sample(&mut self, now_ns: u64, account: &mut Account) -> Result<()> {
+    fn sample(&mut self, now_ns: u64, account: &mut Account) {
         let span_ns = now_ns.saturating_sub(self.last_ns).max(1);
         let per_second = |count: u64| count as f64 * 1e9 / span_ns as f64;
         let latency = account.interval.figures();
@@ -184,10 +183,9 @@ impl Course {
             connected: account.connected(),
             ..Sample::default()
         };
-        if let Some(pid) = self.pid {
-            let cpu = cpu::sample(pid)?;
+        let seen = self.pid.and_then(|pid| cpu::sample(pid).ok().zip(memory::rss_anon(pid).ok()));
+        if let Some((cpu, rss)) = seen {
             let used = self.last_cpu.as_ref().map_or(0, |before| cpu.since(before));
-            let rss = memory::rss_anon(pid)?;
             self.peak_rss = self.peak_rss.max(rss);
             sample.server_cpu_percent = used as f64 * 100.0 / span_ns as f64;
             sample.server_mib = rss as f64 / (1024.0 * 1024.0);
@@ -197,7 +195,6 @@ impl Course {
         self.lag.clear();
         (self.last_ns, self.last_counts) = (now_ns, account.counts);
         self.samples.push(sample);
-        Ok(())
     }
 
     /// Marks the intervals in which lost messages were due.

@@ -13,7 +13,7 @@ use crate::cli::ServerOptions;
 use crate::clock;
 use crate::error::Result;
 use crate::memory;
-use crate::scenario::prepare;
+use crate::scenario::{fanout, prepare};
 
 /// How often a clock or a timer is asked.
 const CLOCK_READS: u32 = 200_000;
@@ -71,6 +71,14 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
         format!("timers ring {usual_us:.0} µs late, {worst_us:.0} µs at worst of {TIMER_WAITS}"),
     );
     if !options.quick {
+        let floor = fanout::floor(SUBSCRIBERS, 2.0, options.no_pin)?;
+        line(
+            floor.faults.is_clean(),
+            format!(
+                "bare send() loop, {SUBSCRIBERS} receivers: {:.2} µs CPU per delivery, p50 {:.2} ms, p99 {:.2} ms: the floor",
+                floor.cpu_us_per_delivery, floor.latency.p50_ms, floor.latency.p99_ms
+            ),
+        );
         let (good, text) = self_test(options.no_pin)?;
         line(good, text);
     }

@@ -146,7 +146,7 @@ impl<'a> Engine<'a> {
         let own_cpu_percent = (clock::own_cpu_ns() - own_before) as f64 * 100.0 / spent_ns as f64;
         let behind_percent = self.pool.load().behind_percent(load_before);
         self.drain()?;
-        self.course.finish(&self.account)?;
+        self.course.finish(&self.account);
         let (account, closed) = self.account.close();
         Ok(Ended {
             account,
@@ -216,6 +216,10 @@ impl<'a> Engine<'a> {
             if self.means.stop.load(Ordering::Relaxed) {
                 return Ok(true);
             }
+            if self.account.all_ended() {
+                // Nobody is left to send to: the server is gone.
+                return Ok(false);
+            }
             let mut sent = 0;
             while let Some(due_ns) = schedule.next_if(|&due_ns| due_ns <= now_ns && sent < BURST) {
                 self.send(due_ns)?;
@@ -231,7 +235,7 @@ impl<'a> Engine<'a> {
             if let Some(churn) = &scenario.churn {
                 self.churn(churn, now_ns)?;
             }
-            self.course.turn(now_ns, &mut self.account)?;
+            self.course.turn(now_ns, &mut self.account);
             let due_ns = schedule.peek().copied().unwrap_or(end_ns);
             let mut wake_ns = due_ns.min(self.course.next_ns()).min(self.churn_wake_ns());
             if !self.sippers.is_empty() {
@@ -335,7 +339,7 @@ impl<'a> Engine<'a> {
             self.pool.turn(Some(Duration::from_millis(5)), &mut self.account)?;
             let now_ns = clock::now_ns();
             self.bring_back(resume, now_ns)?;
-            self.course.turn(now_ns, &mut self.account)?;
+            self.course.turn(now_ns, &mut self.account);
             let state = (self.account.accepted, self.account.unanswered());
             let under_way = !self.churn.away.is_empty() || !self.churn.returning.is_empty();
             if state != before || under_way {

@@ -262,7 +262,7 @@ fn measure(
     };
     let mut ended = Engine::new(&means, course)?.run()?;
     ended.course.mark_losses(ended.start_ns, &ended.closed.lost_due_ns);
-    let cost = before.zip(ended.course.after).map(|(before, after)| cost(&ended, before, after));
+    let cost = before.map(|before| cost(&ended, before, ended.course.after.unwrap_or(before)));
     let mut result = result_of(scenario, subject.name.clone(), ended, cost)?;
     if result.silence_ms > SILENCE_MS {
         result

@@ -7,7 +7,7 @@ use super::{Subject, prepare, write_json};
 use crate::adapter::Subscription;
 use crate::affinity::Cores;
 use crate::bare::Bare;
-use crate::cli::FanoutOptions;
+use crate::cli::{FanoutOptions, ServerOptions};
 use crate::client::connection::Target;
 use crate::client::pool::Pool;
 use crate::error::{Error, Result};
@@ -15,6 +15,7 @@ use crate::memory;
 use crate::report;
 use crate::stamp;
 use crate::window::{self, Feed, Measured, Plan, Publishers};
+use crate::wire::Encoding;
 
 /// The rate of the yardstick: so low that nothing can be coalesced.
 pub const BARE_RATE: f64 = 20.0;
@@ -76,6 +77,27 @@ fn repeat(
     }
     let holding = memory::holding(subject.measured_pid()?)?;
     Ok(Repeat { bare, windows, stalled, holding, server: subject.name.clone() })
+}
+
+/// The floor of this machine: what the bare loop needs for a delivery to `subscribers`.
+///
+/// # Errors
+/// When the loop cannot be started.
+pub fn floor(subscribers: usize, seconds: f64, no_pin: bool) -> Result<Measured> {
+    let server = ServerOptions { serve: None, url: None, pid: None, no_pin, at_once: 128, json: None };
+    let cores = prepare(&server, subscribers)?;
+    let options = FanoutOptions {
+        server,
+        encoding: Encoding::Json,
+        subscribers,
+        rates: Vec::new(),
+        payload: 128,
+        seconds,
+        repeat: 1,
+        stalled: 0,
+        warmup: 0.5,
+    };
+    measure_bare(&options, cores, "bench:floor", &mut Publishers::new())
 }
 
 fn measure_bare(

@@ -108,6 +108,8 @@ pub(in crate::run) struct Account {
     pub(in crate::run) completion: Latency,
     pub(in crate::run) ack: Latency,
     pub(in crate::run) counts: Counts,
+    /// Subscribers whose connection ended.
+    ended: usize,
     /// First arrivals, all in all.
     pub(in crate::run) accepted: u64,
     ledger: Ledger,
@@ -165,6 +167,7 @@ impl Account {
             completion: Latency::new()?,
             ack: Latency::new()?,
             counts: Counts::default(),
+            ended: 0,
             accepted: 0,
             ledger: Ledger::default(),
             notes: Vec::new(),
@@ -236,6 +239,11 @@ impl Account {
 
     pub(in crate::run) fn has_ended(&self, at: usize) -> bool {
         self.subscribers[at].ended
+    }
+
+    /// Whether every subscriber's connection ended.
+    pub(in crate::run) fn all_ended(&self) -> bool {
+        self.ended == self.subscribers.len()
     }
 
     /// Subscribers that are connected.
@@ -494,6 +502,7 @@ impl Sink for Account {
     fn ended(&mut self, at: usize, reason: &str) {
         self.counts.disconnects += 1;
         if let Some(subscriber) = self.subscribers.get_mut(at) {
+            self.ended += usize::from(!subscriber.ended);
             subscriber.ended = true;
         }
         self.note(|| format!("connection {at} ended: {reason}"));
