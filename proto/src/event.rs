@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer, ser::SerializeStruct};
 
-use crate::{ClientId, Epoch, ErrorCode, Offset, Payload, Reply, Tags, TopicName};
+use crate::{ClientId, Epoch, ErrorCode, Kind, Offset, Payload, Reply, Tags, TopicName};
 
 /// One object from server to client. The variants that share the tag `ok` are replies to different commands.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -36,6 +36,8 @@ pub enum Event {
         epoch: Epoch,
         /// Its last offset at this moment.
         offset: Offset,
+        /// What the topic promises.
+        kind: Kind,
         /// With `since`: whether everything missed follows.
         #[serde(skip_serializing_if = "Option::is_none")]
         recovered: Option<bool>,

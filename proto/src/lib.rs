@@ -20,6 +20,9 @@ pub use name::{
     ClientId, Epoch, InvalidPattern, InvalidTopic, Offset, Pattern, Position, TOPIC_BYTES_MAX, TopicName,
 };
 
+mod kind;
+pub use kind::Kind;
+
 mod payload;
 pub use payload::{InvalidPayload, Payload};
 

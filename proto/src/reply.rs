@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::{Epoch, Event, HistoryReply, Member, Message, Offset, TopicName};
+use crate::{Epoch, Event, HistoryReply, Kind, Member, Message, Offset, TopicName};
 
 /// A command succeeded. Which fields are there depends on the command with this `id`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -25,6 +25,9 @@ pub struct Reply {
     /// `subscribe`, `history`: the topic's last offset. `publish`: where the message stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<Offset>,
+    /// `subscribe`: what the topic promises; absent if it is a kind of a later version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
     /// `subscribe`, `history` with `since`: whether nothing missed is gone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recovered: Option<bool>,
@@ -59,8 +62,8 @@ impl Reply {
     pub fn of(event: &Event) -> Option<Self> {
         let event = event.clone();
         Some(match event {
-            Event::Subscribed { id, topic, epoch, offset, recovered, members } => {
-                Self { recovered, members, ..Self::at(id, topic, epoch, offset) }
+            Event::Subscribed { id, topic, epoch, offset, kind, recovered, members } => {
+                Self { kind: Some(kind), recovered, members, ..Self::at(id, topic, epoch, offset) }
             }
             Event::Unsubscribed { id, topic } => Self { id, topic: Some(topic), ..Self::default() },
             Event::Published { id, topic, epoch, offset, duplicate } => {

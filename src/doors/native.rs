@@ -168,6 +168,7 @@ impl<P: Send> NativeDoor<P> {
             topic: topic.name.clone(),
             epoch: joined.epoch,
             offset: joined.offset,
+            kind: topic.kind,
             recovered: joined.recovered,
             members: joined.members.take(),
         };

@@ -26,8 +26,9 @@ use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 pub use conflated::Conflated;
+pub use fanwire_proto::Kind;
 pub use presence::{Changes, PresenceChange};
-pub use rule::{Kind, KindRule, Retention, Rule, Rules};
+pub use rule::{KindRule, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fanwire_proto::{Pattern, TopicName};
+use fanwire_proto::{Kind, Pattern, TopicName};
 
 use crate::defaults;
 
@@ -59,17 +59,6 @@ impl Default for Rule {
     fn default() -> Self {
         Self { kind: KindRule::Log(Retention::default()), presence: true }
     }
-}
-
-/// The closed list of kinds, for names and metrics.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    /// See [`KindRule::Log`].
-    Log,
-    /// See [`KindRule::Latest`].
-    Latest,
-    /// See [`KindRule::Volatile`].
-    Volatile,
 }
 
 impl KindRule {

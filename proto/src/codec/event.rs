@@ -4,7 +4,8 @@ use std::{borrow::Cow, sync::Arc};
 
 use super::value::{self, Mismatch, Problem, Value, fields};
 use crate::{
-    ClientId, ErrorCode, ErrorReply, Event, Gap, Member, Message, Payload, PublisherRef, Reply, TopicName,
+    ClientId, ErrorCode, ErrorReply, Event, Gap, Kind, Member, Message, Payload, PublisherRef, Reply,
+    TopicName,
 };
 
 fields! {
@@ -15,6 +16,7 @@ fields! {
         topic = "topic",
         epoch = "epoch",
         offset = "offset",
+        topic_kind = "kind",
         recovered = "recovered",
         duplicate = "duplicate",
         messages = "messages",
@@ -100,6 +102,7 @@ impl<'a, V: Value<'a>> EventFields<V> {
             topic: self.topic.optional(value::topic)?,
             epoch: self.epoch.optional(value::epoch)?,
             offset: self.offset.optional(value::offset)?,
+            kind: self.topic_kind.optional(V::text)?.and_then(|name| Kind::read(&name)),
             recovered: self.recovered.optional(V::boolean)?,
             duplicate: self.duplicate.optional(V::boolean)?.unwrap_or(false),
             messages: self.messages.optional(|list| each(list, message))?,

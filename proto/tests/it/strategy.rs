@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fanwire_proto::{
-    ClientId, Command, Direction, Epoch, ErrorCode, ErrorReply, Event, Gap, History, HistoryReply, Member,
-    Message, Offset, Payload, Position, Publish, Request, Subscribe, Tags, TopicName,
+    ClientId, Command, Direction, Epoch, ErrorCode, ErrorReply, Event, Gap, History, HistoryReply, Kind,
+    Member, Message, Offset, Payload, Position, Publish, Request, Subscribe, Tags, TopicName,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;
@@ -119,18 +119,22 @@ fn id() -> impl Strategy<Value = Option<u64>> {
     option::of(any::<u64>())
 }
 
+fn kind() -> impl Strategy<Value = Kind> {
+    select(Kind::ALL)
+}
+
 fn reply() -> impl Strategy<Value = Event> {
     let members = || vec(member(), 0..4);
-    let subscribed = (id(), topic(), position(), option::of(any::<bool>()), option::of(members())).prop_map(
-        |(id, topic, Position { epoch, offset }, recovered, members)| Event::Subscribed {
+    let subscribed = (id(), topic(), position(), kind(), option::of(any::<bool>()), option::of(members()))
+        .prop_map(|(id, topic, Position { epoch, offset }, kind, recovered, members)| Event::Subscribed {
             id,
             topic,
             epoch,
             offset,
+            kind,
             recovered,
             members,
-        },
-    );
+        });
     let published = (id(), topic(), position(), any::<bool>()).prop_map(
         |(id, topic, Position { epoch, offset }, duplicate)| Event::Published {
             id,

@@ -1,7 +1,7 @@
 //! Events the broker sends.
 
 use fanwire_proto::{
-    ErrorCode, ErrorReply, Event, Format, Gap, HistoryReply, Member, Message, Offset, Payload,
+    ErrorCode, ErrorReply, Event, Format, Gap, HistoryReply, Kind, Member, Message, Offset, Payload,
 };
 
 use super::{CLIENT, EPOCH, IGNORED, TAKEN, Vector, event, json, topic, written};
@@ -62,6 +62,7 @@ fn subscribed(id: u64, recovered: Option<bool>, members: Option<Vec<Member>>) ->
         topic: topic("chat:lobby"),
         epoch: EPOCH,
         offset: Offset(57),
+        kind: Kind::Log,
         recovered,
         members,
     }
@@ -101,6 +102,7 @@ fn replies() -> Vec<Vector> {
         topic: topic("new"),
         epoch: EPOCH,
         offset: Offset::ZERO,
+        kind: Kind::Latest,
         recovered: None,
         members: None,
     };
