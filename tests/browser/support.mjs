@@ -18,7 +18,9 @@ export async function startBroker(test, configuration, listen = '127.0.0.1:0') {
     writeFileSync(file, configuration);
     args.push('--config', file);
   }
-  const child = spawn(BINARY, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  // The broker takes its settings from the environment, too; a test's are none of its business.
+  const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANWIRE_')));
+  const child = spawn(BINARY, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
   test.after(() => child.kill());
   for await (const line of createInterface({ input: child.stdout })) {
     const found = /ws:\/\/([\d.:]+)\/ws/.exec(line);
