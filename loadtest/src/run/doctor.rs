@@ -9,6 +9,7 @@ use super::scenario::Scenario;
 use super::servers::Known;
 use super::units::{Sizes, Span};
 use super::{catch_interrupts, environment, measure};
+use crate::affinity::Cores;
 use crate::cli::ServerOptions;
 use crate::clock;
 use crate::error::Result;
@@ -71,7 +72,17 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
         format!("timers ring {usual_us:.0} µs late, {worst_us:.0} µs at worst of {TIMER_WAITS}"),
     );
     if !options.quick {
-        let floor = fanout::floor(SUBSCRIBERS, 2.0, options.no_pin)?;
+        let server = ServerOptions {
+            serve: None,
+            url: None,
+            pid: None,
+            no_pin: options.no_pin,
+            at_once: 128,
+            json: None,
+        };
+        // Once: a pinned process sees one CPU only.
+        let cores = prepare(&server, SUBSCRIBERS + 1)?;
+        let floor = fanout::floor(&server, cores, SUBSCRIBERS, 2.0)?;
         line(
             floor.faults.is_clean(),
             format!(
@@ -79,7 +90,7 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
                 floor.cpu_us_per_delivery, floor.latency.p50_ms, floor.latency.p99_ms
             ),
         );
-        let (good, text) = self_test(options.no_pin)?;
+        let (good, text) = self_test(&server, cores)?;
         line(good, text);
     }
     Ok(u8::from(warnings > 0))
@@ -127,9 +138,8 @@ fn timer_overshoot_us() -> (f64, f64) {
 }
 
 /// Half a million deliveries a second from the null server, with the full ledger.
-fn self_test(no_pin: bool) -> Result<(bool, String)> {
-    let server = ServerOptions { serve: None, url: None, pid: None, no_pin, at_once: 128, json: None };
-    let prepared = Known::Null.prepare(&server)?;
+fn self_test(server: &ServerOptions, cores: Option<Cores>) -> Result<(bool, String)> {
+    let prepared = Known::Null.prepare(server)?;
     let scenario = Scenario {
         name: "self-test".into(),
         subscribers: SUBSCRIBERS,
@@ -139,7 +149,6 @@ fn self_test(no_pin: bool) -> Result<(bool, String)> {
         duration: Span(3.0),
         ..Scenario::default()
     };
-    let cores = prepare(&server, SUBSCRIBERS + 1)?;
     let result = measure(&scenario, &prepared.options, cores, &[], &catch_interrupts()?, Show::Nothing)?;
     let ceiling = result.deliveries_per_second * 100.0 / result.tester.cpu_percent.max(1.0);
     let text = format!(

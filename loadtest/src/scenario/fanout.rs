@@ -83,11 +83,14 @@ fn repeat(
 ///
 /// # Errors
 /// When the loop cannot be started.
-pub fn floor(subscribers: usize, seconds: f64, no_pin: bool) -> Result<Measured> {
-    let server = ServerOptions { serve: None, url: None, pid: None, no_pin, at_once: 128, json: None };
-    let cores = prepare(&server, subscribers)?;
+pub fn floor(
+    server: &ServerOptions,
+    cores: Option<Cores>,
+    subscribers: usize,
+    seconds: f64,
+) -> Result<Measured> {
     let options = FanoutOptions {
-        server,
+        server: server.clone(),
         encoding: Encoding::Json,
         subscribers,
         rates: Vec::new(),
