@@ -20,7 +20,10 @@ use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use tokio::net::UnixStream;
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Message, protocol::Role},
+    tungstenite::{
+        Message,
+        protocol::{Role, WebSocketConfig},
+    },
 };
 
 use super::{Front, gate::Permit};
@@ -37,6 +40,9 @@ use crate::{
 
 /// Topics of one stream: their positions ride in every event's id, which comes back as a header.
 const TOPICS_MAX: usize = 32;
+
+/// Read from the pair at a time; allocated for as long as the stream lives.
+const PAIR_READ_BYTES: usize = 4 * 1024;
 
 /// Text handed to the HTTP server at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -94,7 +100,8 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     let shard = front.broker.least_loaded_shard();
     shard.ok_or_else(|| Failure::new(ErrorCode::Internal, "there is no shard"))?.adopt(newcomer);
     let ours = UnixStream::from_std(ours).map_err(internal)?;
-    let socket = WebSocketStream::from_raw_socket(ours, Role::Client, None).await;
+    let config = WebSocketConfig::default().read_buffer_size(PAIR_READ_BYTES);
+    let socket = WebSocketStream::from_raw_socket(ours, Role::Client, Some(config)).await;
     let positions = query.last_event_id.as_deref().map(Positions::read).unwrap_or_default();
     let mut native = Native { socket, positions, ready: VecDeque::new(), _permit: permit };
     native.subscribe(&query).await?;
