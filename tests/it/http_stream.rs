@@ -164,3 +164,16 @@ async fn a_stream_is_refused_before_it_begins() {
     let answer = post(open.address, "/v1/publish/stream", "Idempotency-Key: k\r\n", b"").await;
     assert_eq!(answer.status, 400);
 }
+
+#[tokio::test]
+async fn draining_ends_a_stream_with_a_word() {
+    let mut server = Server::development();
+    let mut stream = Stream::open(&server, "").await;
+    stream.send(&message(&json!(1))).await;
+    assert_eq!(stream.report().await.unwrap()["line"], 1);
+    server.signal("TERM");
+    let last = stream.report().await.unwrap();
+    assert_eq!((&last["line"], &last["code"]), (&Value::Null, &json!("draining")), "{last}");
+    assert_eq!(stream.report().await, None);
+    assert!(server.exit().await.success());
+}
