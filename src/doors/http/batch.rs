@@ -22,7 +22,7 @@ use super::{
     item::{Fields, Item, Outcome, message_bytes_max},
     openapi::{self, NewMessages},
     problem::Problem,
-    publish::{Ack, AckName},
+    publish::{ANSWER_BYTES, Ack, AckName},
 };
 use crate::{broker::Broker, defaults};
 
@@ -42,10 +42,11 @@ pub(super) struct Results {
 impl Results {
     /// 200, or 207 if anything was refused.
     pub(super) fn answer(results: Vec<Outcome>, ack: Ack) -> Result<Answer, Problem> {
+        let size = results.len() * ANSWER_BYTES;
         match results.iter().all(Outcome::is_success) {
-            true => ack.answer(StatusCode::OK, &Self { results }),
+            true => ack.answer(StatusCode::OK, &Self { results }, size),
             // Whoever wants no acknowledgement still wants to know of failures.
-            false => Ack::Accepted.answer(StatusCode::MULTI_STATUS, &Self { results }),
+            false => Ack::Accepted.answer(StatusCode::MULTI_STATUS, &Self { results }, size),
         }
     }
 }
@@ -89,10 +90,12 @@ pub(super) async fn publish_batch(
 
 /// Reads the messages in one go if all are sound, else each by itself, so that a mistake in one is that one's.
 fn read(body: &Bytes) -> Result<Batch<Result<Item, Problem>>, Problem> {
-    if let Ok(Batch { messages, atomic }) = serde_json::from_slice::<Batch<Fields<'_>>>(body) {
+    let body = std::str::from_utf8(body)
+        .map_err(|error| Problem::bad_request(format!("the body is not UTF-8: {error}")))?;
+    if let Ok(Batch { messages, atomic }) = serde_json::from_str::<Batch<Fields<'_>>>(body) {
         return Ok(Batch { messages: messages.into_iter().map(Item::try_from).collect(), atomic });
     }
-    let batch = serde_json::from_slice::<Batch<&RawValue>>(body)
+    let batch = serde_json::from_str::<Batch<&RawValue>>(body)
         .map_err(|error| Problem::bad_request(format!("this is no batch of messages: {error}")))?;
     let messages = batch.messages.into_iter().map(|message| Item::read(message.get())).collect();
     Ok(Batch { messages, atomic: batch.atomic })

@@ -22,6 +22,9 @@ use crate::defaults;
 /// Longest `Content-Type` that is kept, in bytes: what a tag may have.
 const CONTENT_TYPE_BYTES_MAX: usize = 200;
 
+/// Bytes of a body that room is made for at once.
+const ROOM_BYTES: usize = 512 * 1024;
+
 /// Counts the bytes of all bodies that are held.
 #[derive(Default)]
 pub(super) struct Held(AtomicUsize);
@@ -71,6 +74,8 @@ pub(super) async fn read_body(
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
+    // What is announced need not come, so not all of it is made room for.
+    let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(ROOM_BYTES);
     let mut share = Share { held: api.held.clone(), bytes: 0 };
     let read = async {
         let mut frames = body.into_data_stream();
@@ -83,6 +88,9 @@ pub(super) async fn read_body(
             }
             if whole.is_empty() && frames.is_end_stream() {
                 return Ok(frame);
+            }
+            if whole.is_empty() {
+                whole.reserve(expected);
             }
             whole.extend_from_slice(&frame);
         }
