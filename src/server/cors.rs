@@ -29,6 +29,6 @@ pub(super) fn layer(front: &Arc<Front>) -> CorsLayer {
         .allow_origin(AllowOrigin::predicate(allowed))
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(accepted)
-        .expose_headers([header::RETRY_AFTER])
+        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("idempotency-replayed")])
         .max_age(REMEMBER)
 }

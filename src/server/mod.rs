@@ -128,8 +128,7 @@ fn admit(front: &Arc<Front>, tcp: TcpStream, address: IpAddr, routes: &Router) {
 
 /// Says why in the least possible words; a TLS client will only see the end.
 async fn turn_away(mut tcp: TcpStream) {
-    const PROBLEM: &str =
-        r#"{"title":"Service Unavailable","status":503,"code":"overloaded","detail":"too many connections"}"#;
+    const PROBLEM: &str = r#"{"type":"/docs/errors#overloaded","title":"Service Unavailable","status":503,"code":"overloaded","detail":"too many connections","retry":true}"#;
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
          content-type: application/problem+json\r\ncontent-length: {}\r\n\r\n{PROBLEM}",
