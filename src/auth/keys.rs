@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 
 use jsonwebtoken::{
     Algorithm, DecodingKey, EncodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse},
 };
 
 /// Shortest secret, in bytes: the size of the hash (RFC 7518 §3.2).
@@ -110,8 +110,13 @@ impl VerifyingKey {
             }
             _ => return None,
         };
-        let named = jwk.common.key_algorithm.and_then(|name| name.to_string().parse::<Algorithm>().ok());
-        if named.is_some_and(|named| named != algorithm) {
+        let named = jwk.common.key_algorithm.map(|name| name.to_string().parse::<Algorithm>().ok());
+        let for_another_algorithm = named.is_some_and(|named| named != Some(algorithm));
+        let usage = &jwk.common.public_key_use;
+        let not_for_signatures = usage.as_ref().is_some_and(|usage| *usage != PublicKeyUse::Signature);
+        let operations = &jwk.common.key_operations;
+        let not_to_verify = operations.as_ref().is_some_and(|all| !all.contains(&KeyOperations::Verify));
+        if for_another_algorithm || not_for_signatures || not_to_verify {
             return None;
         }
         let key = DecodingKey::from_jwk(jwk).ok()?;
@@ -159,8 +164,14 @@ pub struct KeySet(Vec<VerifyingKey>);
 impl KeySet {
     /// Reads a JSON Web Key Set (RFC 7517 §5); keys of no use here are passed over.
     pub fn from_jwks(text: &[u8]) -> Result<Self, InvalidKey> {
-        let set: JwkSet = serde_json::from_slice(text)?;
-        let keys: Vec<_> = set.keys.iter().filter_map(VerifyingKey::from_jwk).collect();
+        /// A set whose keys may be of types that come after us.
+        #[derive(serde::Deserialize)]
+        struct AnySet {
+            keys: Vec<serde_json::Value>,
+        }
+        let set: AnySet = serde_json::from_slice(text)?;
+        let known = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
+        let keys: Vec<_> = known.filter_map(|key| VerifyingKey::from_jwk(&key)).collect();
         if keys.is_empty() { Err(InvalidKey::NoUsableKey) } else { Ok(Self(keys)) }
     }
 

@@ -22,6 +22,8 @@ pub struct Authenticator {
     pub keys: KeySet,
     /// Keys that are fetched from an identity provider, if one is configured.
     pub published: Option<Arc<Published>>,
+    /// Where they are fetched from.
+    pub published_at: Option<String>,
     /// What tokens must say of themselves.
     pub expect: Expect,
     /// Keys of back ends.
@@ -38,7 +40,9 @@ impl Authenticator {
 
     /// What somebody without a credential may do; `None` if nothing.
     pub fn anonymous(&self) -> Option<Grant> {
-        self.anonymous.then(Grant::everything)
+        // Where there are credentials, control over others takes one.
+        let admin = !self.is_configured();
+        self.anonymous.then(|| Grant { admin, ..Grant::everything() })
     }
 
     /// What a credential allows at this time, whichever kind it is.

@@ -23,7 +23,8 @@ impl Broker {
         self.policy.load().authenticator.anonymous()
     }
 
-    fn is_revoked(&self, grant: &Grant, now_ms: u64) -> bool {
+    /// Whether the user or token of a grant was revoked.
+    pub fn is_revoked(&self, grant: &Grant, now_ms: u64) -> bool {
         let in_force = |who: Who| self.revoked.get(&who).is_some_and(|until| *until > now_ms);
         let by_user = grant.user.clone().map(Who::User);
         let by_token = grant.token_id.clone().map(Who::Token);

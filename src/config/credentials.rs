@@ -111,6 +111,7 @@ impl Credentials {
             keys: self.keys.clone(),
             expect: Expect { audience: settings.auth_audience.clone(), issuer: settings.auth_issuer.clone() },
             api_keys: self.api_keys.clone(),
+            published_at: settings.auth_jwks_url.clone(),
             published: settings.auth_jwks_url.as_ref().map(|_| Arc::default()),
             anonymous: settings.auth_anonymous.unwrap_or(false),
         };

@@ -38,6 +38,11 @@ impl Failure {
         Self::new(ErrorCode::Forbidden, "this needs an API key with `admin`")
     }
 
+    /// Addresses are written to logs.
+    pub fn key_in_address() -> Self {
+        Self::new(ErrorCode::InvalidToken, "an API key goes into the Authorization header")
+    }
+
     /// The token has ended.
     pub fn expired() -> Self {
         Self::new(ErrorCode::InvalidToken, "the token has expired")

@@ -22,7 +22,7 @@ use crate::{
     defaults,
     session::TokenBucket,
     shard::{Cx, Door, Inbound, SubscribeOptions},
-    topic::{Draft, HistoryQuery},
+    topic::{Draft, HistoryQuery, Kind},
 };
 
 /// What the welcome says the server is.
@@ -53,6 +53,10 @@ impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = &self.grant {
             cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+            if self.broker.is_revoked(grant, cx.now_ms()) {
+                // Between the handshake and now; from here on orders reach the connection.
+                return cx.close(CloseCode::Disconnected);
+            }
         }
         let welcome = Event::Welcome {
             client: cx.member().client,
@@ -82,6 +86,7 @@ impl<P: Send> Door for NativeDoor<P> {
             None if self.was_ticked => cx.close(CloseCode::TokenMissing),
             None => self.was_ticked = true,
             Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
+            Some(grant) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
             Some(_) => {}
         }
     }
@@ -136,7 +141,11 @@ impl<P: Send> NativeDoor<P> {
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
-            if !grant.allows(Verb::Subscribe, &topic.name) {
+            let faster =
+                grant.max_rate.is_some_and(|cap| cx.max_rate(&topic.name).is_none_or(|rate| rate > cap));
+            let too_fast = topic.kind == Kind::Latest && faster;
+            let watches = cx.is_watching(&topic.name) && !grant.allows(Verb::Presence, &topic.name);
+            if !grant.allows(Verb::Subscribe, &topic.name) || watches || too_fast {
                 cx.unsubscribe(topic.name.as_str());
                 cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }

@@ -49,6 +49,18 @@ impl Positions {
         self.0.get(topic).copied()
     }
 
+    /// Forgets topics that are not among these.
+    pub fn retain(&mut self, topics: &[TopicName]) {
+        self.0.retain(|topic, _| topics.contains(topic));
+    }
+
+    /// The longest that [`text`](Self::text) can become for these topics.
+    pub fn text_bytes_max(topics: &[TopicName]) -> usize {
+        let position = Position { epoch: Epoch(u64::MAX), offset: Offset(u64::MAX) };
+        let furthest = topics.iter().map(|topic| (topic.clone(), position)).collect();
+        Self(furthest).text().len()
+    }
+
     /// Notes where the client stands.
     pub fn set(&mut self, topic: &TopicName, position: Position) {
         self.0.insert(topic.clone(), position);
@@ -81,6 +93,9 @@ pub fn append(out: &mut String, event: &Event, json: &str, positions: &mut Posit
         Event::Reply(_) => Some("subscribed"),
         _ => return,
     };
+    if let Event::Goodbye { after_ms, .. } = event {
+        let _ = writeln!(out, "retry: {after_ms}");
+    }
     if let Some(name) = name {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "event: {name}");

@@ -24,11 +24,10 @@ use crate::{
 
 /// Whose connections are meant; exactly one of these.
 #[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Target {
-    Client(String),
-    User(String),
-    Token(String),
+struct Target {
+    client: Option<String>,
+    user: Option<String>,
+    token: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -114,13 +113,15 @@ fn admit<T>(front: &Front, headers: &HeaderMap, body: Body<T>) -> Result<T, Fail
 
 impl Target {
     fn who(&self) -> Result<Who, Failure> {
-        match self {
-            Self::User(user) => Ok(Who::User(user.as_str().into())),
-            Self::Token(id) => Ok(Who::Token(id.as_str().into())),
-            Self::Client(client) => {
-                let unknown = || Failure::new(ErrorCode::BadRequest, "`client` is not a client's name");
-                Ok(Who::Client(ClientId::read(client).ok_or_else(unknown)?))
+        let bad = |what: &str| Failure::new(ErrorCode::BadRequest, what);
+        match (&self.client, &self.user, &self.token) {
+            (None, Some(user), None) => Ok(Who::User(user.as_str().into())),
+            (None, None, Some(id)) => Ok(Who::Token(id.as_str().into())),
+            (Some(client), None, None) => {
+                let read = ClientId::read(client);
+                Ok(Who::Client(read.ok_or_else(|| bad("`client` is not a client's name"))?))
             }
+            _ => Err(bad("exactly one of `client`, `user` and `token` says who is meant")),
         }
     }
 }

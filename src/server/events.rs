@@ -4,7 +4,12 @@
 //! on it; this side subscribes for the client and turns what comes into text. So kinds, catching up, gaps, limits and
 //! draining are the same as on a WebSocket, and a client that does not read fills the pair and is treated as slow.
 
-use std::{collections::VecDeque, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -13,8 +18,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use fanwire_proto::{
-    Command, ErrorCode, Event, Format, MAX_RATE_MIN, Member, Position, Request as NativeRequest, Subscribe,
-    TopicName,
+    Command, Epoch, ErrorCode, Event, Format, Kind, MAX_RATE_MIN, Member, Offset, Position,
+    Request as NativeRequest, Subscribe, TopicName,
 };
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use tokio::net::UnixStream;
@@ -26,9 +31,10 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Front, gate::Permit};
+use super::{Front, gate::Permit, origin};
 use crate::{
-    auth::{Grant, KEY_PREFIX},
+    auth::{Grant, KEY_PREFIX, Verb},
+    defaults,
     doors::{
         errors::Failure,
         http::{bearer, unix_ms},
@@ -37,6 +43,9 @@ use crate::{
     },
     shard::{Newcomer, Socket},
 };
+
+/// Query and last event id must come back in one request head, beside other headers.
+const RESUME_BYTES_MAX: usize = defaults::HTTP_HEAD_BYTES * 3 / 4;
 
 /// Topics of one stream: their positions ride in every event's id, which comes back as a header.
 const TOPICS_MAX: usize = 32;
@@ -61,6 +70,10 @@ struct Query {
 struct Native {
     socket: WebSocketStream<UnixStream>,
     positions: Positions,
+    /// Topics whose position the first message will tell.
+    starting: BTreeMap<TopicName, Epoch>,
+    /// Subscriptions that have not ended.
+    topics: usize,
     /// Text that waits to be sent.
     ready: VecDeque<String>,
     /// Counts the connection until the stream ends.
@@ -78,8 +91,22 @@ pub(super) async fn events(State(front): State<Arc<Front>>, request: Request) ->
 }
 
 async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
-    let query = read_query(request.uri().query().unwrap_or_default(), request.headers())?;
+    let settings = front.settings.load_full();
+    // A stream is joined by whoever asks, even if the browser then keeps it from the page.
+    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
+        return Err(Failure::new(ErrorCode::Forbidden, "pages of this origin may not subscribe"));
+    }
+    let text = request.uri().query().unwrap_or_default();
+    let query = read_query(text, request.headers())?;
+    if text.len() + Positions::text_bytes_max(&query.topics) > RESUME_BYTES_MAX {
+        let what = "the names are too long for a browser to come back to all of them";
+        return Err(Failure::new(ErrorCode::BadRequest, what));
+    }
     let grant = authorize(front, request.headers(), query.token.as_deref())?;
+    let mut positions = query.last_event_id.as_deref().map(Positions::read).unwrap_or_default();
+    // Who may not read the past starts anew.
+    let resumable = |topic: &&TopicName| grant.allows(Verb::History, topic);
+    positions.retain(&query.topics.iter().filter(resumable).cloned().collect::<Vec<_>>());
     let internal = |error: io::Error| Failure::new(ErrorCode::Internal, format!("no socket pair: {error}"));
     let permit = request.extensions_mut().remove::<Arc<Permit>>();
     let permit = permit.ok_or_else(|| Failure::new(ErrorCode::Internal, "the connection was not counted"))?;
@@ -100,10 +127,21 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     let shard = front.broker.least_loaded_shard();
     shard.ok_or_else(|| Failure::new(ErrorCode::Internal, "there is no shard"))?.adopt(newcomer);
     let ours = UnixStream::from_std(ours).map_err(internal)?;
-    let config = WebSocketConfig::default().read_buffer_size(PAIR_READ_BYTES);
+    // The other end is our own, and its frames are as large as they are.
+    let config = WebSocketConfig::default()
+        .read_buffer_size(PAIR_READ_BYTES)
+        .max_message_size(None)
+        .max_frame_size(None);
     let socket = WebSocketStream::from_raw_socket(ours, Role::Client, Some(config)).await;
-    let positions = query.last_event_id.as_deref().map(Positions::read).unwrap_or_default();
-    let mut native = Native { socket, positions, ready: VecDeque::new(), _permit: permit };
+    let topics = query.topics.len();
+    let mut native = Native {
+        socket,
+        positions,
+        starting: BTreeMap::new(),
+        ready: VecDeque::new(),
+        topics,
+        _permit: permit,
+    };
     native.subscribe(&query).await?;
     Ok(native)
 }
@@ -112,7 +150,7 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
 /// written to logs.
 fn authorize(front: &Front, headers: &HeaderMap, token: Option<&str>) -> Result<Grant, Failure> {
     if token.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
-        return Err(Failure::new(ErrorCode::InvalidToken, "an API key goes into the Authorization header"));
+        return Err(Failure::key_in_address());
     }
     match bearer(headers).or(token) {
         Some(token) => Ok(front.broker.authenticate(token, unix_ms())?),
@@ -176,13 +214,13 @@ impl Native {
         }
         let mut answers = 0;
         while answers < query.topics.len() {
-            answers += self.hear_first().await?;
+            answers += self.hear_first(query.last.is_some()).await?;
         }
         Ok(())
     }
 
     /// Hears one frame before the stream has begun; returns how many subscriptions it answered.
-    async fn hear_first(&mut self) -> Result<usize, Failure> {
+    async fn hear_first(&mut self, wants_past: bool) -> Result<usize, Failure> {
         let Message::Text(text) = self.socket.next().await.ok_or_else(|| gone("closed"))?.map_err(gone)?
         else {
             return Ok(0);
@@ -193,7 +231,7 @@ impl Native {
                 Event::Error(error) => return Err(Failure::new(error.code, error.message.clone())),
                 Event::Reply(reply) => {
                     answers += 1;
-                    self.begin(reply);
+                    self.begin(reply, wants_past);
                 }
                 _ => {}
             }
@@ -202,17 +240,37 @@ impl Native {
         Ok(answers)
     }
 
-    /// Notes where a subscription starts: where the client was if it gets everything since, else where the topic is.
-    fn begin(&mut self, reply: &fanwire_proto::Reply) {
+    /// Notes where a subscription starts, so that a break before its first messages loses none of them: where the client
+    /// was, if it gets everything since; before everything, for the newest values; with the first message of the past,
+    /// if it wants some; else where the topic is.
+    fn begin(&mut self, reply: &fanwire_proto::Reply, wants_past: bool) {
         let (Some(topic), Some(epoch), Some(offset)) = (&reply.topic, reply.epoch, reply.offset) else {
             return;
         };
         let resumed = self.positions.of(topic).filter(|_| reply.recovered == Some(true));
-        self.positions.set(topic, resumed.unwrap_or(Position { epoch, offset }));
+        let start = match (resumed, reply.kind) {
+            (Some(resumed), _) => resumed,
+            (None, Some(Kind::Latest)) => Position { epoch, offset: Offset::ZERO },
+            (None, Some(Kind::Log)) if wants_past && reply.recovered.is_none() => {
+                self.starting.insert(topic.clone(), epoch);
+                return;
+            }
+            (None, _) => Position { epoch, offset },
+        };
+        self.positions.set(topic, start);
     }
 
     fn put(&mut self, event: &Event, json: &str) {
         let mut text = String::new();
+        match event {
+            Event::Message(fanwire_proto::Message { topic, offset, .. }) => {
+                if let Some(epoch) = self.starting.remove(topic) {
+                    self.positions.set(topic, Position { epoch, offset: *offset });
+                }
+            }
+            Event::End { .. } => self.topics -= 1,
+            _ => {}
+        }
         sse::append(&mut text, event, json, &mut self.positions);
         if !text.is_empty() {
             self.ready.push_back(text);
@@ -223,6 +281,9 @@ impl Native {
     async fn next_chunk(&mut self) -> Option<String> {
         let mut chunk = String::new();
         loop {
+            if self.topics == 0 && self.ready.is_empty() {
+                return (!chunk.is_empty()).then_some(chunk);
+            }
             while chunk.len() < CHUNK_BYTES
                 && let Some(text) = self.ready.pop_front()
             {

@@ -130,9 +130,11 @@ impl Server {
         Ok(())
     }
 
-    /// Keys that were fetched stay in use until those of the new configuration are there.
+    /// Keys that were fetched stay in use until they are fetched again; not those of another address.
     fn keep_fetched_keys(&self, config: &Config) {
-        let old = self.front.broker.policy().authenticator.published.clone();
+        let policy = self.front.broker.policy();
+        let same = policy.authenticator.published_at == config.authenticator.published_at;
+        let old = policy.authenticator.published.clone().filter(|_| same);
         if let (Some(old), Some(new)) = (old, &config.authenticator.published) {
             new.replace(KeySet::clone(&old.keys()));
         }

@@ -199,6 +199,11 @@ async fn answer(
     front.broker.metrics.http_requests.increment(1);
     // A page may send some requests without asking first; the browser only keeps it from reading the answer.
     let settings = front.settings.load();
+    let open = front.on_loopback && !front.broker.policy().authenticator.is_configured();
+    if open && !origin::is_for_us(request.headers(), &settings.allowed_origins) {
+        let failure = Failure::new(ErrorCode::Forbidden, "this broker answers to localhost only");
+        return Ok(failure.into_response());
+    }
     if !request.method().is_safe()
         && !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback)
     {

@@ -25,9 +25,44 @@ pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String], on_loopback: b
     own.is_some_and(|own| own.eq_ignore_ascii_case(page.as_str()))
 }
 
+/// Whether a request was meant for this machine. On loopback without authentication a foreign page could otherwise read
+/// everything through a name of its own that it points here (DNS rebinding). Only browsers are fooled that way, and they
+/// say that they are one (W3C Fetch Metadata); others may call us what they like.
+pub(super) fn is_for_us(headers: &HeaderMap, allowed: &[String]) -> bool {
+    if !headers.contains_key("sec-fetch-site") {
+        return true;
+    }
+    let Some(host) = headers.get(header::HOST) else { return true };
+    let Some(host) = host.to_str().ok().and_then(|host| host.parse::<axum::http::uri::Authority>().ok())
+    else {
+        return false;
+    };
+    let is_allowed = |origin: &String| origin.parse::<Uri>().is_ok_and(|uri| uri.host() == Some(host.host()));
+    matches!(host.host(), "localhost" | "127.0.0.1" | "[::1]") || allowed.iter().any(is_allowed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_our_own_names_are_for_us() {
+        let check = |host: &str, expect: bool| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, host.parse().unwrap());
+            assert!(is_for_us(&headers, &[]), "no browser");
+            headers.insert("sec-fetch-site", "same-origin".parse().unwrap());
+            assert_eq!(is_for_us(&headers, &["https://app.example".into()]), expect, "{host}");
+        };
+        check("127.0.0.1:7400", true);
+        check("localhost:7400", true);
+        check("[::1]:7400", true);
+        check("app.example", true);
+        check("evil.example:7400", false);
+        check("localhost.evil.example", false);
+        check("", false);
+        assert!(is_for_us(&HeaderMap::new(), &[]));
+    }
 
     #[test]
     fn pages_of_others_stay_out() {

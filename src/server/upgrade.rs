@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
 use super::{Front, gate::Permit, origin, stream::Stream};
 use crate::{
-    auth::Grant,
+    auth::{Grant, KEY_PREFIX},
     doors::{
         errors::Failure,
         http::{Code, Problem, bearer, unix_ms},
@@ -86,6 +86,9 @@ fn grant_of(front: &Front, request: &Request) -> Result<Option<Grant>, Failure> 
         // Tokens consist of characters that need no escaping (RFC 7515 §3.1).
         pairs.filter(|(name, _)| *name == "token").map(|(_, token)| token).next()
     });
+    if in_query.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
+        return Err(Failure::key_in_address());
+    }
     match bearer(request.headers()).or(in_query) {
         Some(token) => Ok(Some(front.broker.authenticate(token, unix_ms())?)),
         None => Ok(front.broker.anonymous()),

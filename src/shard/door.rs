@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fanwire_proto::{CloseCode, Event, Format, Member, Payload, Position};
+use fanwire_proto::{CloseCode, Event, Format, Member, Payload, Position, TopicName};
 
 use super::{core::Core, socket::Socket};
 use crate::{
@@ -95,6 +95,19 @@ impl Cx<'_> {
     /// Whether this connection has a subscription to the topic.
     pub fn is_subscribed(&self, topic: &str) -> bool {
         self.core.find_sub(self.slot, topic).is_some()
+    }
+
+    /// Whether this connection gets the presence of a topic.
+    pub fn is_watching(&self, topic: &TopicName) -> bool {
+        let sub = self.core.find_sub(self.slot, topic.as_str());
+        sub.is_some_and(|at| self.core.feeds[at.feed as usize].subs[at.index as usize].watch.is_some())
+    }
+
+    /// Most updates a second that this connection gets of a topic, if there is a limit.
+    pub fn max_rate(&self, topic: &TopicName) -> Option<f64> {
+        let at = self.core.find_sub(self.slot, topic.as_str())?;
+        let interval = self.core.feeds[at.feed as usize].interval;
+        (!interval.is_zero()).then(|| 1.0 / interval.as_secs_f64())
     }
 
     /// How many subscriptions this connection has.

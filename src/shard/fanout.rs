@@ -107,8 +107,10 @@ impl Core {
             Kind::Log | Kind::Volatile => Vec::new(),
         };
         self.tally.conflated += skipped.iter().sum::<u64>();
-        if feed.seen.len() > 2 * feed.topic.max_keys {
+        if feed.seen.len() >= feed.seen_bound {
             feed.topic.retain_keys(&mut feed.seen);
+            // The next look comes when as many again have been added, so its cost is spread over them.
+            feed.seen_bound = 2 * feed.seen.len().max(defaults::MAX_KEYS);
         }
         feed.pass = Some(Pass::new(messages, skipped, changes, (prev, upto), more, self.now));
     }

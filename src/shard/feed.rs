@@ -21,6 +21,7 @@ use fanwire_proto::{Epoch, Format, Offset};
 use rustc_hash::FxHashMap;
 
 use crate::{
+    defaults,
     frames::{FrameSet, KeyCount},
     topic::{Changes, Conflated, PresenceChange, Topic},
 };
@@ -180,6 +181,8 @@ pub(super) struct Feed {
     pub(super) not_before: Instant,
     /// Kind `latest`: the number of the value last passed on, by key.
     pub(super) seen: FxHashMap<Arc<str>, KeyCount>,
+    /// With so many, those that the topic has forgotten are removed.
+    pub(super) seen_bound: usize,
 }
 
 impl Feed {
@@ -195,6 +198,7 @@ impl Feed {
             again: false,
             not_before: now,
             seen: FxHashMap::default(),
+            seen_bound: 2 * defaults::MAX_KEYS,
         }
     }
 

@@ -166,8 +166,6 @@ pub struct Topic {
     pub kind: Kind,
     /// Kind `volatile`: messages are gathered for this long; otherwise zero.
     pub tick: Duration,
-    /// Kind `latest`: most keys when it was made.
-    pub max_keys: usize,
     /// Short sections only, see the module's documentation.
     state: Mutex<State>,
 }
@@ -180,12 +178,8 @@ impl Topic {
             KindRule::Volatile { tick } => tick.unwrap_or_default(),
             KindRule::Log(_) | KindRule::Latest { .. } => Duration::ZERO,
         };
-        let max_keys = match rule.kind {
-            KindRule::Latest { max_keys, .. } => max_keys,
-            KindRule::Log(_) | KindRule::Volatile { .. } => 0,
-        };
         let state = Mutex::new(State::new(name.clone(), rule, epoch, now_ms));
-        Self { name, kind, tick, max_keys, state }
+        Self { name, kind, tick, state }
     }
 
     /// Numbers and keeps a message; `notify` gets each feed that has to pull now.

@@ -155,3 +155,49 @@ async fn requests_of_one_address_are_limited() {
     assert_eq!(refused.header("retry-after"), Some("1"));
     assert_eq!(refused.json()["code"], "rate_limited");
 }
+
+#[tokio::test]
+async fn strangers_control_nobody_where_there_are_credentials() {
+    let server = Server::start(&format!("auth_anonymous = true\n{}", config()));
+    let mut alice = connect(&server, "alice", "1").await;
+    let headers = "Content-Type: application/json\r\n";
+    let body = json!({ "user": "alice", "for_s": 60 }).to_string();
+    assert_eq!(post(server.address, "/v1/revoke", headers, body.as_bytes()).await.status, 403);
+    alice.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn a_key_does_not_go_into_an_address() {
+    let server = Server::start(&config());
+    assert!(Connect::to(&server).token(ADMIN).attempt().await.is_err());
+}
+
+#[tokio::test]
+async fn an_open_broker_answers_browsers_under_its_own_names_only() {
+    let server = Server::development();
+    let ask = async |host: &str| {
+        let mut tcp = tokio::net::TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "GET /v1/topics HTTP/1.1\r\nHost: {host}\r\nSec-Fetch-Site: same-origin\r\nConnection: close\r\n\r\n"
+        );
+        tokio::io::AsyncWriteExt::write_all(&mut tcp, request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::io::AsyncReadExt::read_to_string(&mut tcp, &mut answer).await.unwrap();
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(ask("localhost:7400").await, "200");
+    assert_eq!(ask("evil.example:7400").await, "403");
+}
+
+#[tokio::test]
+async fn a_narrower_token_ends_what_it_does_not_allow() {
+    let server = Server::start(&config());
+    let mut alice = connect(&server, "alice", "1").await;
+    alice.ok(json!({ "type": "subscribe", "topic": "chat:a", "presence": true })).await;
+    alice.subscribe("chat:b").await;
+    let narrow = json!({ "sub": "alice", "presence": [], "exp": seconds_from_now(3600) });
+    alice.send(&json!({ "type": "auth", "token": mint(SECRET, &narrow) })).await;
+    assert_eq!(alice.expect("end").await["topic"], "chat:a");
+    publish(&server, ADMIN, "chat:b").await;
+    assert_eq!(alice.expect("message").await["topic"], "chat:b");
+}

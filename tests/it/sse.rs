@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Client, PATIENCE, Server, within};
+use crate::support::{Client, PATIENCE, Server, mint, seconds_from_now, within};
 
 /// An event as `EventSource` would see it.
 #[derive(Debug)]
@@ -209,4 +209,50 @@ async fn a_reader_that_leaves_leaves_the_topic() {
     drop(stream);
     let leave = watcher.expect("leave").await;
     assert_eq!(join["client"], leave["client"]);
+}
+
+/// Reads `count` messages of a fresh stream and breaks off; returns what came and the last event id.
+async fn read_some(server: &Server, query: &str, count: usize) -> (Vec<Value>, String) {
+    let mut stream = Stream::open(server, query, "").await;
+    stream.named("subscribed").await;
+    let (mut got, mut id) = (Vec::new(), String::new());
+    for _ in 0..count {
+        let event = stream.named("message").await;
+        got.push(event.data["data"].clone());
+        id = event.id;
+    }
+    (got, id)
+}
+
+#[tokio::test]
+async fn a_break_in_the_middle_of_the_past_loses_none_of_it() {
+    let server = Server::development();
+    let mut publisher = Client::connect(&server).await;
+    for value in 0..50 {
+        publisher.publish("chat:a", value).await;
+        publisher.publish_key("ticker:a", &format!("key {value}"), value).await;
+    }
+    for query in ["topic=chat:a&last=40", "topic=ticker:a"] {
+        let (mut got, id) = read_some(&server, query, 10).await;
+        let mut stream = Stream::open(&server, query, &format!("last-event-id: {id}\r\n")).await;
+        assert_eq!(stream.named("subscribed").await.data["recovered"], true);
+        while got.last() != Some(&json!(49)) {
+            got.push(stream.named("message").await.data["data"].clone());
+        }
+        let first = if query.contains("last") { 10 } else { 0 };
+        assert_eq!(got, (first..50).map(Value::from).collect::<Vec<_>>(), "{query}");
+    }
+}
+
+#[tokio::test]
+async fn who_may_not_read_the_past_comes_back_all_the_same() {
+    let server = Server::start("auth_hmac_secret = '0123456789abcdef0123456789abcdef'\n");
+    let claims = json!({ "sub": "ada", "history": [], "exp": seconds_from_now(3600) });
+    let token = mint("0123456789abcdef0123456789abcdef", &claims);
+    let query = format!("topic=chat:a&token={token}");
+    let mut stream = Stream::open(&server, &query, "").await;
+    let id = stream.named("subscribed").await.id;
+    let mut stream = Stream::open(&server, &query, &format!("last-event-id: {id}\r\n")).await;
+    assert_eq!(stream.status, 200);
+    stream.named("subscribed").await;
 }

@@ -63,7 +63,6 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let api = Api::from_ref(state);
-        api.door.broker.metrics.http_requests.increment(1);
         let now_ms = unix_ms();
         Ok(Self { grant: authorize(&api.door.broker, &parts.headers, now_ms)?, now_ms, checked_ms: now_ms })
     }
