@@ -15,6 +15,8 @@ type Fault = Box<dyn std::error::Error>;
 struct Chat {
     name: String,
     topic: String,
+    /// The epoch of the topic.
+    epoch: String,
     /// Where to resume: epoch and offset of the last message seen.
     position: Option<(String, u64)>,
 }
@@ -32,7 +34,7 @@ async fn main() -> Result<(), Fault> {
     }
     let name = words.first().cloned().unwrap_or_else(|| "guest".into());
     let room = words.get(1).cloned().unwrap_or_else(|| "lobby".into());
-    let mut chat = Chat { name, topic: format!("chat:{room}"), position: None };
+    let mut chat = Chat { name, topic: format!("chat:{room}"), epoch: String::new(), position: None };
     let mut typed = BufReader::new(tokio::io::stdin()).lines();
     loop {
         match chat.talk(&url, &mut typed).await {
@@ -95,10 +97,11 @@ impl Chat {
                     println!("— too much was said meanwhile; some of it is gone —");
                 }
                 let offset = event["offset"].as_u64().unwrap_or_default();
-                let known =
-                    self.position.as_ref().map(|(_, offset)| *offset).filter(|_| event["recovered"] == true);
-                self.position =
-                    Some((event["epoch"].as_str().unwrap_or_default().into(), known.unwrap_or(offset)));
+                self.epoch = event["epoch"].as_str().unwrap_or_default().into();
+                if event["recovered"] != true {
+                    // Known again with the first message; until then we would ask for the last ones anew.
+                    self.position = None;
+                }
             }
             "message" => {
                 let (name, text) = (&event["data"]["name"], &event["data"]["text"]);
@@ -106,8 +109,8 @@ impl Chat {
                     (Some(name), Some(text)) => println!("{name}: {text}"),
                     _ => println!("{}", event["data"]),
                 }
-                if let (Some((_, position)), Some(offset)) = (&mut self.position, event["offset"].as_u64()) {
-                    *position = offset.max(*position);
+                if let Some(offset) = event["offset"].as_u64() {
+                    self.position = Some((self.epoch.clone(), offset));
                 }
             }
             "join" => println!("— {} came —", event["client"].as_str().unwrap_or("somebody")),
