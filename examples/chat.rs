@@ -96,7 +96,6 @@ impl Chat {
                 if event["recovered"] == false {
                     println!("— too much was said meanwhile; some of it is gone —");
                 }
-                let offset = event["offset"].as_u64().unwrap_or_default();
                 self.epoch = event["epoch"].as_str().unwrap_or_default().into();
                 if event["recovered"] != true {
                     // Known again with the first message; until then we would ask for the last ones anew.
