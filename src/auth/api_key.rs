@@ -3,7 +3,7 @@
 //! A key has 256 random bits, so a plain SHA-256 is enough: there is nothing to guess, and the check costs a
 //! microsecond.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
@@ -67,6 +67,8 @@ pub struct ApiKey {
     pub subscribe: Allowed,
     /// Whether connections of others may be ended, and tokens revoked.
     pub admin: bool,
+    /// HTTP requests a second with this key, wherever they come from.
+    pub max_requests_per_second: Option<NonZeroU32>,
 }
 
 impl ApiKey {

@@ -1,6 +1,6 @@
 //! Secrets, keys and what tokens must say: read from their files and checked.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 
 use fanwire_proto::Pattern;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -28,6 +28,9 @@ pub struct KeySettings {
     /// Whether connections of others may be ended, and tokens revoked.
     #[serde(default)]
     pub admin: bool,
+    /// HTTP requests a second with this key; only the limits of addresses when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_requests_per_second: Option<NonZeroU32>,
 }
 
 /// Checked while reading, so that the error has its line.
@@ -59,6 +62,7 @@ impl KeySettings {
             publish: allowed(&self.publish),
             subscribe: allowed(&self.subscribe),
             admin: self.admin,
+            max_requests_per_second: self.max_requests_per_second,
         })
     }
 }

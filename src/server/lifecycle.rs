@@ -198,7 +198,7 @@ fn front_settings(config: &Config) -> Result<FrontSettings, tls::TlsError> {
         allowed_origins: config.allowed_origins.clone(),
         limits: config.door,
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
-        throttle: Throttle::new(config.door.max_requests_per_second),
+        throttle: Throttle::new(config.door.max_requests_per_second, &config.authenticator.api_keys),
         ping_s: config.shard.ping.as_secs(),
     })
 }

@@ -47,7 +47,12 @@ use self::{
     stream::Stream,
     throttle::Throttle,
 };
-use crate::{broker::Broker, config::DoorLimits, defaults, doors::errors::Failure};
+use crate::{
+    broker::Broker,
+    config::DoorLimits,
+    defaults,
+    doors::{errors::Failure, http::bearer},
+};
 
 /// The part of the front's settings that can be reloaded.
 struct FrontSettings {
@@ -193,12 +198,12 @@ async fn answer(
     routes: Router,
     mut request: Request,
 ) -> Result<Response, Infallible> {
-    if let Err(wait) = front.settings.load().throttle.check(permit.address()) {
+    let settings = front.settings.load();
+    if let Err(wait) = settings.throttle.check(permit.address(), bearer(request.headers())) {
         return Ok(too_many_requests(wait));
     }
     front.broker.metrics.http_requests.increment(1);
     // A page may send some requests without asking first; the browser only keeps it from reading the answer.
-    let settings = front.settings.load();
     let open = front.on_loopback && !front.broker.policy().authenticator.is_configured();
     if open && !origin::is_for_us(request.headers(), &settings.allowed_origins) {
         let failure = Failure::new(ErrorCode::Forbidden, "this broker answers to localhost only");
@@ -216,7 +221,8 @@ async fn answer(
 }
 
 fn too_many_requests(wait: Duration) -> Response {
-    let failure = Failure::new(ErrorCode::RateLimited, "too many requests from this address");
+    let failure =
+        Failure::new(ErrorCode::RateLimited, "too many requests from this address or with this key");
     let mut response = failure.into_response();
     // Whole seconds, rounded up (RFC 9110 §10.2.3).
     let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

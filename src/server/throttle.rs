@@ -1,40 +1,86 @@
-//! Requests a second from one address.
+//! Requests a second, from one address and with one API key.
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
+use governor::{
+    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+};
 
-/// A bucket per address, with bursts of one second's worth.
-pub(super) struct Throttle(DefaultKeyedRateLimiter<IpAddr>);
+use crate::auth::{ApiKey, KEY_PREFIX, KeyHash};
+
+/// Buckets with bursts of one second's worth.
+pub(super) struct Throttle {
+    by_address: DefaultKeyedRateLimiter<IpAddr>,
+    /// For the keys that have a limit of their own: a handful.
+    by_key: Vec<(KeyHash, DefaultDirectRateLimiter)>,
+}
 
 impl Throttle {
-    pub(super) fn new(per_second: NonZeroU32) -> Self {
-        Self(RateLimiter::keyed(Quota::per_second(per_second)))
+    pub(super) fn new(per_address: NonZeroU32, keys: &[ApiKey]) -> Self {
+        let limited = |key: &ApiKey| {
+            let per_second = key.max_requests_per_second?;
+            Some((key.hash.clone(), RateLimiter::direct(Quota::per_second(per_second))))
+        };
+        let by_address = RateLimiter::keyed(Quota::per_second(per_address));
+        Self { by_address, by_key: keys.iter().filter_map(limited).collect() }
     }
 
     /// Counts a request; the time to wait when there were too many.
-    pub(super) fn check(&self, address: IpAddr) -> Result<(), Duration> {
-        self.0.check_key(&address).map_err(|denied| denied.wait_time_from(self.0.clock().now()))
+    pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Duration> {
+        let now = DefaultClock::default().now();
+        self.by_address.check_key(&address).map_err(|denied| denied.wait_time_from(now))?;
+        match credential.filter(|credential| credential.starts_with(KEY_PREFIX)) {
+            Some(key) if !self.by_key.is_empty() => self.check_key(&KeyHash::of(key)),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_key(&self, hash: &KeyHash) -> Result<(), Duration> {
+        let Some((_, bucket)) = self.by_key.iter().find(|(known, _)| known.matches(hash)) else {
+            return Ok(());
+        };
+        bucket.check().map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
     }
 
     /// Forgets addresses with full buckets.
     pub(super) fn forget_idle(&self) {
-        self.0.retain_recent();
-        self.0.shrink_to_fit();
+        self.by_address.retain_recent();
+        self.by_address.shrink_to_fit();
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::Allowed;
 
     #[test]
     fn each_address_has_its_own_bucket() {
-        let throttle = Throttle::new(NonZeroU32::new(2).unwrap());
+        let throttle = Throttle::new(NonZeroU32::new(2).unwrap(), &[]);
         let (a, b): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
-        assert!(throttle.check(a).is_ok() && throttle.check(a).is_ok());
-        let wait = throttle.check(a).unwrap_err();
+        assert!(throttle.check(a, None).is_ok() && throttle.check(a, None).is_ok());
+        let wait = throttle.check(a, None).unwrap_err();
         assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500));
-        assert!(throttle.check(b).is_ok());
+        assert!(throttle.check(b, None).is_ok());
+    }
+
+    #[test]
+    fn a_key_has_a_bucket_wherever_it_is_used() {
+        let key = |secret: &str, limit: Option<u32>| ApiKey {
+            name: secret.into(),
+            hash: KeyHash::of(secret),
+            publish: Allowed::All,
+            subscribe: Allowed::All,
+            admin: false,
+            max_requests_per_second: limit.and_then(NonZeroU32::new),
+        };
+        let keys = [key("fwk_slow", Some(1)), key("fwk_fast", None)];
+        let throttle = Throttle::new(NonZeroU32::new(100).unwrap(), &keys);
+        let check = |host: u8, secret| throttle.check([127, 0, 0, host].into(), Some(secret));
+        assert!(check(1, "fwk_slow").is_ok());
+        assert!(check(2, "fwk_slow").is_err());
+        assert!(check(1, "fwk_fast").is_ok() && check(1, "fwk_fast").is_ok());
+        assert!(check(1, "fwk_unknown").is_ok(), "refused elsewhere");
     }
 }

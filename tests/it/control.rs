@@ -201,3 +201,17 @@ async fn a_narrower_token_ends_what_it_does_not_allow() {
     publish(&server, ADMIN, "chat:b").await;
     assert_eq!(alice.expect("message").await["topic"], "chat:b");
 }
+
+#[tokio::test]
+async fn a_key_can_have_a_limit_of_its_own() {
+    let limited = config().replace("name = \"writer\"", "name = \"writer\"\nmax_requests_per_second = 2");
+    let server = Server::start(&limited);
+    let mut statuses = Vec::new();
+    for _ in 0..20 {
+        statuses.push(publish(&server, WRITER, "chat:a").await);
+    }
+    assert!(statuses.contains(&200) && statuses.contains(&429), "{statuses:?}");
+    for _ in 0..20 {
+        assert_eq!(publish(&server, ADMIN, "chat:a").await, 200);
+    }
+}
