@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanwire_proto::{Pattern, Payload};
 use jsonwebtoken::{Algorithm, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
     grant::{Allowed, Grant},
@@ -33,10 +33,10 @@ pub struct Claims {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sub: Option<String>,
     /// End, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "numeric_date", skip_serializing_if = "Option::is_none")]
     pub exp: Option<u64>,
     /// Beginning, in seconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "numeric_date", skip_serializing_if = "Option::is_none")]
     pub nbf: Option<u64>,
     /// The token's own name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,6 +65,16 @@ pub struct Claims {
     /// Kind `latest`: most updates a second of a subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<f64>,
+}
+
+/// A date may have a fraction (RFC 7519 §2), which is of no use here.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+fn numeric_date<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
+    match Option::<f64>::deserialize(source)? {
+        None => Ok(None),
+        Some(date) if (0.0..9e15).contains(&date) => Ok(Some(date as u64)),
+        Some(_) => Err(serde::de::Error::custom("a date is a number of seconds since 1970")),
+    }
 }
 
 /// One name or several (RFC 7519 §4.1.3).
@@ -265,6 +275,14 @@ mod tests {
         assert_eq!(refused(pattern), InvalidToken::BadPattern("a**".into()));
         let rate = Claims { max_rate: Some(-1.0), ..Claims::default() };
         assert_eq!(refused(rate), InvalidToken::BadClaim("max_rate"));
+    }
+
+    #[test]
+    fn dates_may_have_fractions() {
+        let claims: Claims = serde_json::from_str(r#"{"exp":1800000001.75}"#).unwrap();
+        assert_eq!(claims.exp, Some(1_800_000_001));
+        assert!(serde_json::from_str::<Claims>(r#"{"exp":-1}"#).is_err());
+        assert!(serde_json::from_str::<Claims>(r#"{"exp":"soon"}"#).is_err());
     }
 
     #[test]
