@@ -186,7 +186,6 @@ export interface WebSocketLike {
 }
 
 /** What makes sockets: the global `WebSocket`, or one that looks like it. */
-// biome-ignore lint/suspicious/noExplicitAny: implementations disagree on the types of their handlers.
 export type WebSocketClass = new (url: string, protocols: string[]) => any;
 
 /** Pauses between attempts to connect. */
