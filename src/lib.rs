@@ -25,7 +25,7 @@
 //! - [`doors`]: wire protocols
 //! - [`server`]: accepting, TLS, HTTP, reload, drain
 //! - [`config`]: settings, checked
-//! - [`metrics`], [`defaults`]: every count, every limit
+//! - [`metrics`], [`defaults`]: every count, every limit; [`clock`]: the time of day
 //!
 //! `tests/layering.rs` holds which of them may name which.
 //!
@@ -56,6 +56,7 @@
 
 pub mod auth;
 pub mod broker;
+pub mod clock;
 pub mod config;
 pub mod defaults;
 pub mod doors;

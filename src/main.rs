@@ -11,8 +11,8 @@ use std::{
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanwire::{
     auth::{Audience, Claims, NewKey},
+    clock::unix_ms,
     config::{Config, LogFormat, Settings, Sources},
-    doors::http::unix_ms,
     server::Server,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

@@ -12,24 +12,34 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
     ("broker", &["auth", "metrics", "shard", "topic"]),
+    ("clock", &[]),
     ("config", &["auth", "broker", "shard", "topic"]),
     ("defaults", &[]),
-    ("doors", &["auth", "broker", "session", "shard", "topic"]),
+    ("doors", &["auth", "broker", "clock", "session", "shard", "topic"]),
     ("frames", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
-    ("server", &["auth", "broker", "config", "doors", "metrics", "shard"]),
+    ("server", &["auth", "broker", "clock", "config", "doors", "metrics", "shard"]),
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["frames", "topic"]),
+    ("shard", &["clock", "frames", "topic"]),
     ("topic", &["frames"]),
 ];
 
 /// Modules that are pure: no clock, no socket, no thread, no log.
 const PURE: &[&str] = &["topic", "session", "auth"];
 
-const IMPURE: &[&str] =
-    &["Instant::now", "SystemTime", "std::net", "std::thread", "tokio::", "mio::", "tracing::", "std::fs"];
+const IMPURE: &[&str] = &[
+    "crate::clock",
+    "Instant::now",
+    "SystemTime",
+    "std::net",
+    "std::thread",
+    "tokio::",
+    "mio::",
+    "tracing::",
+    "std::fs",
+];
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -15,10 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Front;
 use crate::{
-    doors::{
-        errors::Failure,
-        http::{authorize, unix_ms},
-    },
+    clock::unix_ms,
+    doors::{errors::Failure, http::authorize},
     shard::Who,
 };
 

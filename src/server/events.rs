@@ -34,10 +34,11 @@ use tokio_tungstenite::{
 use super::{Front, gate::Permit, origin};
 use crate::{
     auth::{Grant, KEY_PREFIX, Verb},
+    clock::unix_ms,
     defaults,
     doors::{
         errors::Failure,
-        http::{bearer, unix_ms},
+        http::bearer,
         native::NativeDoor,
         sse::{self, Positions},
     },

@@ -15,9 +15,10 @@ use super::{Front, FrontSettings, accept_all, bind, gate::Gate, jwks, routes, th
 use crate::{
     auth::KeySet,
     broker::Broker,
+    clock::unix_ms,
     config::Config,
     defaults,
-    doors::http::{self, HttpDoor, unix_ms},
+    doors::http::{self, HttpDoor},
     metrics::Metrics,
     shard::{ShardHandle, Shards},
 };
@@ -125,7 +126,7 @@ impl Server {
         self.front.settings.store(Arc::new(settings));
         self.keep_fetched_keys(config);
         for topic in self.front.broker.reload(config.policy()) {
-            tracing::warn!(%topic, "keeps its kind and presence until it is forgotten");
+            tracing::warn!(%topic, "keeps its kind, presence and tick until it is forgotten");
         }
         Ok(())
     }

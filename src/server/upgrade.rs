@@ -16,9 +16,10 @@ use tokio_tungstenite::tungstenite::handshake::server::create_response;
 use super::{Front, gate::Permit, origin, stream::Stream};
 use crate::{
     auth::{Grant, KEY_PREFIX},
+    clock::unix_ms,
     doors::{
         errors::Failure,
-        http::{Code, Problem, bearer, unix_ms},
+        http::{Code, Problem, bearer},
         native::NativeDoor,
     },
     shard::Newcomer,

@@ -33,7 +33,7 @@ use std::{
     io,
     sync::Arc,
     thread::JoinHandle,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 pub use core::ShardLimits;
@@ -55,7 +55,7 @@ use self::{
     keepalive::{Sweep, TICK},
     timers::{Timer, Timers},
 };
-use crate::topic::ShardId;
+use crate::{clock::unix_ms, topic::ShardId};
 
 /// The waker's token; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
@@ -302,10 +302,4 @@ impl Shard {
             self.sink.add(&std::mem::take(&mut self.core.tally));
         }
     }
-}
-
-/// Milliseconds since 1970; a clock before that reads as 1970.
-fn unix_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -6,8 +6,8 @@ use axum::{
 };
 use fanwire_proto::{ErrorCode, TopicName};
 
-use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem, unix_ms};
-use crate::{auth::Grant, auth::Verb, broker::Broker, doors::errors::Failure};
+use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem};
+use crate::{auth::Grant, auth::Verb, broker::Broker, clock::unix_ms, doors::errors::Failure};
 
 /// Somebody with a grant, and the time of the request.
 pub(super) struct Caller {
