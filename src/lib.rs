@@ -21,6 +21,7 @@
 //! - [`auth`]: from a token to what it allows; pure
 //! - [`frames`]: a message as bytes, encoded once per format
 //! - [`shard`]: threads that own connections and fan out to them
+//! - [`store`]: what is kept beyond the life of the process
 //! - [`broker`]: topics by name and the verbs on them
 //! - [`doors`]: wire protocols
 //! - [`server`]: accepting, TLS, HTTP, reload, drain
@@ -65,4 +66,5 @@ pub mod metrics;
 pub mod server;
 pub mod session;
 pub mod shard;
+pub mod store;
 pub mod topic;

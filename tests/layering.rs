@@ -11,7 +11,7 @@ use std::{
 /// is listed, and `defaults` may be named by anyone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
-    ("broker", &["auth", "metrics", "shard", "topic"]),
+    ("broker", &["auth", "metrics", "shard", "store", "topic"]),
     ("clock", &[]),
     ("config", &["auth", "broker", "shard", "topic"]),
     ("defaults", &[]),
@@ -19,10 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("frames", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
-    ("server", &["auth", "broker", "clock", "config", "doors", "metrics", "shard"]),
+    ("server", &["auth", "broker", "clock", "config", "doors", "metrics", "shard", "store"]),
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),
+    ("store", &[]),
     ("topic", &["frames"]),
 ];
 

@@ -1,0 +1,199 @@
+//! What is kept beyond the life of the process: an ordered map of bytes per [`Space`], behind four verbs.
+//!
+//! # What an implementation promises
+//! - **Atomic**: after a crash at any moment either everything a [`Batch`] writes is there, or nothing of it.
+//! - **Durable**: once [`Store::commit`] has returned `Ok`, the batch survives the death of the process and a power cut,
+//!   unless the implementation says that it keeps nothing ([`Memory`]).
+//! - **Ordered**: a batch that is there after a crash has every batch committed before it there, too. Within a batch
+//!   later writes win.
+//! - **Failure**: after an `Err` from `commit` the batch may or may not be there after a crash, and is not visible to
+//!   `get` and `scan` before one unless a later commit of the same batch succeeds. The caller may commit the same batch
+//!   again: writing twice is writing once. Reads go on.
+//! - **Damage**: bytes that are not what was written are never returned: `get` and `scan` answer
+//!   [`StoreError::Corrupt`] with the place. Nothing is deleted because of damage.
+//!
+//! Who commits what, and when, is [`committer`]'s matter: it gathers the batches of many into one commit.
+
+mod committer;
+mod memory;
+
+use std::{ops::Bound, sync::Arc};
+
+use bytes::Bytes;
+pub use committer::{Committer, Job, Pace};
+pub use memory::Memory;
+
+/// A map of its own. The numbers are on disk: never reuse one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+#[repr(u8)]
+pub enum Space {
+    /// What is known of each durable topic.
+    Topics = 0,
+    /// Messages of durable `log` topics.
+    Messages = 1,
+    /// Values of durable `latest` topics.
+    Values = 2,
+    /// Webhook deliveries.
+    Deliveries = 3,
+    /// What was seen before: delivery ids and idempotency keys.
+    Seen = 4,
+    /// Documents: base states, updates, versions.
+    Documents = 5,
+    /// The store's own notes, such as whether the last run ended in order.
+    Store = 6,
+}
+
+impl Space {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Topics,
+        Self::Messages,
+        Self::Values,
+        Self::Deliveries,
+        Self::Seen,
+        Self::Documents,
+        Self::Store,
+    ];
+
+    /// Its name on disk and in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Topics => "topics",
+            Self::Messages => "messages",
+            Self::Values => "values",
+            Self::Deliveries => "deliveries",
+            Self::Seen => "seen",
+            Self::Documents => "documents",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Write {
+    /// Sets a value.
+    Put(Space, Bytes, Bytes),
+    /// Removes a key; one that is not there is no error.
+    Delete(Space, Bytes),
+}
+
+/// Changes that happen together or not at all.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Batch {
+    /// In order; later ones win.
+    pub writes: Vec<Write>,
+}
+
+impl Batch {
+    /// Sets a value.
+    pub fn put(&mut self, space: Space, key: impl Into<Bytes>, value: impl Into<Bytes>) {
+        self.writes.push(Write::Put(space, key.into(), value.into()));
+    }
+
+    /// Removes a key.
+    pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) {
+        self.writes.push(Write::Delete(space, key.into()));
+    }
+
+    /// Bytes of keys and values.
+    pub fn bytes(&self) -> usize {
+        let size = |write: &Write| match write {
+            Write::Put(_, key, value) => key.len() + value.len(),
+            Write::Delete(_, key) => key.len(),
+        };
+        self.writes.iter().map(size).sum()
+    }
+}
+
+/// Which keys, in which order, and how many.
+#[derive(Clone, Debug)]
+pub struct Scan {
+    /// The map.
+    pub space: Space,
+    /// From here on.
+    pub from: Bound<Bytes>,
+    /// Up to here.
+    pub to: Bound<Bytes>,
+    /// From the end to the beginning.
+    pub reverse: bool,
+    /// Most entries.
+    pub limit: usize,
+    /// Stop once values of about this many bytes were read; at least one entry is returned if there is one.
+    pub bytes: usize,
+}
+
+impl Scan {
+    /// Every key that begins with `prefix`, without limits.
+    pub fn prefix(space: Space, prefix: impl Into<Bytes>) -> Self {
+        let prefix: Bytes = prefix.into();
+        let to = successor(&prefix).map_or(Bound::Unbounded, Bound::Excluded);
+        Self {
+            space,
+            from: Bound::Included(prefix),
+            to,
+            reverse: false,
+            limit: usize::MAX,
+            bytes: usize::MAX,
+        }
+    }
+}
+
+/// The first key that does not begin with the prefix and is greater; `None` if there is no greater one.
+fn successor(prefix: &[u8]) -> Option<Bytes> {
+    let kept = prefix.iter().rposition(|byte| *byte != u8::MAX)?;
+    let mut next = prefix[..=kept].to_vec();
+    next[kept] += 1;
+    Some(next.into())
+}
+
+/// A key with its value.
+pub type Entry = (Bytes, Bytes);
+
+/// Why the store did not do as told. Cheap to copy, since all that shared a commit share its outcome.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No room on the disk, or too little to go on.
+    #[error("the disk is full: {0}")]
+    Full(Arc<str>),
+    /// What is on the disk is not what was written.
+    #[error("the store is damaged: {0}")]
+    Corrupt(Arc<str>),
+    /// Another process has the store open.
+    #[error("the store is in use by another process")]
+    Locked,
+    /// Reading or writing failed.
+    #[error("the store failed: {0}")]
+    Io(Arc<str>),
+    /// The store was closed; nothing more is kept.
+    #[error("the store is closed")]
+    Closed,
+}
+
+/// An ordered map per space, see the module's documentation for what is promised. All verbs block.
+pub trait Store: Send + Sync + 'static {
+    /// Writes a batch; returns once it is durable.
+    fn commit(&self, batch: &Batch) -> Result<(), StoreError>;
+
+    /// The value of a key.
+    fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError>;
+
+    /// Entries in key order.
+    fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError>;
+
+    /// Bytes on disk, about.
+    fn size(&self) -> Result<u64, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_one() {
+        assert_eq!(successor(b"ab"), Some(Bytes::from_static(b"ac")));
+        assert_eq!(successor(b"a\xff"), Some(Bytes::from_static(b"b")));
+        assert_eq!(successor(b"\xff\xff"), None);
+        assert_eq!(successor(b""), None);
+    }
+}
