@@ -170,6 +170,22 @@ pub const TOPICS_PAGE_MAX: usize = 1_000;
 /// A topic without subscribers and content is forgotten after this many seconds.
 pub const IDLE_TOPIC_S: u64 = 60;
 
+/// Memory for blocks read from the data directory, in bytes: the index of some gigabytes, and what is read repeatedly.
+pub const STORE_CACHE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Bytes that must stay free on the disk of the data directory: what the store needs to write out what it has in
+/// memory, and to make room.
+pub const STORE_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Bytes of the store's journals; more than that is written to tables. All of it is read at the start.
+pub const STORE_JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
+
+/// Bytes of one space that are in the journal and in memory only, before they are written to a table.
+pub const STORE_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Threads that write and merge tables.
+pub const STORE_WORKERS: usize = 2;
+
 const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
 const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");
 const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");

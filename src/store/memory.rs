@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    ops::Bound,
     sync::atomic::{AtomicU64, Ordering},
 };
 
@@ -42,6 +41,7 @@ impl Memory {
 
 impl Store for Memory {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        batch.check()?;
         batch.writes.iter().for_each(|write| self.write(write));
         Ok(())
     }
@@ -51,7 +51,7 @@ impl Store for Memory {
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
-        if is_empty(&scan.from, &scan.to) {
+        if scan.is_empty() {
             return Ok(Vec::new());
         }
         let map = self.space(scan.space).read();
@@ -70,16 +70,5 @@ impl Store for Memory {
 
     fn size(&self) -> Result<u64, StoreError> {
         Ok(self.bytes.load(Ordering::Relaxed))
-    }
-}
-
-/// Whether the range holds no key; `BTreeMap::range` panics on a start after the end.
-fn is_empty(from: &Bound<Bytes>, to: &Bound<Bytes>) -> bool {
-    match (from, to) {
-        (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
-        (Bound::Included(from), Bound::Included(to)) => from > to,
-        (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
-            from >= to
-        }
     }
 }

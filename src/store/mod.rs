@@ -15,12 +15,14 @@
 //! Who commits what, and when, is [`committer`]'s matter: it gathers the batches of many into one commit.
 
 mod committer;
+mod disk;
 mod memory;
 
 use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 pub use committer::{Committer, Job, Pace};
+pub use disk::{Disk, Options};
 pub use memory::Memory;
 
 /// A map of its own. The numbers are on disk: never reuse one.
@@ -69,7 +71,13 @@ impl Space {
     }
 }
 
-/// One change.
+/// Bytes of a key, at most; a key has at least one.
+pub const KEY_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a value, at most.
+pub const VALUE_BYTES_MAX: usize = 256 * 1024 * 1024;
+
+/// One change. Keys are 1 to [`KEY_BYTES_MAX`] bytes, values up to [`VALUE_BYTES_MAX`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Write {
     /// Sets a value.
@@ -94,6 +102,21 @@ impl Batch {
     /// Removes a key.
     pub fn delete(&mut self, space: Space, key: impl Into<Bytes>) {
         self.writes.push(Write::Delete(space, key.into()));
+    }
+
+    /// Whether every key and value can be kept.
+    pub(crate) fn check(&self) -> Result<(), StoreError> {
+        for write in &self.writes {
+            let (space, key, value) = match write {
+                Write::Put(space, key, value) => (space, key, value.len()),
+                Write::Delete(space, key) => (space, key, 0),
+            };
+            if key.is_empty() || key.len() > KEY_BYTES_MAX || value > VALUE_BYTES_MAX {
+                let problem = format!("{}: a key of {} bytes, a value of {value}", space.name(), key.len());
+                return Err(StoreError::Invalid(problem.into()));
+            }
+        }
+        Ok(())
     }
 
     /// Bytes of keys and values.
@@ -137,6 +160,17 @@ impl Scan {
             bytes: usize::MAX,
         }
     }
+
+    /// Whether no key can be in the range; maps panic on a start after the end.
+    fn is_empty(&self) -> bool {
+        match (&self.from, &self.to) {
+            (Bound::Unbounded, _) | (_, Bound::Unbounded) => false,
+            (Bound::Included(from), Bound::Included(to)) => from > to,
+            (Bound::Included(from) | Bound::Excluded(from), Bound::Included(to) | Bound::Excluded(to)) => {
+                from >= to
+            }
+        }
+    }
 }
 
 /// The first key that does not begin with the prefix and is greater; `None` if there is no greater one.
@@ -165,6 +199,9 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("the store failed: {0}")]
     Io(Arc<str>),
+    /// A key or a value is too long, or a key is empty.
+    #[error("this cannot be kept: {0}")]
+    Invalid(Arc<str>),
     /// The store was closed; nothing more is kept.
     #[error("the store is closed")]
     Closed,
