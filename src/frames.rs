@@ -1,11 +1,11 @@
-//! A message as bytes on the wire: encoded once per (message, format), WebSocket header included.
+//! A message as bytes on the wire: encoded once per (message, wire), WebSocket header included.
 //!
 //! A server's frames are unmasked and hold nothing that differs between subscribers, so one buffer serves them all.
 
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use fanwire_proto::{CloseCode, Delivery, EncodeError, Event, Format, Message, Offset};
+use fanwire_proto::{CloseCode, Delivery, EncodeError, Event, Format, Message, Offset, Payload};
 
 /// Opcodes with the FIN bit set (RFC 6455 §5.2).
 const FIN_TEXT: u8 = 0x81;
@@ -14,16 +14,60 @@ const FIN_CLOSE: u8 = 0x88;
 const FIN_PING: u8 = 0x89;
 const FIN_PONG: u8 = 0x8a;
 
+/// The longest header of a frame that is not masked.
+const HEADER_BYTES_MAX: usize = 10;
+
 /// An empty WebSocket ping.
 pub const PING: Bytes = Bytes::from_static(&[FIN_PING, 0]);
 
-/// One slot per [`Format`], filled on first use.
+/// What the frames of a connection look like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wire {
+    /// The native protocol.
+    Native(Format),
+    /// The protocol of y-websocket: messages and nothing else, in binary frames.
+    Yjs,
+}
+
+impl Wire {
+    /// How many there are.
+    pub const COUNT: usize = Format::ALL.len() + 1;
+
+    /// A number below [`COUNT`](Self::COUNT) of its own.
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Native(format) => format.index(),
+            Self::Yjs => Self::COUNT - 1,
+        }
+    }
+
+    /// The frame of a message.
+    fn delivery(self, message: &Message, skipped: u64) -> Bytes {
+        match self {
+            Self::Native(format) => {
+                frame_or_report(format, format.encode_delivery(Delivery { message, skipped }))
+            }
+            Self::Yjs => yjs_frame(message),
+        }
+    }
+
+    /// The frame of an event; empty where the protocol has no word for it.
+    fn event(self, event: &Event) -> Bytes {
+        match (self, event) {
+            (Self::Native(format), event) => frame_or_report(format, format.encode_event(event)),
+            (Self::Yjs, Event::Message(message)) => yjs_frame(message),
+            (Self::Yjs, _) => Bytes::new(),
+        }
+    }
+}
+
+/// One slot per [`Wire`], filled on first use.
 #[derive(Debug, Default)]
-struct Encoded([OnceLock<Bytes>; Format::ALL.len()]);
+struct Encoded([OnceLock<Bytes>; Wire::COUNT]);
 
 impl Encoded {
-    fn get(&self, format: Format, encode: impl FnOnce() -> Result<Vec<u8>, EncodeError>) -> &Bytes {
-        self.0[format.index()].get_or_init(|| frame_or_report(format, encode()))
+    fn get(&self, wire: Wire, encode: impl FnOnce() -> Bytes) -> &Bytes {
+        self.0[wire.index()].get_or_init(encode)
     }
 }
 
@@ -60,17 +104,18 @@ impl FrameSet {
         Self { message, count, encoded: Encoded::default() }
     }
 
-    /// The frame every subscriber with this format gets.
-    pub fn frame(&self, format: Format) -> &Bytes {
-        self.encoded.get(format, || format.encode_delivery(Delivery { message: &self.message, skipped: 0 }))
+    /// The frame every subscriber with this wire gets.
+    pub fn frame(&self, wire: Wire) -> &Bytes {
+        self.encoded.get(wire, || wire.delivery(&self.message, 0))
     }
 
     /// A frame that reports `skipped` conflated values; not kept.
-    pub fn frame_with_skipped(&self, format: Format, skipped: u64) -> Bytes {
-        if skipped == 0 {
-            return self.frame(format).clone();
+    pub fn frame_with_skipped(&self, wire: Wire, skipped: u64) -> Bytes {
+        // Not every protocol says how many.
+        match (skipped, wire) {
+            (0, _) | (_, Wire::Yjs) => self.frame(wire).clone(),
+            _ => wire.delivery(&self.message, skipped),
         }
-        frame_or_report(format, format.encode_delivery(Delivery { message: &self.message, skipped }))
     }
 
     /// What it counts for in a history's byte bound.
@@ -110,18 +155,50 @@ impl SharedEvent {
         Self { event, encoded: Encoded::default() }
     }
 
-    /// The frame every subscriber with this format gets.
-    pub fn frame(&self, format: Format) -> &Bytes {
-        self.encoded.get(format, || format.encode_event(&self.event))
+    /// The frame every subscriber with this wire gets.
+    pub fn frame(&self, wire: Wire) -> &Bytes {
+        self.encoded.get(wire, || wire.event(&self.event))
     }
 }
 
 /// Appends an event for one connection as a frame.
-pub fn append_event(buffer: &mut Vec<u8>, format: Format, event: &Event) {
-    match format.encode_event(event) {
-        Ok(body) => append_frame(buffer, data_opcode(format), &body),
-        Err(error) => tracing::error!(%error, "an event was not sent"),
+pub fn append_event(buffer: &mut Vec<u8>, wire: Wire, event: &Event) {
+    buffer.extend_from_slice(&wire.event(event));
+}
+
+/// A message of the y-websocket protocol in a frame of its own, since the provider reads one message per frame.
+pub fn yjs(message: &[u8]) -> Bytes {
+    let mut frame = Vec::with_capacity(message.len() + HEADER_BYTES_MAX);
+    append_frame(&mut frame, FIN_BINARY, message);
+    frame.into()
+}
+
+/// A topic's message as its Yjs subscribers get it: an awareness message as it is, which is what messages with a key
+/// are there; anything else that is bytes as an update.
+fn yjs_frame(message: &Message) -> Bytes {
+    /// Message type 0, sync; its step 2, update.
+    const UPDATE: &[u8] = &[0, 2];
+    let Payload::Bytes(bytes) = &message.payload else { return Bytes::new() };
+    if message.key.is_some() {
+        return yjs(bytes);
     }
+    let mut length = Vec::with_capacity(10);
+    lib0_length(&mut length, bytes.len());
+    let mut frame = Vec::with_capacity(bytes.len() + length.len() + UPDATE.len() + HEADER_BYTES_MAX);
+    append_header(&mut frame, FIN_BINARY, UPDATE.len() + length.len() + bytes.len());
+    for part in [UPDATE, &length, bytes] {
+        frame.extend_from_slice(part);
+    }
+    frame.into()
+}
+
+/// An unsigned number as lib0 writes it: seven bits at a time, lowest first.
+fn lib0_length(buffer: &mut Vec<u8>, mut length: usize) {
+    while length > 0x7f {
+        buffer.push(length.to_le_bytes()[0] | 0x80);
+        length >>= 7;
+    }
+    buffer.push(length.to_le_bytes()[0]);
 }
 
 /// Appends a pong that answers a ping's payload (at most 125 bytes by RFC 6455 §5.5).
@@ -139,7 +216,7 @@ pub fn append_close(buffer: &mut Vec<u8>, code: CloseCode) {
 fn frame_or_report(format: Format, encoded: Result<Vec<u8>, EncodeError>) -> Bytes {
     match encoded {
         Ok(body) => {
-            let mut frame = Vec::with_capacity(body.len() + 10);
+            let mut frame = Vec::with_capacity(body.len() + HEADER_BYTES_MAX);
             append_frame(&mut frame, data_opcode(format), &body);
             frame.into()
         }
@@ -158,9 +235,9 @@ const fn data_opcode(format: Format) -> u8 {
 }
 
 /// RFC 6455 §5.2: seven bits of length, or 126 and two bytes, or 127 and eight.
-fn append_frame(buffer: &mut Vec<u8>, opcode: u8, body: &[u8]) {
+fn append_header(buffer: &mut Vec<u8>, opcode: u8, length: usize) {
     buffer.push(opcode);
-    match (u8::try_from(body.len()), u16::try_from(body.len())) {
+    match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ 0..=125), _) => buffer.push(length),
         (_, Ok(length)) => {
             buffer.push(126);
@@ -168,16 +245,18 @@ fn append_frame(buffer: &mut Vec<u8>, opcode: u8, body: &[u8]) {
         }
         _ => {
             buffer.push(127);
-            buffer.extend_from_slice(&(body.len() as u64).to_be_bytes());
+            buffer.extend_from_slice(&(length as u64).to_be_bytes());
         }
     }
+}
+
+fn append_frame(buffer: &mut Vec<u8>, opcode: u8, body: &[u8]) {
+    append_header(buffer, opcode, body.len());
     buffer.extend_from_slice(body);
 }
 
 #[cfg(test)]
 mod tests {
-    use fanwire_proto::Payload;
-
     use super::*;
 
     fn message(data: &str) -> FrameSet {
@@ -197,9 +276,9 @@ mod tests {
     #[test]
     fn a_message_is_encoded_once_per_format() {
         let set = message("1");
-        for format in Format::ALL {
-            let first = set.frame(format).as_ptr();
-            assert_eq!(set.frame(format).as_ptr(), first);
+        for wire in [Wire::Native(Format::Json), Wire::Native(Format::MsgPack), Wire::Yjs] {
+            let first = set.frame(wire).as_ptr();
+            assert_eq!(set.frame(wire).as_ptr(), first);
         }
     }
 
@@ -220,8 +299,9 @@ mod tests {
     #[test]
     fn skipped_changes_the_frame() {
         let set = message("1");
-        assert_eq!(set.frame_with_skipped(Format::Json, 0), set.frame(Format::Json));
-        let frame = set.frame_with_skipped(Format::Json, 7);
+        let wire = Wire::Native(Format::Json);
+        assert_eq!(set.frame_with_skipped(wire, 0), set.frame(wire));
+        let frame = set.frame_with_skipped(wire, 7);
         assert!(String::from_utf8_lossy(&frame).contains(r#""skipped":7"#));
     }
 }

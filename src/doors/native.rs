@@ -20,6 +20,7 @@ use crate::{
     auth::{Grant, Verb},
     broker::Broker,
     defaults,
+    frames::Wire,
     session::TokenBucket,
     shard::{Cx, Door, Inbound, SubscribeOptions},
     topic::{Draft, HistoryQuery, Kind},
@@ -69,14 +70,12 @@ impl<P: Send> Door for NativeDoor<P> {
     }
 
     fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>) {
-        let bytes = match (frame, cx.format()) {
-            (Inbound::Text(text), Format::Json) => text.as_bytes(),
-            (Inbound::Binary(bytes), Format::MsgPack) => bytes,
-            (Inbound::Text(_), Format::MsgPack) | (Inbound::Binary(_), Format::Json) => {
-                return cx.close(CloseCode::Unsupported);
-            }
+        let (bytes, format) = match (frame, cx.wire()) {
+            (Inbound::Text(text), Wire::Native(Format::Json)) => (text.as_bytes(), Format::Json),
+            (Inbound::Binary(bytes), Wire::Native(Format::MsgPack)) => (bytes, Format::MsgPack),
+            (Inbound::Text(_) | Inbound::Binary(_), _) => return cx.close(CloseCode::Unsupported),
         };
-        for request in cx.format().decode_requests(bytes) {
+        for request in format.decode_requests(bytes) {
             self.handle(cx, request);
         }
     }

@@ -42,6 +42,7 @@ use crate::{
         native::NativeDoor,
         sse::{self, Positions},
     },
+    frames::Wire,
     shard::{Newcomer, Socket},
 };
 
@@ -115,7 +116,7 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     ours.set_nonblocking(true).map_err(internal)?;
     let newcomer = Newcomer {
         socket: Socket::local(theirs).map_err(internal)?,
-        format: Format::Json,
+        wire: Wire::Native(Format::Json),
         member: Member { client: front.broker.new_client(), user: grant.user.clone(), info: None },
         door: Box::new(NativeDoor::new(
             front.broker.clone(),

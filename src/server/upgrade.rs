@@ -22,6 +22,7 @@ use crate::{
         http::{Code, Problem, bearer},
         native::NativeDoor,
     },
+    frames::Wire,
     shard::Newcomer,
 };
 
@@ -146,7 +147,7 @@ fn adopt(
     let user = grant.as_ref().and_then(|grant| grant.user.clone());
     let newcomer = Newcomer {
         socket: parts.io.into_inner().into_socket()?,
-        format,
+        wire: Wire::Native(format),
         member: Member { client: front.broker.new_client(), user, info: None },
         door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit)),
         input: parts.read_buf.to_vec(),

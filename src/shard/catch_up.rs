@@ -9,7 +9,11 @@ use super::{
     feed::{SubState, join},
     subscriptions::take_waiting,
 };
-use crate::{defaults, frames, topic::gap_event};
+use crate::{
+    defaults,
+    frames::{self, Wire},
+    topic::gap_event,
+};
 
 impl Core {
     /// Serves connections with waiting subscriptions, each in turn, until the turn's share is used up.
@@ -52,22 +56,22 @@ impl Core {
     }
 
     fn catch_up_subscription(&mut self, slot: u32, at: SubRef) {
-        let format = self.conns[slot as usize].format;
+        let wire = self.conns[slot as usize].wire;
         let sub = &mut self.feeds[at.feed as usize].subs[at.index as usize];
         let missed = sub.watch.as_mut().map(|watch| {
             let share = watch.missed.len().min(defaults::PASS_CHANGES);
             watch.missed.drain(..share).collect::<Vec<_>>()
         });
-        let changes = join(missed.iter().flatten().map(|change| change.event.frame(format).clone()));
+        let changes = join(missed.iter().flatten().map(|change| change.event.frame(wire).clone()));
         let messages = match &mut sub.state {
             SubState::Behind(upto) => {
                 let upto = *upto;
-                self.read_on(at, upto, format)
+                self.read_on(at, upto, wire)
             }
             SubState::Apart(apart) => {
                 let values = take_waiting(&mut apart.waiting, defaults::CATCH_UP_BYTES);
                 self.tally.deliveries += values.len() as u64;
-                join(values.iter().map(|waiting| waiting.value.frame_with_skipped(format, waiting.skipped)))
+                join(values.iter().map(|waiting| waiting.value.frame_with_skipped(wire, waiting.skipped)))
             }
             SubState::Live | SubState::From(_) => Bytes::new(),
         };
@@ -76,16 +80,16 @@ impl Core {
     }
 
     /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
-    fn read_on(&mut self, at: SubRef, after: Offset, format: fanwire_proto::Format) -> Bytes {
+    fn read_on(&mut self, at: SubRef, after: Offset, wire: Wire) -> Bytes {
         let feed = &mut self.feeds[at.feed as usize];
         let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
         let mut bytes = Vec::new();
         if let Some(next) = found.gap {
             self.tally.gaps += 1;
-            frames::append_event(&mut bytes, format, &gap_event(&feed.topic.name, found.epoch, after, next));
+            frames::append_event(&mut bytes, wire, &gap_event(&feed.topic.name, found.epoch, after, next));
         }
         for message in &found.messages {
-            bytes.extend_from_slice(message.frame(format));
+            bytes.extend_from_slice(message.frame(wire));
         }
         self.tally.deliveries += found.messages.len() as u64;
         // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.

@@ -2,9 +2,10 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fanwire_proto::{Format, Member};
+use fanwire_proto::Member;
 
 use super::{codec::Codec, socket::Socket};
+use crate::frames::Wire;
 
 /// Frames that one turn may hand a connection before it is written to at once.
 const STAGED_MAX: usize = 4;
@@ -88,7 +89,7 @@ impl Backlog {
 /// A connection. Invariant: it is written to only through its stage and backlog, so frames never interleave.
 pub(super) struct Conn {
     pub(super) socket: Socket,
-    pub(super) format: Format,
+    pub(super) wire: Wire,
     pub(super) phase: Phase,
     pub(super) staged: Staged,
     /// Present while the socket takes no more; then nothing is written past it.
@@ -114,10 +115,10 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, format: Format, member: Member) -> Self {
+    pub(super) fn new(socket: Socket, wire: Wire, member: Member) -> Self {
         Self {
             socket,
-            format,
+            wire,
             phase: Phase::Open,
             staged: Staged::default(),
             backlog: None,

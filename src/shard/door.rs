@@ -2,11 +2,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use fanwire_proto::{CloseCode, Event, Format, Member, Payload, Position, TopicName};
+use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 
 use super::{core::Core, socket::Socket};
 use crate::{
-    frames,
+    frames::{self, Wire},
     topic::{Joined, Refusal, Topic},
 };
 
@@ -35,7 +35,7 @@ pub struct Newcomer {
     /// Its bytes.
     pub socket: Socket,
     /// Its encoding.
-    pub format: Format,
+    pub wire: Wire,
     /// Who it is.
     pub member: Member,
     /// Its protocol.
@@ -66,8 +66,8 @@ pub struct Cx<'a> {
 impl Cx<'_> {
     /// Sends an event to this client.
     pub fn send(&mut self, event: &Event) {
-        let format = self.format();
-        frames::append_event(&mut self.core.replies, format, event);
+        let wire = self.wire();
+        frames::append_event(&mut self.core.replies, wire, event);
     }
 
     /// Sends the reply to a request, if it asked for one.
@@ -155,8 +155,8 @@ impl Cx<'_> {
     }
 
     /// The encoding of this connection.
-    pub fn format(&self) -> Format {
-        self.core.conns[self.slot as usize].format
+    pub fn wire(&self) -> Wire {
+        self.core.conns[self.slot as usize].wire
     }
 
     /// This turn's time.

@@ -75,9 +75,9 @@ impl Drain {
 
 fn say_goodbye(core: &mut Core, slot: u32) {
     let after_ms = u64::from(slot) * 37 % RETURN_SPREAD_MS;
-    let format = core.conns[slot as usize].format;
+    let wire = core.conns[slot as usize].wire;
     let goodbye = Event::Goodbye { code: ErrorCode::Draining, reconnect: true, after_ms };
-    frames::append_event(&mut core.replies, format, &goodbye);
+    frames::append_event(&mut core.replies, wire, &goodbye);
     core.close(slot, CloseCode::GoingAway);
     core.stage_replies(slot);
 }

@@ -22,12 +22,12 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{self, FrameSet, KeyCount},
+    frames::{self, FrameSet, KeyCount, Wire},
     topic::{FeedRef, Kind, Pulled, Topic},
 };
 
-/// Frame table entries of a slice, by format; none while no subscriber of that format has been met.
-type SliceFrames = [Option<u32>; Format::ALL.len()];
+/// Frame table entries of a slice, by wire; none while no subscriber of that wire has been met.
+type SliceFrames = [Option<u32>; Wire::COUNT];
 
 impl Core {
     /// Runs slices of passes, each runnable feed in turn, until the turn's share is used up.
@@ -139,7 +139,7 @@ impl Core {
         for index in pass.cursor..end {
             let sub = &mut feed.subs[index];
             let Some(conn) = self.conns.get(sub.conn as usize) else { continue };
-            let (format, blocked) = (conn.format, conn.is_blocked());
+            let (wire, blocked) = (conn.wire, conn.is_blocked());
             let takes_all = match &sub.state {
                 SubState::Live => !blocked,
                 SubState::From(at) => !blocked && *at == pass.prev,
@@ -148,18 +148,18 @@ impl Core {
             if takes_all {
                 sub.state = SubState::Live;
                 if !pass.messages.is_empty() {
-                    let frame = match batches[format.index()] {
+                    let frame = match batches[wire.index()] {
                         Some(frame) => frame,
-                        None => *batches[format.index()].insert(self.add_frame(pass.batch(format))),
+                        None => *batches[wire.index()].insert(self.add_frame(pass.batch(wire))),
                     };
                     self.stage(sub.conn, frame);
                     delivered += 1;
                 }
             } else {
-                self.serve_apart(feed.topic.kind, sub, pass, blocked, format);
+                self.serve_apart(feed.topic.kind, sub, pass, blocked, wire);
             }
             if sub.watch.is_some() && !pass.changes.list.is_empty() {
-                self.serve_watcher(&feed.topic, sub, pass, blocked, &mut changes[format.index()], format);
+                self.serve_watcher(&feed.topic, sub, pass, blocked, &mut changes[wire.index()], wire);
             }
         }
         pass.cursor = end;
@@ -167,12 +167,12 @@ impl Core {
     }
 
     /// Serves a subscriber that does not simply take the whole batch.
-    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, format: Format) {
+    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, wire: Wire) {
         match &mut sub.state {
             SubState::Apart(apart) => {
                 // A pass from before the snapshot changes nothing yet.
                 let in_step = pass.last >= apart.after && !pass.more;
-                let frames = self.serve_latest(apart, pass, blocked, format);
+                let frames = self.serve_latest(apart, pass, blocked, wire);
                 if !apart.waiting.is_empty() {
                     self.schedule_catch_up(sub.conn);
                 } else if in_step {
@@ -190,7 +190,7 @@ impl Core {
             SubState::From(at) => {
                 let new = pass.messages.iter().filter(|message| message.message.offset > *at);
                 self.tally.deliveries += new.count() as u64;
-                let tail = pass.tail(*at, format);
+                let tail = pass.tail(*at, wire);
                 sub.state = SubState::Live;
                 self.stage_own(sub.conn, tail);
             }
@@ -211,7 +211,7 @@ impl Core {
             }
             Kind::Latest => {
                 let mut apart = Apart { after: has, ..Apart::default() };
-                self.serve_latest(&mut apart, pass, true, Format::Json);
+                self.serve_latest(&mut apart, pass, true, Wire::Native(Format::Json));
                 sub.state = SubState::Apart(Box::new(apart));
                 self.schedule_catch_up(sub.conn);
             }
@@ -219,7 +219,7 @@ impl Core {
     }
 
     /// Values for a subscriber with a history of its own: sent now, or added to what waits.
-    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, format: Format) -> Bytes {
+    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, wire: Wire) -> Bytes {
         let mut frames = Vec::new();
         for (index, value) in pass.messages.iter().enumerate() {
             if value.message.offset <= apart.after {
@@ -233,7 +233,7 @@ impl Core {
             if blocked || !apart.waiting.is_empty() {
                 self.tally.conflated += offer(&mut apart.waiting, value, skipped);
             } else {
-                frames.extend_from_slice(&value.frame_with_skipped(format, skipped));
+                frames.extend_from_slice(&value.frame_with_skipped(wire, skipped));
                 self.tally.deliveries += 1;
             }
         }
@@ -248,7 +248,7 @@ impl Core {
         pass: &mut Pass,
         blocked: bool,
         shared: &mut Option<u32>,
-        format: Format,
+        wire: Wire,
     ) {
         let Some(watch) = &mut sub.watch else { return };
         let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
@@ -262,12 +262,12 @@ impl Core {
             return self.schedule_catch_up(sub.conn);
         }
         if known > 0 {
-            let frames = super::feed::join(new.iter().map(|change| change.event.frame(format).clone()));
+            let frames = super::feed::join(new.iter().map(|change| change.event.frame(wire).clone()));
             return self.stage_own(sub.conn, frames);
         }
         let frame = match *shared {
             Some(frame) => frame,
-            None => *shared.insert(self.add_frame(pass.change_batch(format))),
+            None => *shared.insert(self.add_frame(pass.change_batch(wire))),
         };
         self.stage(sub.conn, frame);
     }
@@ -289,7 +289,7 @@ impl Core {
         let Some(conn) = self.conns.get(sub.conn as usize) else { return };
         let end = Event::End { topic: topic.name.clone(), code: ErrorCode::Overloaded };
         let mut frame = Vec::new();
-        frames::append_event(&mut frame, conn.format, &end);
+        frames::append_event(&mut frame, conn.wire, &end);
         self.stage_own(sub.conn, frame.into());
         self.ended.push((sub.conn, topic.clone()));
     }

@@ -17,12 +17,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::{Epoch, Format, Offset};
+use fanwire_proto::{Epoch, Offset};
 use rustc_hash::FxHashMap;
 
 use crate::{
     defaults,
-    frames::{FrameSet, KeyCount},
+    frames::{FrameSet, KeyCount, Wire},
     topic::{Changes, Conflated, PresenceChange, Topic},
 };
 
@@ -101,8 +101,8 @@ pub(super) struct Pass {
     pub(super) started: Instant,
     /// Time spent on it so far.
     pub(super) spent: Duration,
-    batches: [Option<Bytes>; Format::ALL.len()],
-    change_batches: [Option<Bytes>; Format::ALL.len()],
+    batches: [Option<Bytes>; Wire::COUNT],
+    change_batches: [Option<Bytes>; Wire::COUNT],
 }
 
 impl Pass {
@@ -121,28 +121,28 @@ impl Pass {
     }
 
     /// The frames of all messages in one buffer, made on first use.
-    pub(super) fn batch(&mut self, format: Format) -> Bytes {
+    pub(super) fn batch(&mut self, wire: Wire) -> Bytes {
         let (messages, skipped) = (&self.messages, &self.skipped);
         let make = || match messages.as_slice() {
-            [one] => one.frame_with_skipped(format, skipped.first().copied().unwrap_or(0)),
+            [one] => one.frame_with_skipped(wire, skipped.first().copied().unwrap_or(0)),
             many => join(many.iter().enumerate().map(|(index, message)| {
-                message.frame_with_skipped(format, skipped.get(index).copied().unwrap_or(0))
+                message.frame_with_skipped(wire, skipped.get(index).copied().unwrap_or(0))
             })),
         };
-        self.batches[format.index()].get_or_insert_with(make).clone()
+        self.batches[wire.index()].get_or_insert_with(make).clone()
     }
 
     /// The frames of all presence changes in one buffer, made on first use.
-    pub(super) fn change_batch(&mut self, format: Format) -> Bytes {
+    pub(super) fn change_batch(&mut self, wire: Wire) -> Bytes {
         let list = &self.changes.list;
-        let make = || join(list.iter().map(|change| change.event.frame(format).clone()));
-        self.change_batches[format.index()].get_or_insert_with(make).clone()
+        let make = || join(list.iter().map(|change| change.event.frame(wire).clone()));
+        self.change_batches[wire.index()].get_or_insert_with(make).clone()
     }
 
     /// The frames of the messages after an offset.
-    pub(super) fn tail(&self, after: Offset, format: Format) -> Bytes {
+    pub(super) fn tail(&self, after: Offset, wire: Wire) -> Bytes {
         let newer = self.messages.iter().filter(|message| message.message.offset > after);
-        join(newer.map(|message| message.frame(format).clone()))
+        join(newer.map(|message| message.frame(wire).clone()))
     }
 }
 

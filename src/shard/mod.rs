@@ -261,8 +261,8 @@ impl Shard {
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, format, member, door, input } = newcomer;
-        let slot = self.core.conns.insert(Conn::new(socket, format, member));
+        let Newcomer { socket, wire, member, door, input } = newcomer;
+        let slot = self.core.conns.insert(Conn::new(socket, wire, member));
         let door_slot = self.doors.insert(door);
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.tally.opened += 1;

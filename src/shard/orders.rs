@@ -85,8 +85,8 @@ impl Core {
                 topic: self.feeds[at.feed as usize].topic.name.clone(),
                 code: ErrorCode::Forbidden,
             };
-            let format = self.conns[slot as usize].format;
-            frames::append_event(&mut self.replies, format, &end);
+            let wire = self.conns[slot as usize].wire;
+            frames::append_event(&mut self.replies, wire, &end);
             self.remove_sub(at);
             self.stage_replies(slot);
             count += 1;

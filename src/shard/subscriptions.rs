@@ -101,10 +101,10 @@ impl Core {
     /// Sends the past that came with the reply, and lets the rest follow as the client reads.
     pub(super) fn start_subscription(&mut self, slot: u32, topic: &Arc<Topic>, joined: &Joined) {
         let Some(at) = self.find_sub(slot, topic.name.as_str()) else { return };
-        let format = self.conns[slot as usize].format;
+        let wire = self.conns[slot as usize].wire;
         let now_count = first_share(&joined.past);
         for message in &joined.past[..now_count] {
-            self.replies.extend_from_slice(message.frame(format));
+            self.replies.extend_from_slice(message.frame(wire));
         }
         self.tally.deliveries += now_count as u64;
         if topic.kind == Kind::Latest && now_count < joined.past.len() {
