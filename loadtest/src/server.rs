@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::affinity::{self, Cores};
 use crate::error::{Context, Error, Result};
@@ -97,6 +97,26 @@ impl Process {
         Ok(())
     }
 
+    /// Looks through the lines it printed since the last look, without waiting.
+    pub fn find_line<T>(&mut self, pick: impl Fn(&str) -> Option<T>) -> Option<T> {
+        self.lines.try_iter().find_map(|line| pick(&line))
+    }
+
+    /// How it ended, when it has.
+    pub fn ended(&mut self) -> Option<String> {
+        let status = self.child.try_wait().ok().flatten()?;
+        Some(format!("it ended with {status}"))
+    }
+
+    /// Sends it, and everything it started, a signal; one that ended already gets none.
+    pub fn signal(&mut self, signal: Signal) {
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        // Only while it has not been waited for is the id certainly its own.
+        if let (Some(group), Ok(None)) = (group, self.child.try_wait()) {
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
     /// Writes a line to its standard input.
     ///
     /// # Errors
@@ -108,11 +128,9 @@ impl Process {
     }
 
     fn stop(&mut self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
-        // Only while it has not been waited for is the id certainly its own.
-        if let (Some(pid), Ok(None)) = (pid, self.child.try_wait()) {
-            let _ = kill_process(pid, Signal::TERM);
-        }
+        self.signal(Signal::TERM);
+        // One that was stopped has to go on to notice.
+        self.signal(Signal::CONT);
         let deadline = Instant::now() + STOP_PATIENCE;
         while matches!(self.child.try_wait(), Ok(None)) {
             if Instant::now() > deadline {

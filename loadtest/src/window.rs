@@ -183,7 +183,15 @@ fn publish(
         let stamp = Stamp { run: plan.publisher, stream: 0, sequence: schedule.sent, intended_ns: due_ns };
         let data = stamp.payload(plan.payload);
         lag.enter(due_ns, now_ns);
-        pool.publish(at, &Publication { id: schedule.sent + 2, topic, key: None, data: &data })?;
+        let publication = Publication {
+            id: schedule.sent + 2,
+            topic,
+            key: None,
+            message_id: None,
+            durable: false,
+            data: &data,
+        };
+        pool.publish(at, &publication)?;
         schedule.sent += 1;
     }
     Ok(())

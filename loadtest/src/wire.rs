@@ -99,6 +99,12 @@ pub struct Request<'a> {
     /// Which value this is, for kind `latest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<&'a str>,
+    /// The same message, sent again, has the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub message_id: Option<&'a str>,
+    /// What the acknowledgement has to mean: `durable`, or absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack: Option<&'a str>,
     /// What to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<&'a str>,
@@ -116,6 +122,9 @@ pub struct Reply {
     /// The code of an `error`, `end` or `goodbye`.
     #[serde(default)]
     pub code: Option<String>,
+    /// Whether trying again can help after an `error`.
+    #[serde(default)]
+    pub retry: Option<bool>,
     /// The explanation of an `error`.
     #[serde(default)]
     pub message: Option<String>,

@@ -115,6 +115,64 @@ fn a_broker_that_forgets_who_comes_back_is_noticed() {
     expect(&output, BROKEN, &["0 subscriptions recovered", "BROKEN  missing == 0"]);
 }
 
+/// The null broker keeps nothing, and says nothing about it: whoever asks for what was missed gets no answer.
+#[test]
+fn a_broker_that_dies_with_what_it_acknowledged_is_found_out() {
+    let file = std::env::temp_dir().join(format!("loadtest-kill-{}.toml", std::process::id()));
+    std::fs::write(&file, "[server]\nkill_at = [\"400ms\"]\nspread = \"400ms\"\n").unwrap();
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let output = Command::new(program)
+        .args(["run", file.to_str().unwrap(), "--serve", &format!("'{program}' null"), "--no-pin"])
+        .args(["--subscribers", "10", "--warmup", "0", "--duration", "1s", "--drain", "500ms"])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    expect(&output, BROKEN, &["server killed 1 times: 11 connections", "BROKEN  acked_missing == 0"]);
+    let output = run("", &["--duration", "1s", "--kill-at", "500ms", "--audit", "--ack", "durable"]);
+    expect(&output, BROKEN, &["BROKEN  unaudited_topics == 0: 2", "cannot be read from its beginning"]);
+}
+
+#[test]
+fn a_server_that_does_not_come_back_is_reported() {
+    let folder = std::env::temp_dir().join(format!("loadtest-once-{}", std::process::id()));
+    // Starts once only.
+    let serve = format!("mkdir '{}' && exec '{}' null", folder.display(), env!("CARGO_BIN_EXE_loadtest"));
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest"))
+        .args([
+            "run",
+            "broadcast",
+            "--serve",
+            &format!("sh -c \"{serve}\""),
+            "--no-pin",
+            "--subscribers",
+            "5",
+        ])
+        .args(["--warmup", "0", "--duration", "10m", "--drain", "500ms", "--kill-at", "300ms"])
+        .output()
+        .unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    expect(&output, BROKEN, &["BROKEN  failed_restarts == 0: 1", "the server did not come back"]);
+}
+
+#[test]
+fn a_storm_cuts_everyone_at_once() {
+    let file = std::env::temp_dir().join(format!("loadtest-storm-{}.toml", std::process::id()));
+    std::fs::write(
+        &file,
+        "kind = \"volatile\"\nstorm = [{ at = \"200ms\", share = \"50%\" }, { at = \"400ms\" }]\n",
+    )
+    .unwrap();
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let output = Command::new(program)
+        .args(["run", file.to_str().unwrap(), "--serve", &format!("'{program}' null"), "--no-pin"])
+        .args(["--subscribers", "10", "--warmup", "0", "--duration", "1s", "--threshold", "silence < 1m"])
+        .args(["cuts >= 10", "stranded == 0"])
+        .output()
+        .unwrap();
+    std::fs::remove_file(&file).unwrap();
+    expect(&output, PASS, &["connections cut", "0 duplicate, 0 reordered"]);
+}
+
 #[test]
 fn thresholds_decide_and_can_replace_the_usual_ones() {
     expect(&run("", &["--threshold", "deliveries > 1000000"]), FAIL, &["MISSED  deliveries > 1000000: 500"]);
@@ -128,6 +186,11 @@ fn thresholds_decide_and_can_replace_the_usual_ones() {
 fn mistakes_are_usage_errors_with_a_reason() {
     expect(&run("", &["--size", "10"]), USAGE, &["size must be"]);
     expect(&run("", &["--kind", "log", "--keys", "3"]), USAGE, &["for kind latest"]);
+    expect(&run("", &["--kill-every", "1ms"]), USAGE, &["at least 10ms"]);
+    expect(&run("", &["--kill-at", "1s", "--stalled", "10%"]), USAGE, &["leave out `slow`"]);
+    let url = ["run", "--url", "ws://127.0.0.1:1/ws", "--no-pin", "--kill-at", "1s"];
+    let output = Command::new(env!("CARGO_BIN_EXE_loadtest")).args(url).output().unwrap();
+    expect(&output, USAGE, &["only a server that the tester starts"]);
     let file = std::env::temp_dir().join(format!("loadtest-{}.toml", std::process::id()));
     std::fs::write(&file, "topics = 1\nsubscriber = 2\n").unwrap();
     let output =

@@ -52,6 +52,22 @@ fn fanwire_with_every_kind_and_way() {
     }
 }
 
+/// What was in memory is gone, and every subscriber is told so; what was not answered is sent again.
+#[test]
+fn fanwire_killed_asked_to_end_and_stopped() {
+    for (signal, publish) in [("kill", "socket"), ("kill", "http"), ("term", "socket"), ("stop", "socket")] {
+        let extra = ["--kill-at", "100ms,300ms", "--restart-after", "20ms"];
+        let how = ["--signal", signal, "--publish", publish, "--topics", "2", "--publishers", "3"];
+        let thresholds =
+            ["--threshold", "silence < 1m", "kills == 2", "unacknowledged == 0", "stranded == 0"];
+        let output = run(Known::Fanwire, &[&extra[..], &how, &thresholds].concat());
+        let Some(output) = output else { return };
+        let report = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{signal} {publish}: {report}");
+        assert!(report.contains("sent 50, acknowledged 50, refused 0"), "{signal} {publish}: {report}");
+    }
+}
+
 /// Conflation leaves out most of it, by the rules.
 #[test]
 fn fanwire_with_values_that_replace_each_other() {

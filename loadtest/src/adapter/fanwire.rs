@@ -34,8 +34,10 @@ impl Adapter for Encoding {
     }
 
     fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>> {
-        let Publication { id, topic, key, data } = *publication;
-        self.encode(&Request { kind: "publish", id, topic, key, data: Some(data), ..Request::default() })
+        let Publication { id, topic, key, message_id, durable, data } = *publication;
+        let ack = durable.then_some("durable");
+        let data = Some(data);
+        self.encode(&Request { kind: "publish", id, topic, key, message_id, ack, data, ..Request::default() })
     }
 
     fn http_path(&self, topic: &str) -> Option<String> {

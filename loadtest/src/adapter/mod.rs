@@ -116,6 +116,10 @@ pub struct Publication<'a> {
     pub topic: &'a str,
     /// Which value it is, where the topic has several.
     pub key: Option<&'a str>,
+    /// By which the server knows it when it is sent again.
+    pub message_id: Option<&'a str>,
+    /// Whether it has to survive the server's death once it is acknowledged.
+    pub durable: bool,
     /// The payload.
     pub data: &'a str,
 }

@@ -10,14 +10,16 @@ use crate::ws::handshake;
 
 /// Appends the request that publishes.
 pub(super) fn write_post(into: &mut Vec<u8>, host: &str, path: &str, publication: &Publication<'_>) {
-    let Publication { key, data, .. } = publication;
-    let key = key.map_or_else(String::new, |key| format!("Message-Key: {key}\r\n"));
+    let Publication { key, message_id, durable, data, .. } = publication;
+    let query = if *durable { "?ack=durable" } else { "" };
     // Writing to memory cannot fail.
-    let _ = write!(
-        into,
-        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n{key}Content-Length: {}\r\n\r\n{data}",
-        data.len()
-    );
+    let _ = write!(into, "POST {path}{query} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n");
+    for (name, value) in [("Message-Key", key), ("Message-Id", message_id)] {
+        if let Some(value) = value {
+            let _ = write!(into, "{name}: {value}\r\n");
+        }
+    }
+    let _ = write!(into, "Content-Length: {}\r\n\r\n{data}", data.len());
 }
 
 #[derive(Default, Deserialize)]
@@ -27,6 +29,7 @@ struct Body {
     offset: Option<u64>,
     code: Option<String>,
     detail: Option<String>,
+    retry: Option<bool>,
 }
 
 /// Reads an answer: `ok` or `error`, and how many bytes it takes; `None` when it is not all there.
@@ -48,6 +51,7 @@ pub(super) fn read_response(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Stri
         offset: body.offset,
         code: body.code.or_else(|| (!good).then(|| status.to_owned())),
         message: body.detail,
+        retry: body.retry,
         ..Reply::default()
     };
     Ok(Some((reply, begin + length)))

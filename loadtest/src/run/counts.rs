@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How many messages went wrong, by kind of fault.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Ledger {
     /// Never arrived, and nobody said so.
     pub missing: u64,
@@ -25,6 +26,9 @@ pub struct Ledger {
     pub skipped_mismatch: u64,
     /// Kind latest: values delivered later than the subscriber's rate allows.
     pub stale: u64,
+    /// Arrived again because the publisher, its connection broken before the answer, had to send it again: a fault where
+    /// what was acknowledged has to survive, as then the server must know the message by its id.
+    pub redelivered: u64,
     /// No fault: declared gone by the server with a gap or an unrecovered resume.
     pub signalled: u64,
     /// No fault: kind latest, replaced by newer values.
@@ -39,6 +43,7 @@ pub struct Ledger {
 
 /// Everything counted besides the ledger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counts {
     /// Messages published.
     pub sent: u64,
@@ -68,4 +73,18 @@ pub struct Counts {
     pub unrecovered: u64,
     /// Subscribers whose fastest delivery was far slower than the others'.
     pub late_subscribers: u64,
+    /// Times the server was killed on purpose.
+    pub kills: u64,
+    /// Times it did not come back after that.
+    pub failed_restarts: u64,
+    /// Connections that ended with it.
+    pub severed: u64,
+    /// Messages sent again because the answer had not come.
+    pub retried: u64,
+    /// Subscribers that were away and did not manage to come back.
+    pub stranded: u64,
+    /// Messages that reading all topics from their beginning, at the end, found.
+    pub audited: u64,
+    /// Topics that could not be read from their beginning.
+    pub unaudited_topics: u64,
 }

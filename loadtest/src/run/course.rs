@@ -31,6 +31,10 @@ pub(super) struct Course {
     last_counts: Counts,
     last_cpu: Option<cpu::Sample>,
     first_cpu: Option<cpu::Sample>,
+    /// CPU time of servers that were killed.
+    earlier_cpu_ns: u64,
+    /// When the server was killed, in seconds from the start.
+    pub(super) kills_s: Vec<f64>,
     last_arrival_ns: u64,
     lag: Latency,
     first_due_ns: u64,
@@ -76,6 +80,8 @@ impl Course {
             last_counts: Counts::default(),
             last_cpu: None,
             first_cpu: None,
+            earlier_cpu_ns: 0,
+            kills_s: Vec::new(),
             last_arrival_ns: 0,
             lag: Latency::new()?,
             first_due_ns: 0,
@@ -107,7 +113,28 @@ impl Course {
 
     /// CPU time of the server since the start, in nanoseconds.
     pub(super) fn server_cpu_ns(&self) -> Option<u64> {
-        Some(self.last_cpu.as_ref()?.since(self.first_cpu.as_ref()?))
+        Some(self.earlier_cpu_ns + self.last_cpu.as_ref()?.since(self.first_cpu.as_ref()?))
+    }
+
+    /// The server is about to be killed.
+    pub(super) fn mark_kill(&mut self, now_ns: u64) {
+        let at_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
+        self.kills_s.push(at_s);
+        if self.show == Show::Lines {
+            eprintln!("{at_s:6.1}s  the server is killed");
+        }
+        if let Some(cpu) = self.pid.and_then(|pid| cpu::sample(pid).ok()) {
+            self.last_cpu = Some(cpu);
+        }
+    }
+
+    /// Another process is the server now.
+    pub(super) fn restarted(&mut self, pid: Option<u32>) -> Result<()> {
+        self.earlier_cpu_ns = self.server_cpu_ns().unwrap_or(0);
+        self.pid = pid;
+        self.last_cpu = pid.map(cpu::sample).transpose()?;
+        self.first_cpu = self.last_cpu.clone();
+        Ok(())
     }
 
     /// When it wants its next turn.
@@ -145,7 +172,10 @@ impl Course {
 
     /// The longest time without a delivery, counted from when the first message that did not come was due.
     fn watch_silence(&mut self, now_ns: u64, account: &Account) {
-        if account.last_arrival_ns > self.last_arrival_ns {
+        if account.is_disturbed() {
+            // Whoever is away gets nothing, and that is what was asked for.
+            (self.last_arrival_ns, self.first_due_ns) = (now_ns, 0);
+        } else if account.last_arrival_ns > self.last_arrival_ns {
             self.last_arrival_ns = account.last_arrival_ns;
             self.first_due_ns = 0;
         } else if self.first_due_ns > 0 && account.accepted < account.counts.expected {

@@ -35,7 +35,7 @@ pub use counts::{Counts, Ledger};
 use self::course::{Course, Show};
 use self::engine::{Ended, Engine, Means};
 use self::result::{Cost, Environment, RunResult, Tester};
-use self::scenario::{Arrival, Churn, Kind, Scenario, Slow, Via};
+use self::scenario::{Ack, Arrival, Churn, Kind, Scenario, Signal, Slow, Via};
 use self::servers::Known;
 use self::threshold::{Class, Threshold};
 use self::units::{Bytes, Sizes, Span};
@@ -143,6 +143,24 @@ pub struct Overrides {
     /// Connections cut a second; they come back and resume
     #[arg(long)]
     pub churn: Option<f64>,
+    /// What an acknowledgement has to mean
+    #[arg(long, value_enum)]
+    pub ack: Option<Ack>,
+    /// When the server is killed, from the first due message: 2s,5s
+    #[arg(long, value_delimiter = ',', value_name = "TIME")]
+    pub kill_at: Vec<Span>,
+    /// The server is also killed at random moments, this far apart on average
+    #[arg(long, value_name = "TIME")]
+    pub kill_every: Option<Span>,
+    /// How it is killed
+    #[arg(long, value_enum)]
+    pub signal: Option<Signal>,
+    /// How long it stays away at least
+    #[arg(long, value_name = "TIME")]
+    pub restart_after: Option<Span>,
+    /// At the end, read every topic from its beginning
+    #[arg(long)]
+    pub audit: bool,
     /// Share of subscribers that read nothing until the drain
     #[arg(long, value_name = "SHARE")]
     pub stalled: Option<units::Share>,
@@ -178,6 +196,17 @@ impl Overrides {
         set(self.duration, &mut to.duration);
         set(self.drain, &mut to.drain);
         set(self.seed, &mut to.seed);
+        set(self.ack, &mut to.ack);
+        let kills = !self.kill_at.is_empty() || self.kill_every.is_some();
+        if kills || self.signal.is_some() || self.restart_after.is_some() || self.audit {
+            let server = to.server.get_or_insert_default();
+            if kills {
+                (server.kill_at, server.kill_every) = (self.kill_at, self.kill_every);
+            }
+            set(self.signal, &mut server.signal);
+            set(self.restart_after, &mut server.restart_after);
+            server.audit |= self.audit;
+        }
         if let Some(rate) = self.churn {
             let churn = to.churn.unwrap_or(Churn { rate, away: Churn::away(), resume: true });
             to.churn = (rate > 0.0).then_some(Churn { rate, ..churn });
@@ -249,21 +278,23 @@ fn measure(
     stop: &Arc<AtomicBool>,
     show: Show,
 ) -> Result<RunResult> {
-    let subject = Subject::start(server, scenario.adapter.adapter(), cores)?;
+    let mut server = server.clone();
+    if let (None, None, Some(plan)) = (&server.serve, &server.url, &scenario.server) {
+        server.serve.clone_from(&plan.serve);
+    }
+    let subject = Subject::start(&server, scenario.adapter.adapter(), cores)?;
+    if scenario.restarts() && !subject.is_own() {
+        return Err(Error::Usage("only a server that the tester starts, with --serve, can be killed".into()));
+    }
+    let name = subject.name.clone();
     let before = subject.pid.map(memory::holding).transpose()?;
     let course = Course::new(subject.pid, &scenario.name, scenario.seconds(), show)?;
     let run = run_number();
-    let means = Means {
-        scenario,
-        target: subject.target.clone(),
-        run,
-        at_once: server.at_once,
-        stop: Arc::clone(stop),
-    };
-    let mut ended = Engine::new(&means, course)?.run()?;
+    let means = Means { scenario, run, at_once: server.at_once, stop: Arc::clone(stop) };
+    let mut ended = Engine::new(&means, subject, course)?.run()?;
     ended.course.mark_losses(ended.start_ns, &ended.closed.lost_due_ns);
     let cost = before.map(|before| cost(&ended, before, ended.course.after.unwrap_or(before)));
-    let mut result = result_of(scenario, subject.name.clone(), ended, cost)?;
+    let mut result = result_of(scenario, name, ended, cost)?;
     if result.silence_ms > SILENCE_MS {
         result
             .notes
@@ -326,6 +357,8 @@ fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cos
         completion: account.completion.figures(),
         ack: account.ack.figures(),
         reconnect: ended.reconnect.figures(),
+        restart: ended.restart.figures(),
+        recovery: ended.recovery.figures(),
         curve: account.response.curve(),
         service_curve: account.service.curve(),
         deliveries_per_second: counts.measured as f64 / delivering.max(1e-9),
@@ -343,6 +376,7 @@ fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cos
             connects_per_second: ended.connects_per_second,
         },
         timeline: course.samples,
+        kills_s: course.kills_s,
         notes: account.notes,
         checks: Vec::new(),
     })

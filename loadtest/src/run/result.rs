@@ -45,6 +45,12 @@ pub struct RunResult {
     pub ack: Figures,
     /// From reconnecting to resubscribed.
     pub reconnect: Figures,
+    /// From the start of a server that had been killed to its listening.
+    #[serde(default)]
+    pub restart: Figures,
+    /// From the server's being killed to resubscribed.
+    #[serde(default)]
+    pub recovery: Figures,
     /// Percent and milliseconds of response latency.
     pub curve: Vec<(f64, f64)>,
     /// The same of service latency.
@@ -61,6 +67,9 @@ pub struct RunResult {
     pub tester: Tester,
     /// The course of it.
     pub timeline: Vec<Sample>,
+    /// When the server was killed, in seconds from the first due message.
+    #[serde(default)]
+    pub kills_s: Vec<f64>,
     /// What went wrong, in words, the first few.
     pub notes: Vec<String>,
     /// The thresholds.
@@ -164,6 +173,8 @@ impl RunResult {
             ("completion", &self.completion),
             ("ack", &self.ack),
             ("reconnect", &self.reconnect),
+            ("restart", &self.restart),
+            ("recovery", &self.recovery),
         ] {
             let Figures { p50_ms, p90_ms, p99_ms, p999_ms, max_ms, samples, negative } = *figures;
             for (part, value) in
@@ -210,7 +221,7 @@ impl RunResult {
 impl Ledger {
     /// The counts by name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 16] {
+    pub fn named(&self) -> [(&'static str, u64); 17] {
         [
             ("lost", self.missing),
             ("missing", self.missing),
@@ -223,6 +234,7 @@ impl Ledger {
             ("last_value_missing", self.last_value_missing),
             ("skipped_mismatch", self.skipped_mismatch),
             ("stale", self.stale),
+            ("redelivered", self.redelivered),
             ("signalled", self.signalled),
             ("conflated", self.conflated),
             ("dropped", self.dropped),
@@ -235,7 +247,7 @@ impl Ledger {
 impl Counts {
     /// The counts by name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 12] {
+    pub fn named(&self) -> [(&'static str, u64); 19] {
         [
             ("sent", self.sent),
             ("acknowledged", self.acknowledged),
@@ -249,6 +261,13 @@ impl Counts {
             ("recovered", self.recovered),
             ("unrecovered", self.unrecovered),
             ("late_subscribers", self.late_subscribers),
+            ("kills", self.kills),
+            ("failed_restarts", self.failed_restarts),
+            ("severed", self.severed),
+            ("retried", self.retried),
+            ("stranded", self.stranded),
+            ("audited", self.audited),
+            ("unaudited_topics", self.unaudited_topics),
         ]
     }
 }

@@ -67,6 +67,8 @@ fn write_latency(out: &mut String, result: &RunResult) -> std::fmt::Result {
         ("completion", &result.completion),
         ("ack", &result.ack),
         ("reconnect", &result.reconnect),
+        ("restart", &result.restart),
+        ("recovery", &result.recovery),
         ("send lag", &result.lag),
     ] {
         if figures.samples > 0 {
@@ -107,7 +109,9 @@ fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
         )?,
         Kind::Volatile => write!(out, "; dropped {}", ledger.dropped)?,
     }
-    for (name, count) in [("while away", ledger.away), ("cut off", ledger.cut_off)] {
+    for (name, count) in
+        [("redelivered", ledger.redelivered), ("while away", ledger.away), ("cut off", ledger.cut_off)]
+    {
         if count > 0 {
             write!(out, "; {name} {count}")?;
         }
@@ -123,6 +127,16 @@ fn write_costs(out: &mut String, result: &RunResult) -> std::fmt::Result {
             "churn: {} connections cut, {} subscriptions recovered, {} not",
             counts.cuts, counts.recovered, counts.unrecovered
         )?;
+    }
+    if counts.kills > 0 {
+        writeln!(
+            out,
+            "server killed {} times: {} connections ended with it, {} messages sent again, {} subscriptions recovered, {} not",
+            counts.kills, counts.severed, counts.retried, counts.recovered, counts.unrecovered
+        )?;
+    }
+    if counts.audited > 0 {
+        writeln!(out, "audit: {} messages read back from the beginning of their topics", counts.audited)?;
     }
     if let Some(cost) = result.cost {
         let mib = |bytes: u64| bytes as f64 / (1024.0 * 1024.0);

@@ -6,11 +6,12 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::result::RunResult;
+use super::scenario::Ack;
 use super::units;
 use crate::error::{Error, Result};
 
 /// What must hold unless the user says otherwise: the server's promises.
-const INTEGRITY: [&str; 10] = [
+const INTEGRITY: [&str; 13] = [
     "missing",
     "acked_missing",
     "duplicate",
@@ -21,12 +22,16 @@ const INTEGRITY: [&str; 10] = [
     "last_value_missing",
     "skipped_mismatch",
     "stale",
+    "redelivered",
+    "failed_restarts",
+    "unaudited_topics",
 ];
 /// What must also hold, but breaks no message.
-const HEALTH: [&str; 6] = [
+const HEALTH: [&str; 7] = [
     "refused == 0",
     "errors == 0",
     "disconnects == 0",
+    "stranded == 0",
     "late_subscribers == 0",
     "silence < 1s",
     "latency.negative == 0",
@@ -231,7 +236,9 @@ pub fn findings(result: &RunResult, own: &[Threshold]) -> Result<Vec<Finding>> {
     let alias = |metric: &str| if metric == "lost" { "missing".to_owned() } else { metric.to_owned() };
     let spoken = |metric: &str| own.iter().any(|threshold| alias(&threshold.metric) == metric);
     let mut findings = Vec::new();
-    for metric in INTEGRITY.into_iter().filter(|metric| !spoken(metric)) {
+    // Who only accepts a message need not know it again after its own death.
+    let promised = |metric: &str| metric != "redelivered" || result.scenario.ack == Ack::Durable;
+    for metric in INTEGRITY.into_iter().filter(|metric| !spoken(metric) && promised(metric)) {
         let threshold = Threshold::from_str(&format!("{metric} == 0")).map_err(Error::Usage)?;
         findings.push(threshold.check(result, Class::Integrity)?);
     }

@@ -2,11 +2,13 @@
 
 pub mod fanout;
 pub mod idle;
+mod subject;
 pub mod summary;
 
 use std::net::ToSocketAddrs;
-use std::process::Command;
 use std::rc::Rc;
+
+pub use self::subject::Subject;
 
 use crate::adapter::Adapter;
 use crate::affinity::{self, Cores};
@@ -14,64 +16,9 @@ use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::error::{Context, Error, Result};
 use crate::memory;
-use crate::server::{self, Process};
 
 /// Descriptors a run needs besides its connections.
 const SPARE_DESCRIPTORS: u64 = 64;
-
-/// The server under test; one that the tester started ends with this.
-#[derive(Debug)]
-pub struct Subject {
-    _process: Option<Process>,
-    /// The process whose CPU and memory are measured, where one is known.
-    pub pid: Option<u32>,
-    /// Where to connect.
-    pub target: Rc<Target>,
-    /// Its command or URL, for the report.
-    pub name: String,
-}
-
-impl Subject {
-    /// Starts the server, or takes the one that runs.
-    ///
-    /// # Errors
-    /// When it does not start or its address is no address.
-    pub fn start(options: &ServerOptions, adapter: Rc<dyn Adapter>, cores: Option<Cores>) -> Result<Self> {
-        if let (Some(url), None) = (&options.url, &options.serve) {
-            let target = Rc::new(target(url, adapter)?);
-            return Ok(Self { _process: None, pid: options.pid, target, name: url.clone() });
-        }
-        let name = match &options.serve {
-            Some(command) => command.clone(),
-            None => default_command()?,
-        };
-        let mut command = Command::new("sh");
-        // `exec`, so that the id of the child is the server's own; and where there is a setpriv, the server also
-        // ends when this process is killed.
-        let with_parent = "command -v setpriv >/dev/null && exec setpriv --pdeathsig TERM --";
-        command.args(["-c", &format!("{with_parent} {name}; exec {name}")]);
-        let mut process = Process::start(command, cores)?;
-        let target = match &options.url {
-            Some(url) => {
-                let target = target(url, adapter)?;
-                process.wait_until_accepting(target.address)?;
-                target
-            }
-            None => target(&process.wait_for("a ws:// URL", server::find_url)?, adapter)?,
-        };
-        // A server that only watches over one worker is measured by its worker.
-        let pid = server::only_child(process.pid()).unwrap_or(process.pid());
-        Ok(Self { pid: Some(pid), _process: Some(process), target: Rc::new(target), name })
-    }
-
-    /// The process to measure.
-    ///
-    /// # Errors
-    /// When none is known.
-    pub fn measured_pid(&self) -> Result<u32> {
-        self.pid.ok_or_else(|| Error::Usage("this needs --pid, the server's process id".into()))
-    }
-}
 
 /// Prepares this process: descriptors, and its own core. Returns the cores, unless pinning is off or impossible.
 ///
@@ -109,16 +56,6 @@ pub fn write_json(options: &ServerOptions, report: &impl serde::Serialize) -> Re
     let Some(path) = &options.json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::Encode(error.to_string()))?;
     std::fs::write(path, text + "\n").context("writing the JSON report")
-}
-
-fn default_command() -> Result<String> {
-    let fanwire = std::env::current_exe().context("finding loadtest itself")?.with_file_name("fanwire");
-    if !fanwire.exists() {
-        let message =
-            format!("there is no {}: build it, or name a server with --serve or --url", fanwire.display());
-        return Err(Error::Usage(message));
-    }
-    Ok(format!("'{}' serve --listen 127.0.0.1:0 --shards 1", fanwire.display()))
 }
 
 /// Where a URL leads.

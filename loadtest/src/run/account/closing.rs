@@ -29,6 +29,7 @@ impl Account {
     /// Closes everyone's account.
     pub(in crate::run) fn close(mut self) -> (Self, Closed) {
         let mut sum = Sum { ledger: self.ledger, lost_due_ns: Vec::new() };
+        self.counts.stranded = self.away() as u64;
         let subscribers = std::mem::take(&mut self.subscribers);
         let slots = self.layout.slots;
         for (at, subscriber) in subscribers.iter().enumerate() {
@@ -39,6 +40,8 @@ impl Account {
                 }
             }
         }
+        // Counted by the streams as repeats, but known for what they are.
+        sum.ledger.duplicate -= subscribers.iter().map(|subscriber| subscriber.redelivered).sum::<u64>();
         for message in &self.messages {
             let (from, to) = self.measured_ns;
             if message.outstanding == 0 && (from..to).contains(&message.due_ns) {
@@ -81,7 +84,13 @@ impl Account {
         for &sequence in missing {
             let number = self.number(place.stream, sequence);
             let message = &self.messages[number];
-            match subscriber.excuses.iter().find(|excuse| excuse.covers(place.topic, number, message)) {
+            // Starting over is no excuse for what was promised to survive just that.
+            let promised = self.durable && message.state == Fate::Acknowledged;
+            let fits = |excuse: &&Excuse| {
+                excuse.covers(place.topic, number, message)
+                    && !(promised && matches!(excuse, Excuse::StartedOver { .. }))
+            };
+            match subscriber.excuses.iter().find(fits) {
                 Some(Excuse::Away { .. }) => sum.ledger.away += 1,
                 Some(_) => sum.ledger.signalled += 1,
                 None => {

@@ -1,21 +1,25 @@
 //! The ledger of a run: every message of every stream, for every subscriber, by the rules of its kind.
 
+mod answers;
+mod audit;
 mod closing;
+mod excuse;
+mod sink;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 
-use crate::client::Sink;
+use self::excuse::{Excuse, Place};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::error::Result;
 use crate::latency::Latency;
-use crate::ledger::{Arrival, Stream};
+use crate::ledger::Stream;
 use crate::run::counts::{Counts, Ledger};
 use crate::run::layout::Layout;
-use crate::run::scenario::Kind;
-use crate::stamp::{Corrupt, Stamp};
-use crate::wire::{Position, Reply};
+use crate::run::scenario::{Ack, Kind, Scenario};
+use crate::stamp::Stamp;
+use crate::wire::Position;
 
 /// How many faults are spelled out in a report.
 const NAMED: usize = 12;
@@ -33,8 +37,12 @@ struct Message {
     due_ns: u64,
     sent_ns: u64,
     /// Position in the topic, once acknowledged.
-    offset: Option<u64>,
+    place: Option<Place>,
     state: Fate,
+    /// Bytes of payload: with the stamp, enough to send it again.
+    size: u32,
+    /// Sent again, because the connection broke before the answer came.
+    retried: bool,
     /// Subscribers, slow ones apart, that have not got it.
     outstanding: u32,
     last_ns: u64,
@@ -45,17 +53,6 @@ enum Fate {
     Sent,
     Acknowledged,
     Refused,
-}
-
-/// Why what is missing is no loss.
-#[derive(Clone, Debug)]
-enum Excuse {
-    /// The server said that these offsets `[from, to)` of a topic are gone.
-    Signalled { topic: usize, from: u64, to: u64 },
-    /// The server said so, of another epoch: of messages number `[from, to)` of the run.
-    Epoch { from: usize, to: usize },
-    /// The subscriber was not there and did not ask for them: offsets `[from, to)`.
-    Away { topic: usize, from: u64, to: u64 },
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,15 +66,15 @@ struct Subscriber {
     /// Where it stands in each of its topics.
     positions: Vec<Option<Position>>,
     ended: bool,
-    /// Cut by the tester, on purpose.
+    /// Cut on purpose, or by the end of a server that was killed on purpose.
     away: bool,
     /// Whether it was ever away.
     returned: bool,
-    /// Messages published when it was cut.
-    cut_at: usize,
     /// What was due before came late because it was away.
     back_ns: u64,
     fastest_ns: Option<u64>,
+    /// Messages that came again because their publisher had to send them again.
+    redelivered: u64,
 }
 
 /// The running account.
@@ -92,6 +89,18 @@ pub(in crate::run) struct Account {
     publishers_listen: bool,
     /// Whether who comes back asks for what was missed.
     resume: bool,
+    /// Whether what was acknowledged has to survive the server's death.
+    durable: bool,
+    /// Connections whose end is no surprise, because the server was killed.
+    doomed: Vec<bool>,
+    /// How many.
+    doomed_count: usize,
+    /// Of these, the ones that have ended since somebody looked.
+    fallen: Vec<usize>,
+    /// Epochs, numbered as they are met.
+    epochs: Vec<String>,
+    /// The first one of each topic.
+    first_epochs: Vec<Option<String>>,
     max_age_ns: Option<u64>,
     subscribers: Vec<Subscriber>,
     messages: Vec<Message>,
@@ -128,13 +137,10 @@ pub(in crate::run) struct Closed {
 }
 
 impl Account {
-    pub(in crate::run) fn new(
-        run: u32,
-        kind: Kind,
-        layout: Layout,
-        subscribers: usize,
-        track: bool,
-    ) -> Result<Self> {
+    /// The account of a run of `scenario`.
+    pub(in crate::run) fn new(run: u32, scenario: &Scenario, layout: Layout) -> Result<Self> {
+        let kind = scenario.kind;
+        let track = kind == Kind::Latest || scenario.breaks();
         let topic_numbers = layout.topics.iter().cloned().zip(0..).collect();
         let account = |at| {
             let topics = layout.topics_of(at).count();
@@ -150,10 +156,17 @@ impl Account {
             run,
             kind,
             track,
-            publishers_listen: false,
-            resume: false,
-            max_age_ns: None,
-            subscribers: (0..subscribers).map(account).collect(),
+            publishers_listen: scenario.adapter.adapter().publishers_listen(),
+            resume: scenario.resumes(),
+            durable: scenario.ack == Ack::Durable,
+            doomed: vec![false; scenario.subscribers + scenario.publishers],
+            doomed_count: 0,
+            fallen: Vec::new(),
+            epochs: Vec::new(),
+            first_epochs: vec![None; layout.topics.len()],
+            max_age_ns: (scenario.max_rate > 0.0)
+                .then(|| crate::clock::span_ns(1.0 / scenario.max_rate) + STALE_SLACK_NS),
+            subscribers: (0..scenario.subscribers).map(account).collect(),
             messages: Vec::new(),
             by_stream: vec![Vec::new(); layout.streams()],
             audiences: layout.audiences(),
@@ -176,21 +189,6 @@ impl Account {
         })
     }
 
-    /// Who comes back asks for what was missed: only an answer to that excuses a loss.
-    pub(in crate::run) fn expect_resume(&mut self) {
-        self.resume = true;
-    }
-
-    /// Publishers get messages without asking.
-    pub(in crate::run) fn let_publishers_listen(&mut self) {
-        self.publishers_listen = true;
-    }
-
-    /// Values may not be older than this when they arrive.
-    pub(in crate::run) fn expect_fresh(&mut self, max_rate: f64) {
-        self.max_age_ns = Some(crate::clock::span_ns(1.0 / max_rate) + STALE_SLACK_NS);
-    }
-
     /// Subscriber `at` reads slowly: what it gets late is not the server's fault.
     pub(in crate::run) fn set_slow(&mut self, at: usize) {
         self.subscribers[at].slow = true;
@@ -200,7 +198,13 @@ impl Account {
     }
 
     /// Enters a message about to be sent; its number for the acknowledgement, and its place in the stream.
-    pub(in crate::run) fn send(&mut self, stream: usize, due_ns: u64, now_ns: u64) -> (u64, u64) {
+    pub(in crate::run) fn send(
+        &mut self,
+        stream: usize,
+        size: usize,
+        due_ns: u64,
+        now_ns: u64,
+    ) -> (u64, u64) {
         let sequence = self.by_stream[stream].len() as u64;
         let number = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         self.by_stream[stream].push(number);
@@ -212,20 +216,73 @@ impl Account {
             stream: u32::try_from(stream).unwrap_or(u32::MAX),
             due_ns,
             sent_ns: now_ns,
-            offset: None,
+            place: None,
             state: Fate::Sent,
+            size: u32::try_from(size).unwrap_or(u32::MAX),
+            retried: false,
             outstanding,
             last_ns: 0,
         });
         (FIRST_ID + u64::from(number), sequence)
     }
 
+    /// The stamp and size of publication `id`, to send it again; `None` when it has been answered. With `now_ns`, it
+    /// is sent again then.
+    pub(in crate::run) fn again(&mut self, id: u64, run: u32, now_ns: Option<u64>) -> Option<(Stamp, usize)> {
+        let number = usize::try_from(id.checked_sub(FIRST_ID)?).ok()?;
+        let message = self.messages.get_mut(number).filter(|message| message.state == Fate::Sent)?;
+        if let Some(now_ns) = now_ns {
+            // One that was held back because there was no connection is sent for the first time.
+            if message.sent_ns > 0 {
+                message.retried = true;
+                self.counts.retried += 1;
+            }
+            message.sent_ns = now_ns;
+        }
+        let (stream, intended_ns, size) = (message.stream, message.due_ns, message.size as usize);
+        let sent = &self.by_stream[stream as usize];
+        let sequence = sent.binary_search(&u32::try_from(number).ok()?).ok()? as u64;
+        Some((Stamp { run, stream, sequence, intended_ns }, size))
+    }
+
     /// The tester cuts the connection of subscriber `at`.
     pub(in crate::run) fn cut(&mut self, at: usize) {
-        let count = self.messages.len();
-        let subscriber = &mut self.subscribers[at];
-        (subscriber.away, subscriber.returned, subscriber.cut_at) = (true, true, count);
+        self.leave(at);
         self.counts.cuts += 1;
+    }
+
+    /// Subscriber `at` is away from now on.
+    fn leave(&mut self, at: usize) {
+        let subscriber = &mut self.subscribers[at];
+        (subscriber.away, subscriber.returned) = (true, true);
+    }
+
+    /// The server is about to be killed: all connections, so many, will end.
+    pub(in crate::run) fn doom_all(&mut self, connections: usize) {
+        for (at, doomed) in self.doomed.iter_mut().enumerate().take(connections) {
+            *doomed = self.subscribers.get(at).is_none_or(|subscriber| !subscriber.ended);
+        }
+        self.doomed_count = self.doomed.iter().filter(|&&doomed| doomed).count();
+    }
+
+    /// Connection `at` is made anew: its end would be a surprise again.
+    pub(in crate::run) fn expect_to_last(&mut self, at: usize) {
+        self.doomed_count -= usize::from(std::mem::take(&mut self.doomed[at]));
+    }
+
+    /// Connections that ended because the server was killed, since the last call.
+    pub(in crate::run) fn take_fallen(&mut self) -> Vec<usize> {
+        std::mem::take(&mut self.fallen)
+    }
+
+    /// The number of an epoch.
+    fn epoch(&mut self, name: &str) -> u32 {
+        let known = self.epochs.iter().rposition(|epoch| epoch == name);
+        let at = known.unwrap_or_else(|| {
+            self.epochs.push(name.to_owned());
+            self.epochs.len() - 1
+        });
+        u32::try_from(at).unwrap_or(u32::MAX)
     }
 
     /// Where subscriber `at` stands in its `nth` topic.
@@ -284,9 +341,24 @@ impl Account {
         })
     }
 
+    /// Whether the server has been killed and not everyone is back.
+    pub(in crate::run) fn is_disturbed(&self) -> bool {
+        self.doomed_count > 0
+    }
+
+    /// Subscribers that are away.
+    pub(in crate::run) fn away(&self) -> usize {
+        self.subscribers.iter().filter(|subscriber| subscriber.away).count()
+    }
+
     fn number(&self, stream: usize, sequence: u64) -> usize {
         let sequence = usize::try_from(sequence).unwrap_or(usize::MAX);
         self.by_stream[stream].get(sequence).map_or(usize::MAX, |&number| number as usize)
+    }
+
+    /// Says something about the run.
+    pub(in crate::run) fn remark(&mut self, text: &str) {
+        self.note(|| text.to_owned());
     }
 
     fn note(&mut self, text: impl FnOnce() -> String) {
@@ -314,197 +386,5 @@ impl Account {
             return None;
         };
         Some((stream, nth * self.layout.slots + stream % self.layout.slots))
-    }
-
-    fn acknowledge(&mut self, reply: &Reply, good: bool) {
-        let number = reply.id.and_then(|id| id.checked_sub(FIRST_ID)).and_then(|n| usize::try_from(n).ok());
-        let Some(message) = number.and_then(|number| self.messages.get_mut(number)) else {
-            self.counts.errors += u64::from(!good);
-            return;
-        };
-        if message.state != Fate::Sent {
-            return;
-        }
-        if good {
-            message.state = Fate::Acknowledged;
-            message.offset = reply.offset;
-            self.counts.acknowledged += 1;
-            self.ack.enter(message.due_ns, crate::clock::now_ns());
-        } else {
-            message.state = Fate::Refused;
-            let audience = u64::from(self.audiences[message.stream as usize / self.layout.slots]);
-            self.counts.refused += 1;
-            self.counts.expected = self.counts.expected.saturating_sub(audience);
-        }
-    }
-
-    /// The subscription of `at` that a reply is about.
-    fn topic_of(&self, at: usize, reply: &Reply) -> Option<(usize, usize)> {
-        let topic = *self.topic_numbers.get(reply.topic.as_deref()?)?;
-        self.layout.position(at, topic).filter(|_| at < self.subscribers.len()).map(|nth| (topic, nth))
-    }
-}
-
-impl Excuse {
-    fn covers(&self, at_topic: usize, number: usize, message: &Message) -> bool {
-        match *self {
-            Self::Epoch { from, to } => (from..to).contains(&number),
-            Self::Signalled { topic, from, to } | Self::Away { topic, from, to } => {
-                topic == at_topic && message.offset.is_some_and(|offset| (from..to).contains(&offset))
-            }
-        }
-    }
-}
-
-impl Sink for Account {
-    fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool {
-        if self.publishers_listen && at >= self.subscribers.len() {
-            return true;
-        }
-        self.counts.deliveries += 1;
-        self.last_arrival_ns = arrived_ns;
-        let Some((stream, local)) = self.place(at, stamp) else { return false };
-        let number = self.number(stream, stamp.sequence);
-        let subscriber = &mut self.subscribers[at];
-        let arrival = subscriber.streams[local].enter(stamp.sequence);
-        if arrival == Arrival::Duplicate {
-            return false;
-        }
-        self.accepted += 1;
-        let message = &mut self.messages[number];
-        if !subscriber.slow {
-            message.outstanding = message.outstanding.saturating_sub(1);
-            message.last_ns = message.last_ns.max(arrived_ns);
-        }
-        let (from, to) = self.measured_ns;
-        let counts = (from..to).contains(&stamp.intended_ns)
-            && !subscriber.slow
-            && stamp.intended_ns >= subscriber.back_ns;
-        if counts {
-            self.counts.measured += 1;
-            self.last_measured_ns = arrived_ns;
-            self.response.enter(stamp.intended_ns, arrived_ns);
-            self.service.enter(message.sent_ns, arrived_ns);
-            self.interval.enter(stamp.intended_ns, arrived_ns);
-            let span = arrived_ns.saturating_sub(stamp.intended_ns);
-            subscriber.fastest_ns = Some(subscriber.fastest_ns.map_or(span, |known| known.min(span)));
-            let stale =
-                self.max_age_ns.is_some_and(|limit| arrived_ns.saturating_sub(message.sent_ns) > limit);
-            self.ledger.stale += u64::from(stale);
-        }
-        arrival == Arrival::Next && !self.track
-    }
-
-    fn damaged(&mut self, at: usize, damage: Corrupt) {
-        if self.publishers_listen && at >= self.subscribers.len() {
-            return;
-        }
-        self.counts.deliveries += 1;
-        self.ledger.corrupt += 1;
-        self.note(|| format!("subscriber {at}: a corrupt message ({damage:?})"));
-        // Which message it was is known when the stamp is whole; then it is damaged, not lost.
-        let Corrupt::Payload(stamp) = damage else { return };
-        if let Some((stream, local)) = self.place(at, &stamp) {
-            self.subscribers[at].streams[local].enter(stamp.sequence);
-            self.accepted += 1;
-            let number = self.number(stream, stamp.sequence);
-            let message = &mut self.messages[number];
-            // It did not arrive everywhere: completion is not measured.
-            message.outstanding = message.outstanding.max(1);
-        }
-    }
-
-    fn message(&mut self, at: usize, reply: &Reply) {
-        let Some((_, nth)) = self.topic_of(at, reply) else { return };
-        let subscriber = &mut self.subscribers[at];
-        if let (Some(Some(position)), Some(offset)) = (subscriber.positions.get_mut(nth), reply.offset) {
-            position.offset = offset;
-        }
-        if let (Some(skipped), Some(key)) = (reply.skipped, reply.key.as_deref()) {
-            let slot = key.strip_prefix('k').and_then(|number| number.parse::<usize>().ok());
-            let local =
-                slot.filter(|&slot| slot < self.layout.slots).map(|slot| nth * self.layout.slots + slot);
-            if let Some(count) = local.and_then(|local| subscriber.skipped.get_mut(local)) {
-                *count += skipped;
-            }
-        }
-    }
-
-    fn subscribed(&mut self, at: usize, reply: &Reply) {
-        let Some((topic, nth)) = self.topic_of(at, reply) else { return };
-        let count = self.messages.len();
-        let subscriber = &mut self.subscribers[at];
-        let now = reply.epoch.clone().zip(reply.offset).map(|(epoch, offset)| Position { epoch, offset });
-        let before = subscriber.positions.get(nth).cloned().flatten();
-        if subscriber.away {
-            match (reply.recovered, &before, &now) {
-                (Some(true), ..) => self.counts.recovered += 1,
-                (recovered, Some(before), Some(now)) if before.epoch == now.epoch => {
-                    let (from, to) = (before.offset + 1, now.offset + 1);
-                    self.counts.unrecovered += u64::from(self.resume);
-                    match recovered {
-                        Some(_) => subscriber.excuses.push(Excuse::Signalled { topic, from, to }),
-                        None if self.resume => {}
-                        None => subscriber.excuses.push(Excuse::Away { topic, from, to }),
-                    }
-                }
-                _ => {
-                    self.counts.unrecovered += 1;
-                    subscriber.excuses.push(Excuse::Epoch { from: subscriber.cut_at, to: count });
-                }
-            }
-            subscriber.back_ns = crate::clock::now_ns();
-            subscriber.away = nth + 1 < subscriber.positions.len();
-        }
-        // Recovered messages bring the position forward one by one; until then it is where it was.
-        if reply.recovered != Some(true)
-            && let Some(position) = subscriber.positions.get_mut(nth)
-        {
-            *position = now;
-        }
-    }
-
-    fn reply(&mut self, at: usize, reply: &Reply) {
-        match reply.kind.as_str() {
-            "ok" => self.acknowledge(reply, true),
-            "gap" => {
-                let bounds = self.topic_of(at, reply).zip(reply.after.zip(reply.next));
-                let Some(((topic, _), (after, next))) = bounds else { return };
-                let (from, to) = (after.saturating_add(1), next);
-                self.subscribers[at].excuses.push(Excuse::Signalled { topic, from, to });
-                // A few of these are enough; faults need the room.
-                if self.notes.len() < NAMED / 4 {
-                    let span = to.saturating_sub(from);
-                    self.notes.push(format!("subscriber {at}: the server signalled a gap of {span}"));
-                }
-            }
-            "error" | "end" | "goodbye" => {
-                if reply.kind == "error" {
-                    self.acknowledge(reply, false);
-                } else {
-                    self.counts.errors += 1;
-                }
-                let (code, words) = (reply.code.clone(), reply.message.clone());
-                let (code, words) = (code.unwrap_or_default(), words.unwrap_or_default());
-                self.note(|| format!("connection {at}: {} {code} {words}", reply.kind));
-            }
-            _ => {}
-        }
-    }
-
-    fn read(&mut self, at: usize, bytes: usize) {
-        if at < self.subscribers.len() {
-            self.counts.bytes += bytes as u64;
-            self.counts.reads += 1;
-        }
-    }
-
-    fn ended(&mut self, at: usize, reason: &str) {
-        self.counts.disconnects += 1;
-        if let Some(subscriber) = self.subscribers.get_mut(at) {
-            self.ended += usize::from(!subscriber.ended);
-            subscriber.ended = true;
-        }
-        self.note(|| format!("connection {at} ended: {reason}"));
     }
 }

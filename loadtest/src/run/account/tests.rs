@@ -1,19 +1,26 @@
 //! The rules of the ledger, one by one.
 
 use super::*;
-use crate::run::scenario::Scenario;
+use crate::client::Sink;
+use crate::run::scenario::{Churn, Scenario};
+use crate::stamp::Corrupt;
+use crate::wire::Reply;
 
 const RUN: u32 = 9;
 
-fn account(kind: Kind, track: bool) -> Account {
-    let scenario = Scenario { kind, topics: 2, subscribers: 2, keys: 1, ..Scenario::default() };
-    Account::new(RUN, kind, Layout::new(&scenario, RUN), 2, track).unwrap()
+fn account(kind: Kind) -> Account {
+    account_of(Scenario { kind, ..Scenario::default() })
+}
+
+fn account_of(scenario: Scenario) -> Account {
+    let scenario = Scenario { topics: 2, subscribers: 2, keys: 1, ..scenario };
+    Account::new(RUN, &scenario, Layout::new(&scenario, RUN)).unwrap()
 }
 
 /// Publishes `count` messages to topic 0 and acknowledges them with offsets from 1.
 fn publish(account: &mut Account, count: u64) {
     for _ in 0..count {
-        let (id, sequence) = account.send(0, 1, 1);
+        let (id, sequence) = account.send(0, 128, 1, 1);
         account.reply(2, &Reply { id: Some(id), offset: Some(sequence + 1), ..reply("ok") });
     }
 }
@@ -34,9 +41,9 @@ fn closed(account: Account) -> Ledger {
 
 #[test]
 fn what_is_missing_is_lost_and_worse_when_it_was_acknowledged() {
-    let mut account = account(Kind::Log, false);
+    let mut account = account(Kind::Log);
     publish(&mut account, 4);
-    let (_, sequence) = account.send(0, 1, 1);
+    let (_, sequence) = account.send(0, 128, 1, 1);
     assert_eq!(sequence, 4);
     deliver(&mut account, 0, &[0, 2]);
     let ledger = closed(account);
@@ -45,7 +52,7 @@ fn what_is_missing_is_lost_and_worse_when_it_was_acknowledged() {
 
 #[test]
 fn a_gap_excuses_what_lies_in_it_and_nothing_else() {
-    let mut account = account(Kind::Log, false);
+    let mut account = account(Kind::Log);
     publish(&mut account, 6);
     deliver(&mut account, 0, &[0]);
     account.reply(0, &Reply { after: Some(1), next: Some(4), ..reply("gap") });
@@ -56,8 +63,8 @@ fn a_gap_excuses_what_lies_in_it_and_nothing_else() {
 
 #[test]
 fn a_refused_message_is_owed_to_nobody() {
-    let mut account = account(Kind::Log, false);
-    let (id, _) = account.send(0, 1, 1);
+    let mut account = account(Kind::Log);
+    let (id, _) = account.send(0, 128, 1, 1);
     account.reply(2, &Reply { id: Some(id), ..reply("error") });
     assert_eq!((account.counts.refused, account.counts.expected), (1, 0));
     assert_eq!(closed(account), Ledger::default());
@@ -65,7 +72,7 @@ fn a_refused_message_is_owed_to_nobody() {
 
 #[test]
 fn strangers_and_strays_are_told_apart() {
-    let mut account = account(Kind::Log, false);
+    let mut account = account(Kind::Log);
     publish(&mut account, 1);
     deliver(&mut account, 0, &[0, 7]);
     deliver(&mut account, 1, &[0]);
@@ -76,7 +83,7 @@ fn strangers_and_strays_are_told_apart() {
 
 #[test]
 fn a_damaged_message_that_is_known_is_corrupt_and_not_lost() {
-    let mut account = account(Kind::Log, false);
+    let mut account = account(Kind::Log);
     publish(&mut account, 2);
     deliver(&mut account, 0, &[0]);
     let stamp = Stamp { run: RUN, stream: 0, sequence: 1, intended_ns: 1 };
@@ -94,7 +101,7 @@ fn latest_values_may_be_skipped_when_it_is_said_but_never_the_last() {
         skipped,
         ..reply("message")
     };
-    let mut good = account(Kind::Latest, true);
+    let mut good = account(Kind::Latest);
     publish(&mut good, 5);
     deliver(&mut good, 0, &[0, 4]);
     good.message(0, &value(1, None));
@@ -102,12 +109,12 @@ fn latest_values_may_be_skipped_when_it_is_said_but_never_the_last() {
     let ledger = closed(good);
     assert_eq!((ledger.conflated, ledger.skipped_mismatch, ledger.last_value_missing), (3, 0, 0));
 
-    let mut silent = account(Kind::Latest, true);
+    let mut silent = account(Kind::Latest);
     publish(&mut silent, 5);
     deliver(&mut silent, 0, &[0, 4]);
     assert_eq!(closed(silent).skipped_mismatch, 1);
 
-    let mut late = account(Kind::Latest, true);
+    let mut late = account(Kind::Latest);
     publish(&mut late, 5);
     deliver(&mut late, 0, &[0, 3, 2]);
     let ledger = closed(late);
@@ -116,7 +123,7 @@ fn latest_values_may_be_skipped_when_it_is_said_but_never_the_last() {
 
 #[test]
 fn volatile_messages_may_be_dropped_but_not_repeated() {
-    let mut account = account(Kind::Volatile, false);
+    let mut account = account(Kind::Volatile);
     publish(&mut account, 4);
     deliver(&mut account, 0, &[1, 1, 3]);
     let ledger = closed(account);
@@ -125,10 +132,8 @@ fn volatile_messages_may_be_dropped_but_not_repeated() {
 
 /// Subscriber 0 gets the first of `published` messages, is cut, and comes back.
 fn come_back(resume: bool, recovered: Option<bool>, epoch: &str) -> Account {
-    let mut account = account(Kind::Log, true);
-    if resume {
-        account.expect_resume();
-    }
+    let churn = Churn { rate: 1.0, away: Churn::away(), resume };
+    let mut account = account_of(Scenario { churn: Some(churn), ..Scenario::default() });
     account.subscribed(0, &Reply { epoch: Some("a".into()), offset: Some(0), ..reply("ok") });
     publish(&mut account, 3);
     deliver(&mut account, 0, &[0]);

@@ -1,13 +1,18 @@
 //! What a run does: a preset or a TOML file, with flags over it.
 
+mod check;
+mod parts;
+mod presets;
+
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
+pub use self::parts::{Ack, Churn, Outages, Signal, Slow, Stage, Storm};
+pub use self::presets::PRESETS;
 use super::schedule::Leg;
-use super::units::{Bytes, Share, Sizes, Span};
+use super::units::{Sizes, Span};
 use crate::adapter::Name;
 use crate::error::{Error, Result};
-use crate::stamp;
 
 /// What a topic promises, and so what the ledger demands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -44,58 +49,6 @@ pub enum Via {
     Http,
 }
 
-/// A part of the load: either `rate` or `ramp_to`, for a time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Stage {
-    /// Messages a second throughout.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rate: Option<f64>,
-    /// Messages a second at the end, from where the stage before left off.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ramp_to: Option<f64>,
-    /// How long.
-    #[serde(rename = "for")]
-    pub span: Span,
-}
-
-/// Subscribers that lose their connection again and again.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Churn {
-    /// Connections cut a second.
-    pub rate: f64,
-    /// How long each stays away.
-    #[serde(default = "Churn::away")]
-    pub away: Span,
-    /// Whether it asks for what it missed.
-    #[serde(default = "Churn::resume")]
-    pub resume: bool,
-}
-
-impl Churn {
-    /// The default of [`Churn::away`].
-    #[must_use]
-    pub fn away() -> Span {
-        Span(0.2)
-    }
-
-    fn resume() -> bool {
-        true
-    }
-}
-
-/// Subscribers that read too slowly.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Slow {
-    /// How many of all.
-    pub share: Share,
-    /// Bytes a second they read; absent or 0: nothing at all until the drain.
-    #[serde(default)]
-    pub read_rate: Bytes,
-}
-
 /// Everything a run needs to know.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -130,6 +83,8 @@ pub struct Scenario {
     pub size: Sizes,
     /// By which way messages are published.
     pub publish: Via,
+    /// What an acknowledgement has to mean.
+    pub ack: Ack,
     /// Unmeasured time before.
     pub warmup: Span,
     /// Measured time.
@@ -138,6 +93,10 @@ pub struct Scenario {
     pub drain: Span,
     /// Subscribers that come and go.
     pub churn: Option<Churn>,
+    /// Many connections cut at once.
+    pub storm: Vec<Storm>,
+    /// The server itself: how to start it, and when it dies.
+    pub server: Option<Outages>,
     /// Subscribers that read too slowly.
     pub slow: Vec<Slow>,
     /// Of everything left to chance.
@@ -164,84 +123,19 @@ impl Default for Scenario {
             arrival: Arrival::Constant,
             size: Sizes { min: 128, max: 128 },
             publish: Via::Socket,
+            ack: Ack::Accepted,
             warmup: Span(1.0),
             duration: Span(8.0),
             drain: Span(3.0),
             churn: None,
+            storm: Vec::new(),
+            server: None,
             slow: Vec::new(),
             seed: 1,
             thresholds: Vec::new(),
         }
     }
 }
-
-/// The presets: name, what it is, and the file it would be.
-pub const PRESETS: [(&str, &str, &str); 8] = [
-    ("chat", "rooms with many writers, every message counts", CHAT),
-    ("ticker", "values by key, read at five batches a second", TICKER),
-    ("game", "volatile state from many players, 20 times a second each", GAME),
-    ("broadcast", "one topic, one writer, very many readers", BROADCAST),
-    ("bridge", "a back end that publishes by HTTP to many readers", BRIDGE),
-    ("idle", "connections that wait", IDLE),
-    ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
-    ("churn", "chat whose readers lose their connection and resume", CHURN),
-];
-
-const CHAT: &str = r#"name = "chat"
-topics = 20
-publishers = 20
-subscribers = 400
-rate = 200
-arrival = "poisson"
-size = "64..512"
-"#;
-const TICKER: &str = r#"name = "ticker"
-kind = "latest"
-publishers = 4
-subscribers = 300
-keys = 20
-max_rate = 5
-rate = 1000
-"#;
-const GAME: &str = r#"name = "game"
-kind = "volatile"
-topics = 10
-publishers = 50
-subscribers = 200
-rate = 1000
-size = 64
-"#;
-const BROADCAST: &str = r#"name = "broadcast"
-subscribers = 2000
-rate = 20
-"#;
-const BRIDGE: &str = r#"name = "bridge"
-topics = 50
-publishers = 4
-subscribers = 500
-rate = 300
-arrival = "poisson"
-size = "128..1KiB"
-publish = "http"
-"#;
-const IDLE: &str = r#"name = "idle"
-topics = 100
-subscribers = 2000
-rate = 0
-"#;
-const SLOW: &str = r#"name = "slow-readers"
-subscribers = 400
-rate = 100
-size = 512
-slow = [{ share = "5%" }, { share = "5%", read_rate = "16KiB/s" }]
-"#;
-const CHURN: &str = r#"name = "churn"
-topics = 20
-publishers = 5
-subscribers = 400
-rate = 200
-churn = { rate = 40, away = "200ms", resume = true }
-"#;
 
 /// Loads a preset by name or a scenario file by path.
 ///
@@ -267,49 +161,6 @@ pub fn parse(name: &str, text: &str) -> Result<Scenario> {
 }
 
 impl Scenario {
-    /// Checks that everything fits together.
-    ///
-    /// # Errors
-    /// When it does not, with the reason.
-    pub fn check(&self) -> Result<()> {
-        let finite = [self.rate, self.max_rate, self.warmup.0, self.duration.0, self.drain.0];
-        let legs = self.legs();
-        let problem = if self.size.min < stamp::LENGTH || self.size.max > stamp::MAX_SIZE {
-            format!("size must be {} (the stamp) to {} bytes", stamp::LENGTH, stamp::MAX_SIZE)
-        } else if finite.iter().any(|value| !value.is_finite() || *value < 0.0) {
-            "rates and times must not be negative".into()
-        } else if self.load.iter().any(|stage| stage.rate.is_some() == stage.ramp_to.is_some()) {
-            "each stage of the load has either `rate` or `ramp_to`".into()
-        } else if legs.iter().any(|leg| leg.from.min(leg.to) < 0.0 || leg.seconds <= 0.0) {
-            "a stage of the load has a negative rate or no length".into()
-        } else if self.topics == 0 || self.subscribers == 0 || self.publishers == 0 || self.keys == 0 {
-            "topics, subscribers, publishers and keys must not be 0".into()
-        } else if self.topics_per_subscriber == 0 || self.topics_per_subscriber > self.topics {
-            "topics_per_subscriber must be from 1 to the number of topics".into()
-        } else if self.kind != Kind::Latest && (self.keys > 1 || self.max_rate > 0.0) {
-            "keys and max_rate are for kind latest".into()
-        } else if self.churn.is_some_and(|churn| !churn.rate.is_finite() || churn.rate <= 0.0) {
-            "churn.rate must be positive".into()
-        } else if self.churn.is_some_and(|churn| churn.resume) && self.kind != Kind::Log {
-            "only kind log can be resumed".into()
-        } else if self.slow.iter().map(|slow| slow.share.0).sum::<f64>() > 0.9 {
-            "at most 90% of the subscribers may be slow".into()
-        } else if !self.adapter.is_fanwire() && (self.churn.is_some() || self.kind == Kind::Latest) {
-            format!("adapter {} has neither churn nor kind latest", self.adapter)
-        } else if self.adapter.only_http() && self.publish == Via::Socket {
-            format!("adapter {} publishes by HTTP only: --publish http", self.adapter)
-        } else if !self.adapter.is_fanwire() && self.publish == Via::Http && !self.adapter.only_http() {
-            format!("adapter {} has no publishing by HTTP", self.adapter)
-        } else if self.adapter == Name::Broadcast && self.topics > 1 {
-            "adapter broadcast has no topics: --topics 1".into()
-        } else if self.adapter.one_topic() && self.topics_per_subscriber > 1 {
-            format!("adapter {} has one topic per connection", self.adapter)
-        } else {
-            return Ok(());
-        };
-        Err(Error::Usage(format!("scenario {}: {problem}", self.name)))
-    }
-
     /// The load from warm-up to end.
     #[must_use]
     pub fn legs(&self) -> Vec<Leg> {
@@ -334,6 +185,24 @@ impl Scenario {
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.legs().iter().map(|leg| leg.seconds).sum()
+    }
+
+    /// Whether clients lose their connections and come back.
+    #[must_use]
+    pub fn breaks(&self) -> bool {
+        self.churn.is_some() || !self.storm.is_empty() || self.restarts()
+    }
+
+    /// Whether the server is killed and started again.
+    #[must_use]
+    pub fn restarts(&self) -> bool {
+        self.server.as_ref().is_some_and(Outages::kill)
+    }
+
+    /// Whether who comes back asks for what was missed.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.kind == Kind::Log && self.breaks() && self.churn.is_none_or(|churn| churn.resume)
     }
 
     /// What topic names begin with.

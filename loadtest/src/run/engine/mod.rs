@@ -3,25 +3,31 @@
 //! One thread does everything in turns. What is due is sent first, each message stamped with the moment it was due;
 //! a tester that is late sends late, but never shifts or skips, and its lateness is part of the report.
 
-use std::collections::VecDeque;
-use std::rc::Rc;
+pub(super) mod audit;
+mod comeback;
+mod outage;
+mod publishing;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use self::comeback::Absent;
+use self::outage::Outage;
+use self::publishing::Publishers;
 use super::account::{Account, Closed};
 use super::course::Course;
 use super::layout::Layout;
 use super::rng::Rng;
-use super::scenario::{Churn, Kind, Scenario, Via};
+use super::scenario::{Kind, Scenario, Via};
 use super::schedule::Schedule;
-use crate::adapter::{Publication, Subscription};
-use crate::client::connection::{Role, State, Target};
+use crate::adapter::Subscription;
+use crate::client::connection::Role;
 use crate::client::pool::Pool;
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::error::Result;
 use crate::latency::Latency;
-use crate::stamp::Stamp;
+use crate::scenario::Subject;
 
 /// From the decision to the first due message.
 const LEAD_NS: u64 = 50 * MILLISECOND;
@@ -35,8 +41,8 @@ const DRAIN_LIMIT_NS: u64 = 60 * SECOND;
 const BURST: usize = 32;
 /// How often a slow reader reads.
 const SIP_NS: u64 = 100 * MILLISECOND;
-/// A subscriber that has not been set up again by then will not be.
-const RECONNECT_LIMIT_NS: u64 = 15 * SECOND;
+/// How often a server that is away is looked after.
+const WATCH_NS: u64 = 5 * MILLISECOND;
 
 /// A slow reader: connection and bytes per sip; 0 is stalled.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +54,6 @@ struct Sipper {
 /// What the engine needs besides the scenario.
 pub(super) struct Means<'a> {
     pub(super) scenario: &'a Scenario,
-    pub(super) target: Rc<Target>,
     pub(super) run: u32,
     pub(super) at_once: usize,
     pub(super) stop: Arc<AtomicBool>,
@@ -57,6 +62,7 @@ pub(super) struct Means<'a> {
 /// A run under way.
 pub(super) struct Engine<'a> {
     means: &'a Means<'a>,
+    subject: Subject,
     layout: Layout,
     pool: Pool,
     account: Account,
@@ -66,18 +72,9 @@ pub(super) struct Engine<'a> {
     reconnect: Latency,
     start_ns: u64,
     sippers: Vec<Sipper>,
-    churn: Churning,
-}
-
-/// Who is away, and when the next one goes.
-#[derive(Debug, Default)]
-struct Churning {
-    next: usize,
-    next_ns: u64,
-    /// Connection and when it comes back.
-    away: VecDeque<(usize, u64)>,
-    /// Connection and since when it has been reconnecting.
-    returning: Vec<(usize, u64)>,
+    absent: Absent,
+    outage: Outage,
+    publishers: Publishers,
 }
 
 /// What the engine hands over.
@@ -87,6 +84,8 @@ pub(super) struct Ended {
     pub(super) course: Course,
     pub(super) lag: Latency,
     pub(super) reconnect: Latency,
+    pub(super) restart: Latency,
+    pub(super) recovery: Latency,
     pub(super) connects_per_second: f64,
     pub(super) own_cpu_percent: f64,
     pub(super) behind_percent: f64,
@@ -96,33 +95,24 @@ pub(super) struct Ended {
 }
 
 impl<'a> Engine<'a> {
-    pub(super) fn new(means: &'a Means<'a>, course: Course) -> Result<Self> {
+    pub(super) fn new(means: &'a Means<'a>, subject: Subject, course: Course) -> Result<Self> {
         let scenario = means.scenario;
         let layout = Layout::new(scenario, means.run);
-        let track = scenario.kind == Kind::Latest || scenario.churn.is_some();
-        let mut account =
-            Account::new(means.run, scenario.kind, layout.clone(), scenario.subscribers, track)?;
-        if scenario.max_rate > 0.0 {
-            account.expect_fresh(scenario.max_rate);
-        }
-        if means.target.adapter.publishers_listen() {
-            account.let_publishers_listen();
-        }
-        if scenario.churn.is_some_and(|churn| churn.resume) {
-            account.expect_resume();
-        }
         Ok(Self {
             means,
-            layout,
+            subject,
             pool: Pool::new()?,
-            account,
+            account: Account::new(means.run, scenario, layout.clone())?,
+            layout,
             course,
             rng: Rng::new(scenario.seed),
             lag: Latency::new()?,
             reconnect: Latency::new()?,
             start_ns: 0,
             sippers: Vec::new(),
-            churn: Churning::default(),
+            absent: Absent::default(),
+            outage: Outage::new()?,
+            publishers: Publishers::new(scenario),
         })
     }
 
@@ -134,11 +124,12 @@ impl<'a> Engine<'a> {
         let connects_per_second = connections as f64 * 1e9 / (clock::now_ns() - begin_ns).max(1) as f64;
         self.course.connected(connections, connects_per_second);
 
-        let confirmed = self.means.target.adapter.greets();
+        let confirmed = self.subject.target.adapter.greets();
         self.start_ns = clock::now_ns() + if confirmed { LEAD_NS } else { UNCONFIRMED_LEAD_NS };
         let scenario = self.means.scenario;
         let end_ns = self.start_ns + clock::span_ns(scenario.seconds());
         self.account.measured_ns = (self.start_ns + clock::span_ns(scenario.warmup.0), end_ns);
+        self.plan_disturbances(end_ns);
         self.course.start(self.start_ns)?;
         let (own_before, load_before) = (clock::own_cpu_ns(), self.pool.load());
         let interrupted = self.publish(end_ns)?;
@@ -147,13 +138,19 @@ impl<'a> Engine<'a> {
         let behind_percent = self.pool.load().behind_percent(load_before);
         self.drain()?;
         self.course.finish(&self.account);
-        let (account, closed) = self.account.close();
+        let found = self.audit()?;
+        let (mut account, mut closed) = self.account.close();
+        if let Some(found) = found {
+            account.enter_audit(&found, &mut closed);
+        }
         Ok(Ended {
             account,
             closed,
             course: self.course,
             lag: self.lag,
             reconnect: self.reconnect,
+            restart: self.outage.restart,
+            recovery: self.outage.recovery,
             connects_per_second,
             own_cpu_percent,
             behind_percent,
@@ -168,13 +165,8 @@ impl<'a> Engine<'a> {
         let mut roles: Vec<Role> =
             (0..scenario.subscribers).map(|at| Role::Client(self.subscriptions(at, false))).collect();
         let publishes = scenario.legs().iter().any(|leg| leg.from.max(leg.to) > 0.0);
-        for _ in 0..if publishes { scenario.publishers } else { 0 } {
-            roles.push(match scenario.publish {
-                Via::Http => Role::HttpPublisher,
-                Via::Socket => Role::Client(Vec::new()),
-            });
-        }
-        self.pool.open_roles(&self.means.target, roles, self.means.at_once, &mut self.account)?;
+        roles.extend((0..if publishes { scenario.publishers } else { 0 }).map(|_| self.publisher_role()));
+        self.pool.open_roles(&self.subject.target, roles, self.means.at_once, &mut self.account)?;
         let mut next = scenario.subscribers;
         for slow in &scenario.slow {
             let count = clock::whole(slow.share.0 * scenario.subscribers as f64);
@@ -193,6 +185,13 @@ impl<'a> Engine<'a> {
         Ok(())
     }
 
+    fn publisher_role(&self) -> Role {
+        match self.means.scenario.publish {
+            Via::Http => Role::HttpPublisher,
+            Via::Socket => Role::Client(Vec::new()),
+        }
+    }
+
     fn subscriptions(&self, at: usize, resume: bool) -> Vec<Subscription> {
         let max_rate = Some(self.means.scenario.max_rate).filter(|&rate| rate > 0.0);
         let subscription = |(nth, topic): (usize, usize)| Subscription {
@@ -209,14 +208,13 @@ impl<'a> Engine<'a> {
         let schedule = Schedule::new(scenario.legs(), scenario.arrival, scenario.seed, self.start_ns);
         let mut schedule = schedule.peekable();
         let mut sip_ns = self.start_ns;
-        self.churn.next_ns = self.start_ns;
         let mut armed_ns = 0;
         loop {
             let now_ns = clock::now_ns();
             if self.means.stop.load(Ordering::Relaxed) {
                 return Ok(true);
             }
-            if self.account.all_ended() {
+            if self.account.all_ended() || self.outage.is_lost() {
                 // Nobody is left to send to: the server is gone.
                 return Ok(false);
             }
@@ -232,12 +230,11 @@ impl<'a> Engine<'a> {
                 self.sip();
                 sip_ns += SIP_NS;
             }
-            if let Some(churn) = &scenario.churn {
-                self.churn(churn, now_ns)?;
-            }
+            self.disturb(now_ns)?;
+            self.bring_back(now_ns)?;
             self.course.turn(now_ns, &mut self.account);
             let due_ns = schedule.peek().copied().unwrap_or(end_ns);
-            let mut wake_ns = due_ns.min(self.course.next_ns()).min(self.churn_wake_ns());
+            let mut wake_ns = due_ns.min(self.course.next_ns()).min(self.disturbance_wake_ns(now_ns));
             if !self.sippers.is_empty() {
                 wake_ns = wake_ns.min(sip_ns);
             }
@@ -254,73 +251,10 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn send(&mut self, due_ns: u64) -> Result<()> {
-        let scenario = self.means.scenario;
-        let topic = self.rng.below(self.layout.topics.len());
-        let slot = self.rng.below(self.layout.slots);
-        let size = scenario.size.min + self.rng.below(scenario.size.max - scenario.size.min + 1);
-        let stream = topic * self.layout.slots + slot;
-        let now_ns = clock::now_ns();
-        let (id, sequence) = self.account.send(stream, due_ns, now_ns);
-        self.lag.enter(due_ns, now_ns);
-        self.course.sent(due_ns, now_ns);
-        let number = u32::try_from(stream).unwrap_or(u32::MAX);
-        let stamp = Stamp { run: self.means.run, stream: number, sequence, intended_ns: due_ns };
-        let data = stamp.payload(size);
-        let publication =
-            Publication { id, topic: &self.layout.topics[topic], key: self.layout.key(slot), data: &data };
-        let at = scenario.subscribers + self.layout.publisher(slot);
-        self.pool.publish(at, &publication)
-    }
-
     fn sip(&mut self) {
         for sipper in self.sippers.iter().filter(|sipper| sipper.bytes > 0) {
             self.pool.sip(sipper.at, sipper.bytes, &mut self.account);
         }
-    }
-
-    fn churn_wake_ns(&self) -> u64 {
-        let cut_ns = if self.means.scenario.churn.is_some() { self.churn.next_ns } else { u64::MAX };
-        let back_ns = self.churn.away.front().map_or(u64::MAX, |&(_, back_ns)| back_ns);
-        cut_ns.min(back_ns)
-    }
-
-    /// Cuts who is due to be cut, brings back who is due to come back.
-    fn churn(&mut self, churn: &Churn, now_ns: u64) -> Result<()> {
-        let healthy = self.means.scenario.subscribers - self.sippers.len();
-        while self.churn.next_ns <= now_ns {
-            self.churn.next_ns += clock::span_ns(1.0 / churn.rate);
-            let at = self.churn.next % healthy;
-            self.churn.next += 1;
-            if *self.pool.state(at) == State::Live && !self.account.is_away(at) {
-                self.pool.cut(at);
-                self.account.cut(at);
-                self.churn.away.push_back((at, now_ns + clock::span_ns(churn.away.0)));
-            }
-        }
-        self.bring_back(churn.resume, now_ns)
-    }
-
-    fn bring_back(&mut self, resume: bool, now_ns: u64) -> Result<()> {
-        while let Some(&(at, back_ns)) = self.churn.away.front() {
-            if back_ns > now_ns {
-                break;
-            }
-            self.churn.away.pop_front();
-            let role = Role::Client(self.subscriptions(at, resume));
-            self.pool.reconnect(at, &self.means.target, role)?;
-            self.churn.returning.push((at, now_ns));
-        }
-        let (pool, reconnect) = (&self.pool, &mut self.reconnect);
-        self.churn.returning.retain(|&(at, since_ns)| match pool.state(at) {
-            State::Live => {
-                reconnect.enter(since_ns, now_ns);
-                false
-            }
-            State::Ended(_) => false,
-            _ => now_ns < since_ns + RECONNECT_LIMIT_NS,
-        });
-        Ok(())
     }
 
     /// Lets everyone read to the end, and waits for what is missing.
@@ -330,20 +264,24 @@ impl<'a> Engine<'a> {
                 self.pool.unmute(sipper.at)?;
             }
         }
-        let resume = self.means.scenario.churn.is_some_and(|churn| churn.resume);
-        let begin_ns = clock::now_ns();
+        let mut begin_ns = clock::now_ns();
         let patience_ns = self.patience_ns();
         let mut progress_ns = begin_ns;
         let mut before = (0, 0);
         loop {
             self.pool.turn(Some(Duration::from_millis(5)), &mut self.account)?;
             let now_ns = clock::now_ns();
-            self.bring_back(resume, now_ns)?;
+            self.outage(now_ns)?;
+            self.bring_back(now_ns)?;
             self.course.turn(now_ns, &mut self.account);
             let state = (self.account.accepted, self.account.unanswered());
-            let under_way = !self.churn.away.is_empty() || !self.churn.returning.is_empty();
+            let under_way = self.outage.is_under_way() || self.absent.anyone();
             if state != before || under_way {
                 (before, progress_ns) = (state, now_ns);
+            }
+            if under_way {
+                // A server has its time to catch up from when everyone is back.
+                begin_ns = now_ns;
             }
             let answered = state.1 == 0 || !self.acknowledged();
             if now_ns < progress_ns + GRACE_NS {
@@ -368,6 +306,6 @@ impl<'a> Engine<'a> {
     }
 
     fn acknowledged(&self) -> bool {
-        self.means.scenario.publish == Via::Http || self.means.target.adapter.acknowledges()
+        self.means.scenario.publish == Via::Http || self.subject.target.adapter.acknowledges()
     }
 }

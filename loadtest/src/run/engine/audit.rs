@@ -1,0 +1,86 @@
+//! The audit: after all, one reader who was never there reads every topic from its beginning. What was acknowledged must
+//! be there, whoever has had it before.
+
+use std::time::Duration;
+
+use super::Engine;
+use crate::adapter::Subscription;
+use crate::client::Sink;
+use crate::client::connection::{Role, State};
+use crate::client::pool::Pool;
+use crate::clock::{self, SECOND};
+use crate::error::Result;
+use crate::stamp::{Corrupt, Stamp};
+use crate::wire::{Position, Reply};
+
+/// Without any arrival for this long, there is no more.
+const PATIENCE_NS: u64 = 2 * SECOND;
+/// A server that has not answered by then will not.
+const SETUP_LIMIT_NS: u64 = 15 * SECOND;
+
+/// What the reader found.
+#[derive(Debug, Default)]
+pub(in crate::run) struct Found {
+    /// Topics, by number, that could not be read from their beginning.
+    pub(in crate::run) unread: Vec<usize>,
+    /// Every whole message: topic listened to, and stamp.
+    pub(in crate::run) stamps: Vec<(usize, Stamp)>,
+    /// Damaged ones.
+    pub(in crate::run) corrupt: u64,
+    last_ns: u64,
+    /// Names of the topics, by connection.
+    recovered: Vec<bool>,
+}
+
+impl Sink for Found {
+    fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool {
+        self.stamps.push((at, *stamp));
+        self.last_ns = arrived_ns;
+        true
+    }
+    fn damaged(&mut self, _: usize, _: Corrupt) {
+        self.corrupt += 1;
+    }
+    fn subscribed(&mut self, at: usize, reply: &Reply) {
+        self.recovered[at] = reply.recovered == Some(true);
+        self.last_ns = clock::now_ns();
+    }
+    fn reply(&mut self, _: usize, _: &Reply) {}
+    fn read(&mut self, _: usize, _: usize) {}
+    fn ended(&mut self, _: usize, _: &str) {}
+}
+
+impl Engine<'_> {
+    /// Reads all topics from the beginning, where the scenario asks for that.
+    pub(super) fn audit(&mut self) -> Result<Option<Found>> {
+        let wanted = self.means.scenario.server.as_ref().is_some_and(|server| server.audit);
+        if !wanted || self.outage.is_lost() {
+            return Ok(None);
+        }
+        let topics = self.layout.topics.len();
+        let mut found = Found { recovered: vec![false; topics], ..Found::default() };
+        let mut pool = Pool::new()?;
+        let roles = (0..topics).map(|topic| Role::Client(vec![self.whole_of(topic)])).collect();
+        let begin_ns = clock::now_ns();
+        pool.open_roles(&self.subject.target, roles, self.means.at_once, &mut found)?;
+        loop {
+            pool.turn(Some(Duration::from_millis(20)), &mut found)?;
+            let now_ns = clock::now_ns();
+            let set_up = (0..topics).all(|at| *pool.state(at) == State::Live);
+            let settled = set_up && now_ns > found.last_ns + PATIENCE_NS;
+            if settled || (!set_up && now_ns > begin_ns + SETUP_LIMIT_NS) {
+                break;
+            }
+        }
+        found.unread = (0..topics).filter(|&topic| !found.recovered[topic]).collect();
+        Ok(Some(found))
+    }
+
+    fn whole_of(&self, topic: usize) -> Subscription {
+        let epoch = self.account.first_epoch(topic).unwrap_or_default();
+        Subscription {
+            since: Some(Position { epoch, offset: 0 }),
+            ..Subscription::to(&self.layout.topics[topic])
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! The scenarios that come with the tester.
+
+/// The presets: name, what it is, and the file it would be.
+pub const PRESETS: [(&str, &str, &str); 8] = [
+    ("chat", "rooms with many writers, every message counts", CHAT),
+    ("ticker", "values by key, read at five batches a second", TICKER),
+    ("game", "volatile state from many players, 20 times a second each", GAME),
+    ("broadcast", "one topic, one writer, very many readers", BROADCAST),
+    ("bridge", "a back end that publishes by HTTP to many readers", BRIDGE),
+    ("idle", "connections that wait", IDLE),
+    ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
+    ("churn", "chat whose readers lose their connection and resume", CHURN),
+];
+
+const CHAT: &str = r#"name = "chat"
+topics = 20
+publishers = 20
+subscribers = 400
+rate = 200
+arrival = "poisson"
+size = "64..512"
+"#;
+const TICKER: &str = r#"name = "ticker"
+kind = "latest"
+publishers = 4
+subscribers = 300
+keys = 20
+max_rate = 5
+rate = 1000
+"#;
+const GAME: &str = r#"name = "game"
+kind = "volatile"
+topics = 10
+publishers = 50
+subscribers = 200
+rate = 1000
+size = 64
+"#;
+const BROADCAST: &str = r#"name = "broadcast"
+subscribers = 2000
+rate = 20
+"#;
+const BRIDGE: &str = r#"name = "bridge"
+topics = 50
+publishers = 4
+subscribers = 500
+rate = 300
+arrival = "poisson"
+size = "128..1KiB"
+publish = "http"
+"#;
+const IDLE: &str = r#"name = "idle"
+topics = 100
+subscribers = 2000
+rate = 0
+"#;
+const SLOW: &str = r#"name = "slow-readers"
+subscribers = 400
+rate = 100
+size = 512
+slow = [{ share = "5%" }, { share = "5%", read_rate = "16KiB/s" }]
+"#;
+const CHURN: &str = r#"name = "churn"
+topics = 20
+publishers = 5
+subscribers = 400
+rate = 200
+churn = { rate = 40, away = "200ms", resume = true }
+"#;
