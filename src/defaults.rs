@@ -167,6 +167,36 @@ pub const PAGE: usize = 100;
 /// Most topics in one page of a list.
 pub const TOPICS_PAGE_MAX: usize = 1_000;
 
+/// Connections that a shard looks at in one go when they are listed: below a millisecond.
+pub const LISTING_SLOTS: usize = 2_048;
+
+/// Most connections in one page of a list.
+pub const CONNECTIONS_PAGE_MAX: usize = 500;
+
+/// Topics that a listed connection is shown with.
+pub const LISTED_TOPICS: usize = 8;
+
+/// Milliseconds between two looks at all topics while somebody watches: what an eye can follow.
+pub const SAMPLE_MS: u64 = 1_000;
+
+/// The looks take at most one part in so many of the time: with a million topics they come less often instead.
+pub const SAMPLE_SHARE: u32 = 100;
+
+/// Most topics that a watcher is shown at a time.
+pub const WATCHED_TOPICS_MAX: usize = 500;
+
+/// Streams of figures and taps that may be open at once: more than there are operators, few enough to cost nothing.
+pub const WATCHERS: usize = 32;
+
+/// Messages a second that one tap passes on: more than anybody reads; the rest is counted.
+pub const TAP_RATE: u32 = 500;
+
+/// Messages that wait for one tap's reader; beyond it they are counted as left out.
+pub const TAP_QUEUE: usize = 512;
+
+/// Payload bytes up to which a tap passes a message on whole; of a larger one it tells the size.
+pub const TAP_PAYLOAD_BYTES: usize = 16 * 1024;
+
 /// A topic without subscribers and content is forgotten after this many seconds.
 pub const IDLE_TOPIC_S: u64 = 60;
 

@@ -45,6 +45,7 @@
 //! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |
 //! | a connection's backlog | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
 //! | what waits for a slow `latest` subscriber | one value per key | conflated |
+//! | what a tap's reader has not read | [`defaults::TAP_QUEUE`] messages | counted as left out |
 //! | input of a connection that does not read its replies | [`defaults::READ_BYTES`] | the socket is not read |
 //! | connections not accepted yet | the kernel's backlog | the kernel refuses |
 //!

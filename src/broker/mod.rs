@@ -1,11 +1,13 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
+mod inspect;
 mod lookup;
 mod publish;
 mod read;
 mod subscribe;
 mod sweep;
+mod tap;
 
 use std::sync::{
     Arc,
@@ -15,9 +17,11 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use fanwire_proto::{ClientId, TopicName};
+pub use inspect::ConnectionPage;
 pub use lookup::TooManyTopics;
 pub use publish::PublishError;
 pub use subscribe::SubscribeError;
+pub use tap::{Tap, Tapped};
 
 use crate::{
     auth::Authenticator,
@@ -65,6 +69,7 @@ pub struct Broker {
     /// Random at the start, so that no epoch or client of an earlier process comes back.
     next_epoch: AtomicU64,
     next_client: AtomicU64,
+    taps: Arc<tap::Taps>,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -85,6 +90,7 @@ impl Broker {
             publishing: AtomicU64::new(0),
             next_epoch: AtomicU64::new(getrandom::u64()?),
             next_client: AtomicU64::new(getrandom::u64()?),
+            taps: Arc::default(),
             metrics,
         })
     }

@@ -42,10 +42,14 @@ impl Broker {
     /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment
     /// will get it or be told of a gap.
     pub fn publish(&self, topic: &TopicName, draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+        let tapped = self.taps.copy(topic, &draft, now_ms);
         let outcome = self.try_publish(topic, draft, now_ms);
         match &outcome {
             Ok(receipt) => {
                 self.metrics.published.increment(1);
+                if let Some(tapped) = tapped {
+                    tapped.pass_on(topic, receipt, now_ms);
+                }
                 if receipt.dropped > 0 {
                     self.metrics.dropped.increment(receipt.dropped);
                 }

@@ -263,11 +263,24 @@ impl Config {
 
     /// The effective configuration as a file would say it, without secrets.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
+        toml::to_string(&self.without_secrets())
+    }
+
+    /// The effective configuration without secrets, for programs. Where there is nothing, nothing is said.
+    pub fn to_json(&self) -> serde_json::Result<serde_json::Value> {
+        let mut shown = serde_json::to_value(self.without_secrets())?;
+        if let Some(settings) = shown.as_object_mut() {
+            settings.retain(|_, value| !value.is_null());
+        }
+        Ok(shown)
+    }
+
+    fn without_secrets(&self) -> Settings {
         let mut shown = self.effective.clone();
         if shown.auth_hmac_secret.is_some() {
             shown.auth_hmac_secret = Some("(hidden)".into());
         }
-        toml::to_string(&shown)
+        shown
     }
 }
 
@@ -430,6 +443,7 @@ mod tests {
     fn secrets_are_not_shown() {
         let config = check("auth_hmac_secret = '0123456789abcdef0123456789abcdef'").unwrap();
         assert!(!config.to_toml().unwrap().contains("0123456789"));
+        assert_eq!(config.to_json().unwrap()["auth_hmac_secret"], "(hidden)");
         assert!(!format!("{:?}", config.authenticator).contains("0123456789"));
     }
 }

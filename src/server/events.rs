@@ -43,7 +43,7 @@ use crate::{
         sse::{self, Positions},
     },
     frames::Wire,
-    shard::{Newcomer, Socket},
+    shard::{Newcomer, Origin, Socket},
 };
 
 /// Query and last event id must come back in one request head, beside other headers.
@@ -118,6 +118,7 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
         socket: Socket::local(theirs).map_err(internal)?,
         wire: Wire::Native(Format::Json),
         member: Member { client: front.broker.new_client(), user: grant.user.clone(), info: None },
+        origin: Origin { door: "sse", address: permit.address() },
         door: Box::new(NativeDoor::new(
             front.broker.clone(),
             Some(grant),

@@ -52,6 +52,9 @@ pub enum StartError {
     /// Certificate files.
     #[error(transparent)]
     Tls(#[from] tls::TlsError),
+    /// The configuration has something that cannot be shown.
+    #[error("cannot show the configuration: {0}")]
+    Settings(#[from] serde_json::Error),
     /// Threads, pollers or wakers cannot be had.
     #[error("cannot start the shards: {0}")]
     Shards(#[source] io::Error),
@@ -194,13 +197,14 @@ fn fetch_keys(config: &Config) {
     }
 }
 
-fn front_settings(config: &Config) -> Result<FrontSettings, tls::TlsError> {
+fn front_settings(config: &Config) -> Result<FrontSettings, StartError> {
     Ok(FrontSettings {
         allowed_origins: config.allowed_origins.clone(),
         limits: config.door,
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
         throttle: Throttle::new(config.door.max_requests_per_second, &config.authenticator.api_keys),
         ping_s: config.shard.ping.as_secs(),
+        effective: config.to_json()?,
     })
 }
 

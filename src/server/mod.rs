@@ -1,6 +1,7 @@
 //! The front: accepts connections, speaks HTTP and TLS to them, and gives WebSockets to the shards. Runs on a small
 //! ordinary runtime of its own.
 
+mod configuration;
 mod control;
 mod cors;
 mod events;
@@ -61,6 +62,8 @@ struct FrontSettings {
     tls: Option<TlsAcceptor>,
     throttle: Throttle,
     ping_s: u64,
+    /// Every setting with its value in force, without secrets.
+    effective: serde_json::Value,
 }
 
 /// What connections on their way in share.
@@ -97,6 +100,7 @@ fn routes(front: &Arc<Front>, http: Router) -> Router {
     Router::new()
         .route("/ws", get(upgrade::upgrade))
         .route("/v1/events", get(events::events))
+        .route("/v1/config", get(configuration::show))
         .merge(control::routes())
         .with_state(front.clone())
         .merge(http)

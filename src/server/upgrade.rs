@@ -23,7 +23,7 @@ use crate::{
         native::NativeDoor,
     },
     frames::Wire,
-    shard::Newcomer,
+    shard::{Newcomer, Origin},
 };
 
 /// Answers a request for a WebSocket.
@@ -149,6 +149,7 @@ fn adopt(
         socket: parts.io.into_inner().into_socket()?,
         wire: Wire::Native(format),
         member: Member { client: front.broker.new_client(), user, info: None },
+        origin: Origin { door: "native", address: permit.address() },
         door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit)),
         input: parts.read_buf.to_vec(),
     };

@@ -1,10 +1,10 @@
 //! One connection as its shard holds it.
 
-use std::{sync::Arc, time::Instant};
+use std::{num::NonZeroU32, sync::Arc, time::Instant};
 
 use fanwire_proto::Member;
 
-use super::{codec::Codec, socket::Socket};
+use super::{codec::Codec, door::Origin, socket::Socket};
 use crate::frames::Wire;
 
 /// Frames that one turn may hand a connection before it is written to at once.
@@ -112,10 +112,17 @@ pub(super) struct Conn {
     pub(super) member: Member,
     /// The name of the token or key it came with.
     pub(super) token_id: Option<Arc<str>>,
+    pub(super) origin: Origin,
+    /// When it came, in milliseconds since 1970.
+    pub(super) opened_ms: u64,
+    /// When the last ping was sent, see [`Core::micros`](super::core::Core::micros).
+    pub(super) pinged_us: u32,
+    /// What the last ping that was answered took, in microseconds.
+    pub(super) round_trip_us: Option<NonZeroU32>,
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, wire: Wire, member: Member) -> Self {
+    pub(super) fn new(socket: Socket, wire: Wire, member: Member, origin: Origin, now_ms: u64) -> Self {
         Self {
             socket,
             wire,
@@ -132,6 +139,10 @@ impl Conn {
             pinged: false,
             member,
             token_id: None,
+            origin,
+            opened_ms: now_ms,
+            pinged_us: 0,
+            round_trip_us: None,
         }
     }
 

@@ -64,6 +64,7 @@ pub(super) struct Core {
     pub(super) replies: Vec<u8>,
     pub(super) scratch: Vec<u8>,
     pub(super) timers: Timers,
+    pub(super) started: Instant,
     pub(super) now: Instant,
     pub(super) now_ms: u64,
     pub(super) tally: Tally,
@@ -91,6 +92,13 @@ pub(super) fn slot32(slot: usize) -> u32 {
 }
 
 impl Core {
+    /// This turn's time in microseconds since some moment: a clock that starts over after an hour, which is enough to
+    /// tell how long a ping took.
+    pub(super) fn micros(&self) -> u32 {
+        const WRAP: u128 = 1 << 32;
+        u32::try_from((self.now - self.started).as_micros() % WRAP).unwrap_or(0)
+    }
+
     pub(super) fn has_work(&self) -> bool {
         !self.runnable.is_empty() || !self.catching.is_empty() || !self.readable.is_empty()
     }

@@ -1,6 +1,6 @@
 //! The seam between a shard and the protocols it runs without knowing them.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 
@@ -30,6 +30,15 @@ pub enum Inbound<'a> {
     Binary(&'a [u8]),
 }
 
+/// How a connection came, for those who look after the broker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The name of its door.
+    pub door: &'static str,
+    /// The other end's address.
+    pub address: IpAddr,
+}
+
 /// A connection on its way to a shard.
 pub struct Newcomer {
     /// Its bytes.
@@ -38,6 +47,8 @@ pub struct Newcomer {
     pub wire: Wire,
     /// Who it is.
     pub member: Member,
+    /// How it came.
+    pub origin: Origin,
     /// Its protocol.
     pub door: Box<dyn Door>,
     /// Input that was read along with the handshake.

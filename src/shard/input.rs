@@ -117,7 +117,8 @@ fn handle_decoded(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, d
                 Message::Binary(bytes) => door.received(&mut cx, Inbound::Binary(bytes)),
                 // tungstenite has answered it.
                 Message::Close(_) => core.linger(slot),
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => {}
+                Message::Pong(_) => core.hear_pong(slot),
+                Message::Ping(_) | Message::Frame(_) => {}
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Pings and their deadlines, spread evenly: each tick looks after the connections whose slot falls on it, so ten
 //! thousand pings are not one burst, and no connection needs a timer of its own.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
 use fanwire_proto::CloseCode;
 
@@ -45,12 +45,13 @@ impl Core {
         for slot in judged {
             self.judge(slot);
         }
-        let mut pinged = Vec::new();
+        let (mut pinged, micros) = (Vec::new(), self.micros());
         let mut ping = None;
         for slot in due {
             let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
             conn.pinged = true;
             conn.heard = false;
+            conn.pinged_us = micros;
             let frame = *ping.get_or_insert_with(|| {
                 self.frames.push(frames::PING);
                 slot32(self.frames.len() - 1)
@@ -59,6 +60,16 @@ impl Core {
             pinged.push(slot32(slot));
         }
         pinged
+    }
+
+    /// A pong came: how long it took. One that nobody asked for (RFC 6455 §5.5.3) measures nothing.
+    pub(super) fn hear_pong(&mut self, slot: u32) {
+        let micros = self.micros();
+        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        // The other end of a local pair is in this process; the client behind it is not heard of.
+        if conn.pinged && !matches!(conn.socket, super::Socket::Local(_)) {
+            conn.round_trip_us = NonZeroU32::new(micros.wrapping_sub(conn.pinged_us).max(1));
+        }
     }
 
     /// Closes a connection that was silent since its last ping.

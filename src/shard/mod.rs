@@ -21,6 +21,7 @@ mod feed;
 mod inbox;
 mod input;
 mod keepalive;
+mod listing;
 mod orders;
 mod outbox;
 mod socket;
@@ -38,8 +39,9 @@ use std::{
 
 pub use core::ShardLimits;
 use core::{Core, slot32};
-pub use door::{Cx, Door, Inbound, Newcomer, SubscribeOptions};
+pub use door::{Cx, Door, Inbound, Newcomer, Origin, SubscribeOptions};
 pub use inbox::ShardHandle;
+pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
 pub use orders::{Order, Who};
 use rustc_hash::FxHashMap;
@@ -139,6 +141,7 @@ impl Shard {
             replies: Vec::new(),
             scratch: Vec::new(),
             timers: Timers::default(),
+            started: Instant::now(),
             now: Instant::now(),
             now_ms: unix_ms(),
             tally: Tally::default(),
@@ -261,8 +264,8 @@ impl Shard {
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, wire, member, door, input } = newcomer;
-        let slot = self.core.conns.insert(Conn::new(socket, wire, member));
+        let Newcomer { socket, wire, member, origin, door, input } = newcomer;
+        let slot = self.core.conns.insert(Conn::new(socket, wire, member, origin, self.core.now_ms));
         let door_slot = self.doors.insert(door);
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.tally.opened += 1;

@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{
     conn::Conn,
     core::{Core, slot32},
+    listing::{ConnectionQuery, Listing},
 };
 use crate::frames;
 
@@ -32,7 +33,7 @@ impl Who {
     }
 }
 
-/// What a shard is told to do to its connections. Each order reports how many it met.
+/// What a shard is told to do to its connections. Each order reports what it met.
 #[derive(Debug)]
 pub enum Order {
     /// Close them with [`CloseCode::Disconnected`].
@@ -51,16 +52,25 @@ pub enum Order {
         /// Gets the count.
         done: oneshot::Sender<usize>,
     },
+    /// Describe some of them.
+    List {
+        /// Which.
+        query: Arc<ConnectionQuery>,
+        /// The slot to begin with.
+        from: usize,
+        /// Gets them.
+        done: oneshot::Sender<Listing>,
+    },
 }
 
 impl Core {
     pub(super) fn carry_out(&mut self, order: Order) {
-        let (count, done) = match order {
-            Order::Disconnect { who, done } => (self.disconnect(&who), done),
-            Order::Unsubscribe { who, topic, done } => (self.unsubscribe_all(&who, &topic), done),
-        };
         // Whoever asked may not be waiting any more.
-        let _ = done.send(count);
+        let _heard = match order {
+            Order::Disconnect { who, done } => done.send(self.disconnect(&who)).is_ok(),
+            Order::Unsubscribe { who, topic, done } => done.send(self.unsubscribe_all(&who, &topic)).is_ok(),
+            Order::List { query, from, done } => done.send(self.list(&query, from)).is_ok(),
+        };
     }
 
     fn meant(&self, who: &Who) -> Vec<u32> {

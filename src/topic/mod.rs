@@ -157,6 +157,17 @@ pub struct Summary {
     pub rule: Arc<Rule>,
 }
 
+/// What a topic tells at so little cost that ten thousand can be asked every second.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glance {
+    /// The topic's last position.
+    pub position: Position,
+    /// How many subscribers it has.
+    pub subscribers: usize,
+    /// When it last took a message, in milliseconds since 1970.
+    pub published_ms: Option<u64>,
+}
+
 /// A named channel with its content.
 #[derive(Debug)]
 pub struct Topic {
@@ -253,6 +264,11 @@ impl Topic {
     /// Counts and bounds.
     pub fn summary(&self, now_ms: u64) -> Summary {
         self.state.lock().summary(now_ms)
+    }
+
+    /// Where the topic is and how many listen.
+    pub fn glance(&self) -> Glance {
+        self.state.lock().glance()
     }
 
     /// The topic's last position.

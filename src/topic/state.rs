@@ -5,9 +5,9 @@ use std::sync::Arc;
 use fanwire_proto::{Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
 
 use super::{
-    CatchUp, Draft, FeedRef, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, dedupe::Dedupe, owned,
-    presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store, store::millis,
-    store::take_batch,
+    CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary,
+    dedupe::Dedupe, owned, presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store,
+    store::millis, store::take_batch,
 };
 use crate::{
     defaults,
@@ -37,6 +37,8 @@ pub(super) struct State {
     pub(super) presence: Presence,
     dedupe: Dedupe,
     pub(super) touched_ms: u64,
+    /// When it last took a message; 0 for never.
+    published_ms: u64,
     pub(super) closed: bool,
 }
 
@@ -52,6 +54,7 @@ impl State {
             presence: Presence::default(),
             dedupe: Dedupe::default(),
             touched_ms: now_ms,
+            published_ms: 0,
             closed: false,
         }
     }
@@ -79,6 +82,7 @@ impl State {
         self.check_room(&draft)?;
         let offset = Offset(self.last.0 + 1);
         self.last = offset;
+        self.published_ms = now_ms;
         if let Some(id) = &draft.message_id {
             self.dedupe.remember(id, offset, now_ms);
         }
@@ -250,6 +254,14 @@ impl State {
             clients: self.presence.clients(),
             users: self.presence.users(),
         })
+    }
+
+    pub(super) fn glance(&self) -> Glance {
+        Glance {
+            position: self.position(),
+            subscribers: self.subscribers(),
+            published_ms: (self.published_ms > 0).then_some(self.published_ms),
+        }
     }
 
     pub(super) fn summary(&mut self, now_ms: u64) -> Summary {

@@ -57,3 +57,6 @@ mod drain;
 mod jwks;
 mod metrics;
 mod tls;
+mod watch;
+mod watch_connections;
+mod watch_tap;

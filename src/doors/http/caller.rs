@@ -35,6 +35,11 @@ impl Caller {
         self.grant.allows(verb, topic)
     }
 
+    /// Refuses who may not look after the broker.
+    pub(super) fn must_be_admin(&self) -> Result<(), Problem> {
+        if self.grant.admin { Ok(()) } else { Err(Failure::not_admin().into()) }
+    }
+
     /// Moves the clock on and checks the credential again, once a second at most: it may have ended or been revoked.
     pub(super) fn refresh(&mut self, broker: &Broker, headers: &HeaderMap) -> Result<(), Problem> {
         self.now_ms = unix_ms();

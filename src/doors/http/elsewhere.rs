@@ -5,7 +5,7 @@ use utoipa::{OpenApi, ToSchema};
 
 /// The descriptions.
 #[derive(OpenApi)]
-#[openapi(paths(events, disconnect, unsubscribe, revoke))]
+#[openapi(paths(events, config, disconnect, unsubscribe, revoke))]
 pub(super) struct Elsewhere;
 
 /// Whose connections are meant; exactly one of these.
@@ -60,6 +60,15 @@ struct Ended {
     responses((status = 200, body = String, content_type = "text/event-stream", description = "Events without end")),
 )]
 fn events() {}
+
+/// Every setting with its value in force
+///
+/// Secrets are hidden. Needs an API key with `admin`.
+#[utoipa::path(
+    get, path = "/v1/config", tag = super::openapi::WATCH, operation_id = "config",
+    responses((status = 200, body = std::collections::BTreeMap<String, serde_json::Value>, description = "The settings")),
+)]
+fn config() {}
 
 /// End connections
 ///

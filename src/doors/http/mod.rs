@@ -16,6 +16,7 @@ mod publish;
 mod query;
 mod read;
 mod stream;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -55,6 +56,7 @@ struct Api {
     door: HttpDoor,
     answers: Arc<idempotency::Answers>,
     held: Arc<body::Held>,
+    watch: Arc<watch::Watch>,
 }
 
 impl FromRef<Api> for HttpDoor {
@@ -72,7 +74,7 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
-    let api = Api { door, answers: Arc::default(), held: Arc::default() };
+    let api = Api { door, answers: Arc::default(), held: Arc::default(), watch: Arc::default() };
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::Start::openapi().merge_from(elsewhere::Elsewhere::openapi()))
             .routes(routes!(publish::publish, read::history))
@@ -81,6 +83,7 @@ pub fn router(door: HttpDoor) -> Router {
             .routes(routes!(read::list))
             .routes(routes!(read::one))
             .routes(routes!(read::presence))
+            .merge(watch::routes())
             .routes(routes!(healthy))
             .routes(routes!(ready))
             .routes(routes!(metrics))

@@ -26,6 +26,7 @@ use super::problem::Code;
         (name = PUBLISH, description = "Sending messages to topics"),
         (name = READ, description = "Topics, their messages and who is there"),
         (name = CONTROL, description = "Connections of others, for back ends"),
+        (name = WATCH, description = "What goes on, for those who look after the broker"),
         (name = OPERATE, description = "For probes and dashboards"),
     )
 )]
@@ -34,6 +35,7 @@ pub(super) struct Start;
 pub(super) const PUBLISH: &str = "publish";
 pub(super) const READ: &str = "read";
 pub(super) const CONTROL: &str = "control";
+pub(super) const WATCH: &str = "watch";
 pub(super) const OPERATE: &str = "operate";
 
 /// An API key or a token, if the broker asks for one.
@@ -66,6 +68,8 @@ const BY_CALLERS: &[Code] = &[
 
 const BY_READERS: &[Code] = &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining)];
 
+const BY_WATCHERS: &[Code] = &[of(ErrorCode::Overloaded)];
+
 const BY_PUBLISHERS: &[Code] = &[
     of(ErrorCode::BadPayload),
     of(ErrorCode::TooLarge),
@@ -88,6 +92,7 @@ pub(super) fn complete(mut document: Document) -> Document {
             let codes = match operation.tags.as_deref().unwrap_or_default() {
                 [tag] if tag == PUBLISH => [ALWAYS, BY_CALLERS, BY_PUBLISHERS],
                 [tag] if tag == READ => [ALWAYS, BY_CALLERS, BY_READERS],
+                [tag] if tag == WATCH => [ALWAYS, BY_CALLERS, BY_WATCHERS],
                 [tag] if tag == CONTROL => [ALWAYS, BY_CALLERS, &[]],
                 _ => [ALWAYS, &[of(ErrorCode::Draining)], &[]],
             };

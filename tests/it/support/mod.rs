@@ -15,6 +15,7 @@ mod http;
 mod random;
 mod raw;
 mod server;
+mod stream;
 mod token;
 mod transcript;
 
@@ -25,6 +26,7 @@ pub(crate) use http::{get, post, request};
 pub(crate) use random::Random;
 pub(crate) use raw::{Raw, mask, opcode};
 pub(crate) use server::{Launch, Scratch, Server};
+pub(crate) use stream::EventStream;
 pub(crate) use token::{mint, seconds_from_now};
 pub(crate) use transcript::Transcript;
 

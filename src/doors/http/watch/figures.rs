@@ -1,0 +1,85 @@
+//! Counts as `/metrics` has them, and what the process takes from its machine.
+
+use std::collections::BTreeMap;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Counts by the name that they have on `/metrics`, without `fanwire_` and `_total`.
+pub(super) type Counts = BTreeMap<String, u64>;
+
+/// Reads the counters out of Prometheus text: console and `/metrics` cannot disagree, and nothing is counted twice.
+pub(super) fn counts(prometheus: &str) -> Counts {
+    let counter = |line: &str| {
+        let (name, value) = line.split_once(' ')?;
+        let name = name.strip_prefix("fanwire_")?.strip_suffix("_total")?;
+        Some((name.to_owned(), value.parse().ok()?))
+    };
+    prometheus.lines().filter_map(counter).collect()
+}
+
+/// What each counter gained a second.
+pub(super) fn rates(old: &Counts, new: &Counts, seconds: f64) -> BTreeMap<String, f64> {
+    let rate = |(name, count): (&String, &u64)| {
+        let before = old.get(name).copied().unwrap_or(0);
+        (name.clone(), per_second(count.saturating_sub(before), seconds))
+    };
+    new.iter().map(rate).collect()
+}
+
+/// A count over a time.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a rate is a double; counts between two looks stay far below 2^53"
+)]
+pub(super) fn per_second(count: u64, seconds: f64) -> f64 {
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
+}
+
+/// What the broker's process takes.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+pub(super) struct Process {
+    /// Processor time of all its threads since it started, in seconds.
+    pub(super) cpu_s: f64,
+    /// Memory that it holds, where the system tells (Linux).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    resident_bytes: Option<u64>,
+}
+
+impl Process {
+    pub(super) fn look() -> Self {
+        let cpu = clock_gettime(ClockId::ProcessCPUTime);
+        #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process")]
+        let cpu_s = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
+        Self { cpu_s, resident_bytes: resident_bytes() }
+    }
+}
+
+/// `VmRSS` of proc_pid_status(5).
+fn resident_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_read_and_gauges_are_not() {
+        let text = "# HELP fanwire_deliveries_total x\n# TYPE fanwire_deliveries_total counter\n\
+            fanwire_deliveries_total 12\n\nfanwire_connections 3\nother_total 9\nfanwire_x_total{a=\"b\"} 4\n";
+        assert_eq!(counts(text), Counts::from([("deliveries".into(), 12)]));
+    }
+
+    #[test]
+    fn a_rate_is_what_came_since_the_last_look() {
+        let (old, new) =
+            (Counts::from([("a".into(), 10)]), Counts::from([("a".into(), 25), ("b".into(), 3)]));
+        let expected = BTreeMap::from([("a".to_owned(), 7.5), ("b".to_owned(), 1.5)]);
+        assert_eq!(rates(&old, &new, 2.0), expected);
+    }
+}

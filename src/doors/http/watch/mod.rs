@@ -1,0 +1,54 @@
+//! What goes on in the broker, for the console and others who look after it: figures, topics with their rates, connections,
+//! and messages as they are published. All of it takes an API key with `admin`, unless the broker has no credentials at all.
+//!
+//! Nothing is counted for this on the way of a message: rates are differences between two looks, and nobody looks while
+//! nobody watches.
+
+mod connections;
+mod feed;
+mod figures;
+mod ranking;
+mod sampler;
+mod stats;
+mod tap;
+
+use std::sync::Arc;
+
+use axum::{
+    extract::{FromRef, FromRequestParts},
+    http::request::Parts,
+};
+pub(super) use sampler::Watch;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Api, caller::Caller, problem::Problem};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(stats::stats))
+        .routes(routes!(stats::stats_stream))
+        .routes(routes!(connections::connections))
+        .routes(routes!(tap::tap))
+}
+
+/// Somebody who may look after the broker.
+struct Admin(Caller);
+
+impl<S: Send + Sync> FromRequestParts<S> for Admin
+where
+    Api: FromRef<S>,
+{
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.must_be_admin()?;
+        Ok(Self(caller))
+    }
+}
+
+impl FromRef<Api> for Arc<Watch> {
+    fn from_ref(api: &Api) -> Self {
+        api.watch.clone()
+    }
+}

@@ -1,0 +1,161 @@
+//! Describing connections to those who look after the broker, a bounded number at a time, so that a shard with many of
+//! them goes on serving between two.
+
+use std::{cmp::Reverse, sync::Arc};
+
+use fanwire_proto::{ClientId, Format, TopicName};
+
+use super::{conn::Conn, core::Core, door::Origin};
+use crate::{defaults, frames::Wire};
+
+/// Which connections are asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectionQuery {
+    /// Text that the client's name, the user, the token's name, the address or the door contains.
+    pub search: Option<String>,
+    /// A topic that it is subscribed to.
+    pub topic: Option<TopicName>,
+    /// The highest first; without it, in the order of their slots.
+    pub order: Option<ConnectionOrder>,
+    /// Most connections.
+    pub limit: usize,
+}
+
+/// By what connections are put in order, the highest first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ConnectionOrder {
+    /// Bytes that wait for it.
+    Outbox,
+    /// The time a ping takes.
+    RoundTrip,
+    /// How many topics it is subscribed to.
+    Subscriptions,
+    /// When it came, the newest first.
+    Opened,
+}
+
+/// A connection as it is told to others.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Its name.
+    pub client: ClientId,
+    /// Its user.
+    pub user: Option<Arc<str>>,
+    /// The name of the token or key it came with.
+    pub token_id: Option<Arc<str>>,
+    /// Its door and address.
+    pub origin: Origin,
+    /// The name of its encoding.
+    pub format: &'static str,
+    /// When it came, in milliseconds since 1970.
+    pub opened_ms: u64,
+    /// How many topics it is subscribed to.
+    pub subscriptions: usize,
+    /// The first of them, at most [`defaults::LISTED_TOPICS`].
+    pub topics: Vec<TopicName>,
+    /// Bytes that wait for it.
+    pub outbox_bytes: usize,
+    /// Some subscription waits until its socket takes bytes again.
+    pub lagging: bool,
+    /// What the last ping that was answered took, in microseconds.
+    pub round_trip_us: Option<u32>,
+}
+
+impl Connection {
+    /// Its place when connections are put in order: the highest comes first.
+    pub fn rank(&self, order: ConnectionOrder) -> u64 {
+        match order {
+            ConnectionOrder::Outbox => self.outbox_bytes as u64,
+            ConnectionOrder::RoundTrip => u64::from(self.round_trip_us.unwrap_or(0)),
+            ConnectionOrder::Subscriptions => self.subscriptions as u64,
+            ConnectionOrder::Opened => self.opened_ms,
+        }
+    }
+}
+
+/// Some connections of a shard.
+#[derive(Debug, Default)]
+pub struct Listing {
+    /// Those asked for, at most as many as asked for.
+    pub connections: Vec<Connection>,
+    /// How many of those looked at fit, listed or not.
+    pub matched: usize,
+    /// The slot to go on with, unless this was the end.
+    pub next: Option<usize>,
+}
+
+impl Core {
+    /// Looks at connections from a slot on, as many as one turn may.
+    pub(super) fn list(&self, query: &ConnectionQuery, from: usize) -> Listing {
+        let slots = self.conns.capacity();
+        let mut end = slots.min(from.saturating_add(defaults::LISTING_SLOTS));
+        let mut fitting = Vec::new();
+        for slot in from..end {
+            let Some(conn) = self.conns.get(slot).filter(|conn| conn.is_open() && self.fits(conn, query))
+            else {
+                continue;
+            };
+            fitting.push((query.order.map_or(0, |order| rank(conn, order)), slot));
+            if query.order.is_none() && fitting.len() >= query.limit {
+                end = slot + 1;
+                break;
+            }
+        }
+        let matched = fitting.len();
+        // Only the best are described: descriptions are what costs.
+        fitting.sort_by_key(|(rank, _)| Reverse(*rank));
+        fitting.truncate(query.limit);
+        let connections = fitting.iter().map(|(_, slot)| self.describe(&self.conns[*slot])).collect();
+        Listing { connections, matched, next: (end < slots).then_some(end) }
+    }
+
+    fn fits(&self, conn: &Conn, query: &ConnectionQuery) -> bool {
+        let subscribed = |topic: &TopicName| {
+            conn.subs.iter().any(|sub| self.feeds[sub.feed as usize].topic.name == *topic)
+        };
+        let says = |text: &String| {
+            let named = |name: &Option<Arc<str>>| name.as_ref().is_some_and(|name| name.contains(text));
+            conn.origin.door.contains(text.as_str())
+                || named(&conn.member.user)
+                || named(&conn.token_id)
+                || conn.member.client.to_string().contains(text)
+                || conn.origin.address.to_string().contains(text)
+        };
+        query.topic.as_ref().is_none_or(subscribed) && query.search.as_ref().is_none_or(says)
+    }
+
+    fn describe(&self, conn: &Conn) -> Connection {
+        let topics = conn.subs.iter().take(defaults::LISTED_TOPICS);
+        Connection {
+            client: conn.member.client,
+            user: conn.member.user.clone(),
+            token_id: conn.token_id.clone(),
+            origin: conn.origin,
+            format: format_name(conn.wire),
+            opened_ms: conn.opened_ms,
+            subscriptions: conn.subs.len(),
+            topics: topics.map(|sub| self.feeds[sub.feed as usize].topic.name.clone()).collect(),
+            outbox_bytes: conn.backlog_bytes(),
+            lagging: conn.lagging,
+            round_trip_us: conn.round_trip_us.map(std::num::NonZeroU32::get),
+        }
+    }
+}
+
+const fn format_name(wire: Wire) -> &'static str {
+    match wire {
+        Wire::Native(Format::Json) => "json",
+        Wire::Native(Format::MsgPack) => "msgpack",
+        Wire::Yjs => "yjs",
+    }
+}
+
+/// The same as [`Connection::rank`], before it is described.
+fn rank(conn: &Conn, order: ConnectionOrder) -> u64 {
+    match order {
+        ConnectionOrder::Outbox => conn.backlog_bytes() as u64,
+        ConnectionOrder::RoundTrip => conn.round_trip_us.map_or(0, |micros| u64::from(micros.get())),
+        ConnectionOrder::Subscriptions => conn.subs.len() as u64,
+        ConnectionOrder::Opened => conn.opened_ms,
+    }
+}
