@@ -61,6 +61,13 @@ error_codes! {
     RateLimited = "rate_limited", retry true;
     /// Subscribers of this topic cannot be served as fast as it is published.
     Overloaded = "overloaded", retry true;
+    /// `ack` asks for what the topic's rule does not promise.
+    NotDurable = "not_durable", retry false;
+    /// The disk is full; nothing was published.
+    StorageFull = "storage_full", retry true;
+    /// The store failed: a message could not be made durable, and may still come (repeat it with the same `message_id`), or
+    /// a topic could not be read.
+    StorageFailed = "storage_failed", retry true;
     /// The broker is stopping; another one will take over.
     Draining = "draining", retry true;
     /// A token is needed.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::Serialize;
+
 use crate::{ErrorCode, Payload, Position, TopicName};
 
 /// Labels of a message, carried along unread.
@@ -101,6 +103,29 @@ pub struct Publish {
     pub message_id: Option<String>,
     /// Labels, at most [`TAGS_MAX`].
     pub tags: Option<Tags>,
+    /// When the reply comes; without it a durable topic replies once the message is durable, any other at once.
+    pub ack: Option<Ack>,
+}
+
+/// What the reply to a publish says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ack {
+    /// The message has its place, in memory.
+    Accepted,
+    /// The message survives a crash and a power cut.
+    Durable,
+}
+
+impl Ack {
+    /// The acknowledgement of this name, if there is one.
+    pub fn read(text: &str) -> Option<Self> {
+        match text {
+            "accepted" => Some(Self::Accepted),
+            "durable" => Some(Self::Durable),
+            _ => None,
+        }
+    }
 }
 
 /// Read past messages.

@@ -31,8 +31,8 @@ pub use code::{CloseCode, ErrorCode};
 
 mod command;
 pub use command::{
-    Command, Direction, FRAME_OBJECTS_MAX, History, MAX_RATE_MIN, Publish, Rejection, Request, Subscribe,
-    TAGS_MAX, Tags,
+    Ack, Command, Direction, FRAME_OBJECTS_MAX, History, MAX_RATE_MIN, Publish, Rejection, Request,
+    Subscribe, TAGS_MAX, Tags,
 };
 
 mod event;

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::value::{self, Mismatch, Problem, Value, fields};
 use crate::{
-    Command, Direction, ErrorCode, History, MAX_RATE_MIN, Payload, Position, Publish, Rejection, Request,
-    Subscribe, TAGS_MAX, Tags, TopicName,
+    Ack, Command, Direction, ErrorCode, History, MAX_RATE_MIN, Payload, Position, Publish, Rejection,
+    Request, Subscribe, TAGS_MAX, Tags, TopicName,
 };
 
 /// Longest `key` and `message_id`, and longest name and value of a tag, in bytes. Together with [`TAGS_MAX`] this
@@ -26,6 +26,7 @@ fields! {
         key = "key",
         message_id = "message_id",
         tags = "tags",
+        ack = "ack",
         since = "since",
         last = "last",
         presence = "presence",
@@ -107,6 +108,7 @@ impl<'a, V: Value<'a>> RequestFields<V> {
             key: self.key.optional(label)?,
             message_id: self.message_id.optional(label)?,
             tags: self.tags.optional(tags)?,
+            ack: self.ack.optional(ack)?,
         })
     }
 
@@ -150,6 +152,10 @@ fn label<'a, V: Value<'a>>(value: V) -> Result<String, Mismatch> {
         }
         _ => Ok(text.into_owned()),
     }
+}
+
+fn ack<'a, V: Value<'a>>(value: V) -> Result<Ack, Mismatch> {
+    Ack::read(&value.text()?).ok_or_else(|| Mismatch::expected("`accepted` or `durable`"))
 }
 
 fn tags<'a, V: Value<'a>>(value: V) -> Result<Tags, Mismatch> {
@@ -196,6 +202,8 @@ struct Wire<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     tags: Option<&'a Tags>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ack: Option<Ack>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
     b64: Option<&'a Payload>,
@@ -225,10 +233,11 @@ impl<'a> Wire<'a> {
                 max_rate: *max_rate,
                 ..to(topic)
             },
-            Command::Publish(Publish { topic, payload, key, message_id, tags }) => Self {
+            Command::Publish(Publish { topic, payload, key, message_id, tags, ack }) => Self {
                 key: key.as_deref(),
                 message_id: message_id.as_deref(),
                 tags: tags.as_ref(),
+                ack: *ack,
                 data: Some(payload),
                 ..to(topic)
             },

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fanwire_proto::{
-    ClientId, Command, Direction, Epoch, ErrorCode, ErrorReply, Event, Gap, History, HistoryReply, Kind,
+    Ack, ClientId, Command, Direction, Epoch, ErrorCode, ErrorReply, Event, Gap, History, HistoryReply, Kind,
     Member, Message, Offset, Payload, Position, Publish, Request, Subscribe, Tags, TopicName,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
@@ -66,9 +66,10 @@ pub(crate) fn request() -> impl Strategy<Value = Request> {
         .prop_map(|(topic, since, last, presence, max_rate)| {
             Command::Subscribe(Subscribe { topic, since, last, presence, max_rate })
         });
-    let publish = (topic(), payload(), option::of(label()), option::of(label()), option::of(tags()))
-        .prop_map(|(topic, payload, key, message_id, tags)| {
-            Command::Publish(Publish { topic, payload, key, message_id, tags })
+    let ack = option::of(prop_oneof![Just(Ack::Accepted), Just(Ack::Durable)]);
+    let publish = (topic(), payload(), option::of(label()), option::of(label()), option::of(tags()), ack)
+        .prop_map(|(topic, payload, key, message_id, tags, ack)| {
+            Command::Publish(Publish { topic, payload, key, message_id, tags, ack })
         });
     let history = (topic(), option::of(position()), option::of(any::<u32>()), any::<bool>()).prop_map(
         |(topic, since, limit, back)| {

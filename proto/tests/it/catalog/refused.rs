@@ -52,6 +52,13 @@ fn fields() -> Vec<Vector> {
             Some(1),
         ),
         one(
+            "ack_unknown",
+            "",
+            r#"{"type":"publish","id":1,"topic":"t","data":1,"ack":"none"}"#,
+            "bad_request",
+            Some(1),
+        ),
+        one(
             "max_rate_zero",
             "",
             r#"{"type":"subscribe","id":1,"topic":"t","max_rate":0}"#,

@@ -1,6 +1,6 @@
 //! Requests the broker takes.
 
-use fanwire_proto::{Command, Direction, Format, History, Payload, Publish, Request, Subscribe};
+use fanwire_proto::{Ack, Command, Direction, Format, History, Payload, Publish, Request, Subscribe};
 
 use super::{TAKEN, Vector, json, position, request, topic, written};
 
@@ -51,7 +51,7 @@ fn commands() -> Vec<Vector> {
 }
 
 fn publish(payload: Payload) -> Publish {
-    Publish { topic: topic("chat:lobby"), payload, key: None, message_id: None, tags: None }
+    Publish { topic: topic("chat:lobby"), payload, key: None, message_id: None, tags: None, ack: None }
 }
 
 fn publishes() -> Vec<Vector> {
@@ -64,11 +64,17 @@ fn publishes() -> Vec<Vector> {
     };
     let unicode =
         Publish { topic: topic("日本:東京 ☂"), ..publish(json(r#""naïve 🦀 \u0000 \"q\"""#)) };
+    let durable = Publish { ack: Some(Ack::Durable), ..publish(json("1")) };
     let silent = Request { id: None, command: Command::Publish(publish(json("1"))) };
     let send = |id, payload| ask(id, Command::Publish(publish(payload)));
     vec![
         request("publish", "The shortest publish.", send(1, json(r#"{"text":"hi"}"#))),
         request("publish_full", "Every option.", ask(2, Command::Publish(full))),
+        request(
+            "publish_durable",
+            "The reply comes once the message is durable.",
+            ask(9, Command::Publish(durable)),
+        ),
         request("publish_silent", "Without `id`: a reply only if it fails.", silent),
         request("publish_null", "`null` is a payload like any other.", send(3, json("null"))),
         request(
