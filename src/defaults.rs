@@ -223,3 +223,21 @@ const _: () = assert!(SLICE_SUBSCRIBERS <= TURN_DELIVERIES, "a turn has room for
 const _: () = assert!(PONG_TIMEOUT_S < PING_S, "a ping is judged before the next one is sent");
 const _: () = assert!(MESSAGE_TOPICS * 256 < MESSAGE_ENVELOPE_BYTES, "a message has room for its topics");
 const _: () = assert!(BATCH_BYTES * 16 <= HTTP_BODIES_BYTES, "batches do not shut single messages out");
+
+/// Payload bytes of one durable topic that are numbered but not on the disk yet; beyond it publishes are refused as
+/// `overloaded`. Several times what a disk takes in one group commit.
+pub const UNKEPT_BYTES: usize = 16 * 1024 * 1024;
+
+/// The same as a number of messages. After a crash a topic goes on numbering this much further, so that no offset that
+/// was handed out is given to another message.
+pub const UNKEPT_COUNT: usize = 65_536;
+
+/// Milliseconds that a commit waits for company, so that many publishes share one `fsync`; with the `fsync` itself a
+/// durable acknowledgement stays within about 5 ms on an SSD.
+pub const COMMIT_DELAY_MS: u64 = 2;
+
+/// Messages after which a commit waits no longer.
+pub const COMMIT_MESSAGES: usize = 1_024;
+
+/// Old blocks of one topic that one commit removes, so that retention never makes a commit long.
+pub const COMMIT_OLD_BLOCKS: usize = 256;

@@ -240,7 +240,7 @@ pub(super) fn offer(waiting: &mut Conflated<Pending>, value: &Arc<FrameSet>, ski
 pub(super) fn take_waiting(waiting: &mut Conflated<Pending>, budget: usize) -> Vec<Pending> {
     let (mut used, mut taken) = (0, Vec::new());
     while used < budget
-        && let Some(pending) = waiting.pop_oldest()
+        && let Some((_, pending)) = waiting.pop_oldest()
     {
         used += pending.value.weight();
         taken.push(pending);

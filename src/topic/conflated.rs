@@ -44,11 +44,11 @@ impl<V> Conflated<V> {
         self.by_offset.range(newer).map(|(_, (key, value))| (key, value))
     }
 
-    /// Removes and returns the value that has not changed for longest.
-    pub fn pop_oldest(&mut self) -> Option<V> {
+    /// Removes and returns the value that has not changed for longest, with its key.
+    pub fn pop_oldest(&mut self) -> Option<(Arc<str>, V)> {
         let (_, (key, value)) = self.by_offset.pop_first()?;
         self.offset_of.remove(&key);
-        Some(value)
+        Some((key, value))
     }
 
     /// The value that has not changed for longest.
@@ -81,7 +81,7 @@ mod tests {
         assert_eq!(values.after(Offset::ZERO).map(|(_, value)| *value).collect::<Vec<_>>(), [20, 11]);
         assert_eq!(values.after(Offset(2)).map(|(_, value)| *value).collect::<Vec<_>>(), [11]);
         assert_eq!(values.get("a"), Some(&11));
-        assert_eq!(values.pop_oldest(), Some(20));
+        assert_eq!(values.pop_oldest().map(|(_, value)| value), Some(20));
         assert_eq!(values.len(), 1);
         assert_eq!(values.get("b"), None);
     }

@@ -9,6 +9,7 @@
 
 mod conflated;
 mod dedupe;
+mod kept;
 mod presence;
 #[cfg(test)]
 mod resume_model;
@@ -16,21 +17,24 @@ mod rule;
 mod state;
 mod store;
 mod subscribe;
+mod unkept;
 
 use std::{sync::Arc, time::Duration};
 
 use fanwire_proto::{
-    Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
+    Ack, Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
 };
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 pub use conflated::Conflated;
 pub use fanwire_proto::Kind;
+pub use kept::{Block, Head, Restored, Writing};
 pub use presence::{Changes, PresenceChange};
-pub use rule::{KindRule, Retention, Rule, Rules};
+pub use rule::{Keeping, KindRule, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
+pub use unkept::{Asker, Settled, Unkept};
 
 use crate::frames::FrameSet;
 
@@ -77,6 +81,17 @@ pub struct Receipt {
     pub dropped: u64,
 }
 
+/// A message that a topic has taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Taken {
+    /// Where it went.
+    pub receipt: Receipt,
+    /// Whether the asker will be told later; otherwise what was asked for is true already.
+    pub waits: bool,
+    /// Whether the topic has to be queued for a commit.
+    pub begin_commit: bool,
+}
+
 /// Why a topic took no message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Refusal {
@@ -92,6 +107,9 @@ pub enum Refusal {
     /// A key on a kind without keys.
     #[error("`key` is for topics of kind `latest`")]
     KeyNotWanted,
+    /// A durable acknowledgement from a topic that is not.
+    #[error("the rule of this topic does not make it durable, so `ack` cannot be `durable`")]
+    NotDurable,
 }
 
 /// Why a publish did not happen.
@@ -177,6 +195,8 @@ pub struct Topic {
     pub kind: Kind,
     /// Kind `volatile`: messages are gathered for this long; otherwise zero.
     pub tick: Duration,
+    /// Whether its content outlives the process.
+    pub keeping: Keeping,
     /// Short sections only, see the module's documentation.
     state: Mutex<State>,
 }
@@ -184,27 +204,64 @@ pub struct Topic {
 impl Topic {
     /// A topic without content. `epoch` must never have been used for this name before.
     pub fn new(name: TopicName, rule: Arc<Rule>, epoch: Epoch, now_ms: u64) -> Self {
-        let kind = rule.kind.kind();
-        let tick = match rule.kind {
+        Self::of(State::new(name, rule, epoch, now_ms))
+    }
+
+    /// A durable topic as it was found.
+    pub fn restore(name: TopicName, rule: Arc<Rule>, restored: Restored, now_ms: u64) -> Self {
+        Self::of(State::restore(name, rule, restored, now_ms))
+    }
+
+    fn of(state: State) -> Self {
+        let tick = match state.rule.kind {
             KindRule::Volatile { tick } => tick.unwrap_or_default(),
             KindRule::Log(_) | KindRule::Latest { .. } => Duration::ZERO,
         };
-        let state = Mutex::new(State::new(name.clone(), rule, epoch, now_ms));
-        Self { name, kind, tick, state }
+        let (kind, keeping) = (state.rule.kind.kind(), state.rule.keeping);
+        Self { name: state.name.clone(), kind, tick, keeping, state: Mutex::new(state) }
     }
 
-    /// Numbers and keeps a message; `notify` gets each feed that has to pull now.
+    /// Numbers a message and keeps it, or has it wait for the disk; `notify` gets each feed that has to pull now.
+    /// `asker` is asked for only if the topic has something to tell later.
     pub fn publish(
         &self,
         draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
-    ) -> Result<Receipt, NotPublished> {
+    ) -> Result<Taken, NotPublished> {
         let mut state = self.state.lock();
         if state.closed {
             return Err(NotPublished::Closed(Box::new(draft)));
         }
-        Ok(state.publish(draft, now_ms, notify)?)
+        Ok(state.publish(draft, ack, asker, now_ms, notify)?)
+    }
+
+    /// What a commit that begins now has to write. Only one at a time, and each ends with
+    /// [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
+    pub fn begin_commit(&self) -> Writing {
+        self.state.lock().begin_commit()
+    }
+
+    /// What was written is durable. Returns who waited for it, and whether the topic has to be queued for another commit.
+    pub fn committed(
+        &self,
+        writing: Writing,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> (Vec<Settled>, bool) {
+        self.state.lock().committed(writing, now_ms, notify)
+    }
+
+    /// What was to be written is not durable. The same as for [`committed`](Self::committed).
+    pub fn not_committed(&self, writing: Writing) -> (Vec<Settled>, bool) {
+        self.state.lock().not_committed(writing)
+    }
+
+    /// Whether the topic has to be queued for a commit because of what it has removed.
+    pub fn wants_commit(&self) -> bool {
+        self.state.lock().wants_commit()
     }
 
     /// Whether [`publish`](Self::publish) would take the message at this moment.

@@ -99,7 +99,7 @@ struct World {
 
 impl World {
     fn new(retention: Retention) -> Self {
-        let rule = Rule { kind: KindRule::Log(retention), presence: true };
+        let rule = Rule { kind: KindRule::Log(retention), presence: true, keeping: Keeping::Memory };
         let topic = Topic::new("t".parse().unwrap(), Arc::new(rule), Epoch(7), 0);
         Self {
             topic,
@@ -135,7 +135,7 @@ impl World {
     fn publish(&mut self, bytes: usize) {
         let payload = Payload::text(&"x".repeat(bytes)).unwrap();
         let draft = Draft { payload, key: None, message_id: None, tags: None, from: None };
-        let receipt = self.topic.publish(draft, self.now_ms, |_| {}).unwrap();
+        let receipt = self.topic.publish(draft, None, || None, self.now_ms, |_| {}).unwrap().receipt;
         self.published += 1;
         assert_eq!(receipt.offset, Offset(self.published));
     }
@@ -280,7 +280,7 @@ fn publishing_is_refused_when_the_shards_are_too_far_behind() {
     };
     let mut accepted = 0;
     let refusal = loop {
-        match world.topic.publish(draft(), world.now_ms, |_| {}) {
+        match world.topic.publish(draft(), None, || None, world.now_ms, |_| {}) {
             Ok(_) => accepted += 1,
             Err(refusal) => break refusal,
         }
@@ -289,5 +289,5 @@ fn publishing_is_refused_when_the_shards_are_too_far_behind() {
     assert!((8..=10).contains(&accepted), "{accepted}");
     // Once the shard has pulled, there is room again.
     while world.topic.pull(FEED, usize::MAX).unwrap().more {}
-    assert!(world.topic.publish(draft(), world.now_ms, |_| {}).is_ok());
+    assert!(world.topic.publish(draft(), None, || None, world.now_ms, |_| {}).is_ok());
 }

@@ -13,6 +13,27 @@ pub struct Rule {
     pub kind: KindRule,
     /// Whether members are tracked.
     pub presence: bool,
+    /// Whether its content outlives the process.
+    pub keeping: Keeping,
+}
+
+/// Whether a topic's content outlives the process, and what subscribers see of it before it is safe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Keeping {
+    /// Memory only.
+    #[default]
+    Memory,
+    /// Durable; subscribers see a message once it is: nobody ever sees one that a crash takes back.
+    Durable,
+    /// Durable; subscribers see a message at once. What a crash takes back they may have seen; the epoch changes then.
+    DurableSeenEarly,
+}
+
+impl Keeping {
+    /// Whether anything is written to the store.
+    pub const fn is_durable(self) -> bool {
+        !matches!(self, Self::Memory)
+    }
 }
 
 /// A kind with the bounds that belong to it.
@@ -57,7 +78,7 @@ impl Default for Retention {
 
 impl Default for Rule {
     fn default() -> Self {
-        Self { kind: KindRule::Log(Retention::default()), presence: true }
+        Self { kind: KindRule::Log(Retention::default()), presence: true, keeping: Keeping::Memory }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
+use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
 
 use super::{
-    CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary,
-    dedupe::Dedupe, owned, presence::Changes, presence::Presence, rule::KindRule, rule::Rule, store::Store,
-    store::millis, store::take_batch,
+    Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Restored,
+    Settled, Summary, Taken, Unkept, Writing, dedupe::Dedupe, kept::Head, kept::OnDisk, owned,
+    presence::Changes, presence::Presence, rule::Keeping, rule::KindRule, rule::Rule, store::Store,
+    store::millis, store::take_batch, unkept::Gathering,
 };
 use crate::{
     defaults,
@@ -31,11 +32,16 @@ pub(super) struct State {
     pub(super) name: TopicName,
     pub(super) rule: Arc<Rule>,
     pub(super) epoch: Epoch,
+    /// The last offset that subscribers may see.
     pub(super) last: Offset,
+    /// The last offset that was handed out. Above `last` are messages that wait to become durable.
+    numbered: Offset,
     pub(super) store: Store,
     pub(super) feeds: Vec<FeedState>,
     pub(super) presence: Presence,
     dedupe: Dedupe,
+    gathering: Gathering,
+    on_disk: OnDisk,
     pub(super) touched_ms: u64,
     /// When it last took a message; 0 for never.
     published_ms: u64,
@@ -50,9 +56,12 @@ impl State {
             rule,
             epoch,
             last: Offset::ZERO,
+            numbered: Offset::ZERO,
             feeds: Vec::new(),
             presence: Presence::default(),
             dedupe: Dedupe::default(),
+            gathering: Gathering::default(),
+            on_disk: OnDisk::new(Offset::ZERO, Default::default()),
             touched_ms: now_ms,
             published_ms: 0,
             closed: false,
@@ -67,28 +76,141 @@ impl State {
         self.feeds.iter().map(|feed| feed.subscribers).sum()
     }
 
+    /// A durable topic as it was found.
+    pub(super) fn restore(name: TopicName, rule: Arc<Rule>, restored: Restored, now_ms: u64) -> Self {
+        let Restored { head, numbered, messages, blocks } = restored;
+        let mut state = Self::new(name, rule, head.epoch, now_ms);
+        for (message, message_id) in messages {
+            if let Some(id) = message_id {
+                state.dedupe.remember(&id, message.offset, message.time);
+            }
+            state.show(message);
+        }
+        if let Store::Log(log) = &mut state.store {
+            log.evicted = head.evicted;
+        }
+        state.last = head.last;
+        state.numbered = numbered;
+        state.on_disk = OnDisk::new(head.last, blocks);
+        state.prune(now_ms);
+        state
+    }
+
     pub(super) fn publish(
         &mut self,
         draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
-    ) -> Result<Receipt, Refusal> {
+    ) -> Result<Taken, Refusal> {
         self.touched_ms = now_ms;
+        let durable = self.rule.keeping.is_durable();
+        if ack == Some(Ack::Durable) && !durable {
+            return Err(Refusal::NotDurable);
+        }
+        let waits = durable && ack != Some(Ack::Accepted);
         if let Some(id) = &draft.message_id
             && let Some(offset) = self.dedupe.find(id, now_ms)
         {
-            return Ok(self.receipt(offset, true, 0));
+            let receipt = self.receipt(offset, true, 0);
+            let waits = waits && offset > self.on_disk.kept && self.wait(asker(), receipt);
+            return Ok(Taken { receipt, waits, begin_commit: false });
         }
         self.check_room(&draft)?;
-        let offset = Offset(self.last.0 + 1);
-        self.last = offset;
+        let offset = Offset(self.numbered.0 + 1);
+        self.numbered = offset;
         self.published_ms = now_ms;
         if let Some(id) = &draft.message_id {
             self.dedupe.remember(id, offset, now_ms);
         }
-        let dropped = self.keep(draft, offset, now_ms);
-        self.notify_feeds(notify);
-        Ok(self.receipt(offset, false, dropped))
+        let (message, message_id) = self.message(draft, offset, now_ms);
+        let dropped = match self.rule.keeping {
+            Keeping::Memory => self.show(message),
+            Keeping::DurableSeenEarly => {
+                self.gathering.push(Unkept { message: message.clone(), message_id });
+                self.show(message)
+            }
+            Keeping::Durable => {
+                self.gathering.push(Unkept { message, message_id });
+                0
+            }
+        };
+        if self.last == offset {
+            self.prune(now_ms);
+            self.notify_feeds(notify);
+        }
+        let receipt = self.receipt(offset, false, dropped);
+        let waits = waits && self.wait(asker(), receipt);
+        Ok(Taken { receipt, waits, begin_commit: durable && self.gathering.queue() })
+    }
+
+    fn wait(&mut self, asker: Option<Asker>, receipt: Receipt) -> bool {
+        let waits = asker.is_some();
+        asker.into_iter().for_each(|asker| self.gathering.wait(asker, receipt));
+        waits
+    }
+
+    /// What a commit that begins now has to write.
+    pub(super) fn begin_commit(&mut self) -> Writing {
+        let evicted = self.evicted();
+        let entries = self.gathering.take();
+        let old_blocks = self.on_disk.take_old_blocks(evicted, defaults::COMMIT_OLD_BLOCKS);
+        let old_keys = std::mem::take(&mut self.on_disk.old_keys);
+        let last = entries.last().map_or(self.on_disk.kept, |entry| entry.message.offset);
+        // Without the messages that said so, only the head knows where a topic was.
+        let with_head = self.on_disk.head_is_old || !old_blocks.is_empty() || !old_keys.is_empty();
+        self.on_disk.head_is_old = false;
+        let kind = self.rule.kind.kind();
+        let head = with_head.then_some(Head { kind, epoch: self.epoch, last, evicted });
+        Writing {
+            name: self.name.clone(),
+            head,
+            epoch: self.epoch,
+            kind,
+            previous: self.on_disk.kept,
+            entries,
+            old_blocks,
+            old_keys,
+        }
+    }
+
+    /// What was written is durable; returns who waited for it, and whether another commit has to begin.
+    pub(super) fn committed(
+        &mut self,
+        writing: Writing,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> (Vec<Settled>, bool) {
+        self.on_disk.written(&writing);
+        let settled = self.gathering.kept(self.on_disk.kept, &writing.entries);
+        if self.rule.keeping == Keeping::Durable && !writing.entries.is_empty() {
+            writing.entries.into_iter().for_each(|entry| {
+                self.show(entry.message);
+            });
+            self.prune(now_ms);
+            self.notify_feeds(notify);
+        }
+        (settled, self.wants_commit())
+    }
+
+    /// What was to be written is not durable, and will be tried again; returns who waited for it.
+    pub(super) fn not_committed(&mut self, mut writing: Writing) -> (Vec<Settled>, bool) {
+        self.on_disk.not_written(&mut writing);
+        (self.gathering.not_kept(writing.entries), self.wants_commit())
+    }
+
+    /// Whether a commit has to be begun; says so once.
+    pub(super) fn wants_commit(&mut self) -> bool {
+        let work = !self.gathering.is_empty() || self.on_disk.has_changes(self.evicted());
+        self.rule.keeping.is_durable() && work && self.gathering.queue()
+    }
+
+    fn evicted(&self) -> Offset {
+        match &self.store {
+            Store::Log(log) => log.evicted,
+            Store::Latest(_) | Store::Volatile(_) => Offset::ZERO,
+        }
     }
 
     fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {
@@ -96,6 +218,7 @@ impl State {
     }
 
     pub(super) fn check_room(&self, draft: &Draft) -> Result<(), Refusal> {
+        self.gathering.check_room()?;
         match (&self.store, &self.rule.kind) {
             (Store::Latest(latest), KindRule::Latest { max_keys, .. }) => {
                 latest.check_room(draft.key.as_deref().unwrap_or_default(), *max_keys)
@@ -106,8 +229,7 @@ impl State {
         }
     }
 
-    fn keep(&mut self, draft: Draft, offset: Offset, now_ms: u64) -> u64 {
-        let key: Arc<str> = draft.key.as_deref().unwrap_or_default().into();
+    fn message(&self, draft: Draft, offset: Offset, now_ms: u64) -> (Message, Option<String>) {
         let message = Message {
             topic: self.name.clone(),
             offset,
@@ -118,21 +240,23 @@ impl State {
             from: draft.from,
             skipped: 0,
         };
-        let pinned_after = self.pulled_by_all();
+        (message, draft.message_id)
+    }
+
+    /// Puts a message where subscribers find it; returns how many older ones had to go for it.
+    fn show(&mut self, message: Message) -> u64 {
+        let offset = message.offset;
+        self.last = offset;
         let nobody_listens = self.feeds.is_empty();
-        match (&mut self.store, &self.rule.kind) {
-            (Store::Log(log), KindRule::Log(bounds)) => {
-                log.push(Arc::new(FrameSet::new(message, KeyCount::default())));
-                log.prune(bounds, pinned_after, now_ms);
-            }
-            (Store::Latest(latest), _) => {
+        match &mut self.store {
+            Store::Log(log) => log.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
+            Store::Latest(latest) => {
+                let key: Arc<str> = message.key.as_deref().unwrap_or_default().into();
                 let count = latest.next_count(&key, offset);
                 latest.values.put(&key, offset, Arc::new(FrameSet::new(message, count)));
             }
-            (Store::Volatile(ring), _) if !nobody_listens => {
-                return ring.push(Arc::new(FrameSet::new(message, KeyCount::default())));
-            }
-            (Store::Volatile(_) | Store::Log(_), _) => {}
+            Store::Volatile(_) if nobody_listens => {}
+            Store::Volatile(ring) => return ring.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
         }
         0
     }
@@ -282,7 +406,7 @@ impl State {
     pub(super) fn adopt(&mut self, rule: &Arc<Rule>) -> bool {
         let same_kind = match (&self.rule.kind, &rule.kind) {
             (KindRule::Log(_), KindRule::Log(_)) | (KindRule::Latest { .. }, KindRule::Latest { .. }) => {
-                self.rule.presence == rule.presence
+                (self.rule.presence, self.rule.keeping) == (rule.presence, rule.keeping)
             }
             _ => self.rule == *rule,
         };
@@ -297,7 +421,11 @@ impl State {
         self.dedupe.expire(now_ms);
         let unused = self.feeds.is_empty() && self.presence.clients() == 0;
         let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
-        if unused && idle && self.store.is_empty() && self.dedupe.is_empty() {
+        let nothing_to_lose = match self.rule.keeping.is_durable() {
+            true => self.gathering.is_idle() && !self.on_disk.has_changes(self.evicted()),
+            false => self.store.is_empty() && self.dedupe.is_empty(),
+        };
+        if unused && idle && nothing_to_lose {
             self.closed = true;
         }
         self.closed
@@ -308,7 +436,10 @@ impl State {
         match (&mut self.store, &self.rule.kind) {
             (Store::Log(log), KindRule::Log(bounds)) => log.prune(bounds, pinned_after, now_ms),
             (Store::Latest(latest), KindRule::Latest { max_age: Some(age), .. }) => {
-                latest.expire(now_ms.saturating_sub(millis(*age)), pinned_after);
+                let gone = latest.expire(now_ms.saturating_sub(millis(*age)), pinned_after);
+                if self.rule.keeping.is_durable() {
+                    self.on_disk.old_keys.extend(gone);
+                }
             }
             _ => {}
         }

@@ -117,13 +117,15 @@ impl Latest {
         }
     }
 
-    /// Forgets values older than the bound that every shard has taken over.
-    pub(super) fn expire(&mut self, oldest_ms: u64, pinned_after: Offset) {
+    /// Forgets values older than the bound that every shard has taken over; returns their keys.
+    pub(super) fn expire(&mut self, oldest_ms: u64, pinned_after: Offset) -> Vec<Arc<str>> {
+        let mut gone = Vec::new();
         let is_over =
             |value: &Arc<FrameSet>| value.message.time < oldest_ms && value.message.offset <= pinned_after;
         while self.values.oldest().is_some_and(is_over) {
-            self.values.pop_oldest();
+            gone.extend(self.values.pop_oldest().map(|(key, _)| key));
         }
+        gone
     }
 }
 

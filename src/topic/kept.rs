@@ -1,0 +1,127 @@
+//! What a durable topic has on the disk, as the topic sees it: what it was restored from, and what a commit writes.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use fanwire_proto::{Epoch, Kind, Message, Offset, TopicName};
+
+use super::unkept::Unkept;
+
+/// What is known of a durable topic beside its messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last durable offset.
+    pub last: Offset,
+    /// Kind `log`: the highest offset that was removed.
+    pub evicted: Offset,
+}
+
+/// Offsets of messages that are kept together: the first and the last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Block {
+    /// The first; it names the block.
+    pub first: Offset,
+    /// The last.
+    pub last: Offset,
+}
+
+/// What one commit of a topic writes.
+#[derive(Debug)]
+pub struct Writing {
+    /// The topic.
+    pub name: TopicName,
+    /// To be written with it.
+    pub head: Option<Head>,
+    /// The epoch of the messages.
+    pub epoch: Epoch,
+    /// The topic's kind.
+    pub kind: Kind,
+    /// The last durable offset before these messages.
+    pub previous: Offset,
+    /// New messages in offset order.
+    pub entries: Vec<Unkept>,
+    /// Kind `log`: blocks to be removed.
+    pub old_blocks: Vec<Block>,
+    /// Kind `latest`: keys to be removed, before the new messages are written.
+    pub old_keys: Vec<Arc<str>>,
+}
+
+impl Writing {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.head.is_none()
+            && self.entries.is_empty()
+            && self.old_blocks.is_empty()
+            && self.old_keys.is_empty()
+    }
+
+    /// The block that the new messages make.
+    pub fn block(&self) -> Option<Block> {
+        let (first, last) = (self.entries.first()?, self.entries.last()?);
+        Some(Block { first: first.message.offset, last: last.message.offset })
+    }
+}
+
+/// A durable topic as it was found.
+#[derive(Debug)]
+pub struct Restored {
+    /// What is known of it.
+    pub head: Head,
+    /// The highest offset that may have been handed out.
+    pub numbered: Offset,
+    /// Messages in offset order, each with what makes its publish idempotent.
+    pub messages: Vec<(Message, Option<String>)>,
+    /// Kind `log`: their blocks in order.
+    pub blocks: VecDeque<Block>,
+}
+
+/// What a topic remembers of its place on the disk.
+#[derive(Debug, Default)]
+pub(super) struct OnDisk {
+    /// Everything up to here is durable.
+    pub(super) kept: Offset,
+    blocks: VecDeque<Block>,
+    /// Kind `latest`: keys that were forgotten since the last commit.
+    pub(super) old_keys: Vec<Arc<str>>,
+    /// Whether the head has to be written.
+    pub(super) head_is_old: bool,
+}
+
+impl OnDisk {
+    pub(super) fn new(kept: Offset, blocks: VecDeque<Block>) -> Self {
+        Self { kept, blocks, old_keys: Vec::new(), head_is_old: true }
+    }
+
+    /// Whether a commit has something to do beside new messages.
+    pub(super) fn has_changes(&self, evicted: Offset) -> bool {
+        self.head_is_old
+            || !self.old_keys.is_empty()
+            || self.blocks.front().is_some_and(|block| block.last <= evicted)
+    }
+
+    /// Takes the blocks that hold nothing above `evicted`, at most so many.
+    pub(super) fn take_old_blocks(&mut self, evicted: Offset, most: usize) -> Vec<Block> {
+        let old = self.blocks.iter().take(most).take_while(|block| block.last <= evicted).count();
+        self.blocks.drain(..old).collect()
+    }
+
+    /// What was written is durable.
+    pub(super) fn written(&mut self, writing: &Writing) {
+        if let Some(block) = writing.block() {
+            self.kept = block.last;
+            if writing.kind != Kind::Latest {
+                self.blocks.push_back(block);
+            }
+        }
+    }
+
+    /// What was to be written is not there.
+    pub(super) fn not_written(&mut self, writing: &mut Writing) {
+        self.head_is_old |= writing.head.is_some();
+        writing.old_blocks.drain(..).rev().for_each(|block| self.blocks.push_front(block));
+        self.old_keys.append(&mut writing.old_keys);
+    }
+}

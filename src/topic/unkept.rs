@@ -1,0 +1,144 @@
+//! Messages of a durable topic that are numbered but not durable yet, and who waits for them to be.
+//!
+//! ```text
+//!          publish                 a commit begins            it succeeds
+//! (draft) ─────────► gathering ───────────────────► taken ──────────────────► kept: shown, and acknowledged
+//!                       ▲                             │
+//!                       └──────────it fails───────────┘
+//! ```
+//! There is one commit at a time, so messages become durable in the order of their offsets.
+
+use std::collections::VecDeque;
+
+use fanwire_proto::{ClientId, Message, Offset};
+
+use super::{Receipt, Refusal, ShardId};
+use crate::defaults;
+
+/// A message on its way to the disk.
+#[derive(Debug)]
+pub struct Unkept {
+    /// The message.
+    pub message: Message,
+    /// What makes its publish idempotent.
+    pub message_id: Option<String>,
+}
+
+impl Unkept {
+    fn cost(&self) -> usize {
+        self.message.payload.len() + self.message_id.as_ref().map_or(0, String::len)
+    }
+}
+
+/// Whom to tell that a message is durable.
+pub enum Asker {
+    /// A connection.
+    Connection {
+        /// Its shard.
+        shard: ShardId,
+        /// Its place there.
+        slot: u32,
+        /// Who it is, since the place may be another one's by then.
+        client: ClientId,
+        /// The request's own number.
+        id: Option<u64>,
+    },
+    /// Somebody else.
+    Call(Box<dyn FnOnce(bool) + Send>),
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Connection { client, id, .. } => {
+                f.debug_tuple("Connection").field(client).field(id).finish()
+            }
+            Self::Call(_) => f.write_str("Call"),
+        }
+    }
+}
+
+/// An asker with what it gets to hear.
+#[derive(Debug)]
+pub struct Settled {
+    /// Who waits.
+    pub asker: Asker,
+    /// Where the message is.
+    pub receipt: Receipt,
+}
+
+/// What waits for the disk.
+#[derive(Debug, Default)]
+pub(super) struct Gathering {
+    entries: VecDeque<Unkept>,
+    /// Messages that a commit under way has taken.
+    taken: usize,
+    /// Of both.
+    bytes: usize,
+    askers: Vec<Settled>,
+    /// Whether the topic waits for a commit to begin.
+    queued: bool,
+}
+
+impl Gathering {
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.taken
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether nothing waits, and no commit is about to begin.
+    pub(super) fn is_idle(&self) -> bool {
+        self.is_empty() && !self.queued
+    }
+
+    pub(super) fn check_room(&self) -> Result<(), Refusal> {
+        match self.len() >= defaults::UNKEPT_COUNT || self.bytes > defaults::UNKEPT_BYTES {
+            true => Err(Refusal::Overloaded),
+            false => Ok(()),
+        }
+    }
+
+    pub(super) fn push(&mut self, entry: Unkept) {
+        self.bytes += entry.cost();
+        self.entries.push_back(entry);
+    }
+
+    pub(super) fn wait(&mut self, asker: Asker, receipt: Receipt) {
+        self.askers.push(Settled { asker, receipt });
+    }
+
+    /// True when the topic has to be queued for a commit now.
+    pub(super) fn queue(&mut self) -> bool {
+        !std::mem::replace(&mut self.queued, true)
+    }
+
+    /// Hands out everything for a commit that begins.
+    pub(super) fn take(&mut self) -> Vec<Unkept> {
+        self.queued = false;
+        self.taken = self.entries.len();
+        self.entries.drain(..).collect()
+    }
+
+    /// The commit succeeded; returns those who waited for these messages.
+    pub(super) fn kept(&mut self, upto: Offset, entries: &[Unkept]) -> Vec<Settled> {
+        self.taken = 0;
+        self.bytes -= entries.iter().map(Unkept::cost).sum::<usize>();
+        if self.entries.is_empty() {
+            return std::mem::take(&mut self.askers);
+        }
+        let (settled, waiting) =
+            std::mem::take(&mut self.askers).into_iter().partition(|asker| asker.receipt.offset <= upto);
+        self.askers = waiting;
+        settled
+    }
+
+    /// The commit failed: its messages wait for the next one, but nobody is left waiting for them.
+    pub(super) fn not_kept(&mut self, entries: Vec<Unkept>) -> Vec<Settled> {
+        self.taken = 0;
+        entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
+        std::mem::take(&mut self.askers)
+    }
+}
