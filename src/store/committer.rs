@@ -7,7 +7,11 @@
 //! The queue is bounded by who submits: a topic has at most one job here, everyone else waits for the outcome.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -15,7 +19,7 @@ use std::{
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
-use super::{Batch, Store, StoreError};
+use super::{Batch, Space, Store, StoreError};
 
 /// Something to be kept.
 pub trait Job: Send {
@@ -38,9 +42,9 @@ pub struct Pace {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Box<dyn Job>>,
-    /// About how many messages the jobs will bring.
-    messages: usize,
     closing: bool,
+    /// Why the last commit failed.
+    trouble: Option<StoreError>,
 }
 
 struct Shared {
@@ -48,7 +52,17 @@ struct Shared {
     pace: Pace,
     queue: Mutex<Queue>,
     changed: Condvar,
+    /// About how many messages the jobs will bring.
+    messages: AtomicUsize,
+    /// Whether the last commit failed.
+    failing: AtomicBool,
 }
+
+/// How long after a failed commit the store is tried again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// What is written to see whether the store works again.
+const PROBE: &[u8] = b"probe";
 
 /// The only way to write to a store while the broker runs.
 #[derive(Clone)]
@@ -59,7 +73,14 @@ pub struct Committer {
 impl Committer {
     /// Starts the thread, which ends after [`close`](Self::close).
     pub fn start(store: Arc<dyn Store>, pace: Pace) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let shared = Arc::new(Shared { store, pace, queue: Mutex::default(), changed: Condvar::new() });
+        let shared = Arc::new(Shared {
+            store,
+            pace,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            messages: AtomicUsize::new(0),
+            failing: AtomicBool::new(false),
+        });
         let committer = Self { shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || run(&shared))?;
         Ok((committer, thread))
@@ -78,24 +99,35 @@ impl Committer {
             return job.settled(&Err(StoreError::Closed));
         }
         queue.jobs.push(job);
-        self.count(&mut queue, 1);
         if queue.jobs.len() == 1 {
             self.shared.changed.notify_one();
         }
+        drop(queue);
+        self.more();
     }
 
-    /// Counts messages that a job which is queued already will bring along.
-    pub fn more(&self, messages: usize) {
-        self.count(&mut self.shared.queue.lock(), messages);
-    }
-
-    fn count(&self, queue: &mut Queue, messages: usize) {
-        let before = queue.messages;
-        queue.messages += messages;
-        let enough = self.shared.pace.messages;
-        if before < enough && queue.messages >= enough {
+    /// Counts a message that a job which is queued already will bring along.
+    pub fn more(&self) {
+        if self.shared.messages.fetch_add(1, Ordering::Relaxed) + 1 == self.shared.pace.messages {
+            // With the lock, so that the thread is either waiting or has yet to look.
+            let _queue = self.shared.queue.lock();
             self.shared.changed.notify_one();
         }
+    }
+
+    /// Why nothing can be kept at the moment. The store is tried again and again meanwhile.
+    pub fn trouble(&self) -> Option<StoreError> {
+        if !self.shared.failing.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.shared.queue.lock().trouble.clone()
+    }
+
+    /// The receiver hears once everything that is queued now was committed, or has failed.
+    pub fn flush(&self) -> mpsc::Receiver<()> {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.submit(Box::new(Flush { done }));
+        wait
     }
 
     /// Keeps a batch; ready once it is durable or has failed.
@@ -103,6 +135,11 @@ impl Committer {
         let (done, outcome) = oneshot::channel();
         self.submit(Box::new(OneBatch { batch, done: Some(done) }));
         outcome.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Keeps a batch some time soon; nobody waits for it, and a failure is only logged.
+    pub fn write_later(&self, batch: Batch) {
+        self.submit(Box::new(OneBatch { batch, done: None }));
     }
 
     /// Commits what is queued, takes nothing more, and ends the thread.
@@ -131,20 +168,71 @@ impl Job for OneBatch {
     }
 }
 
+struct Flush {
+    done: mpsc::SyncSender<()>,
+}
+
+impl Job for Flush {
+    fn write(&mut self, _: &mut Batch) -> usize {
+        0
+    }
+
+    fn settled(self: Box<Self>, _: &Result<(), StoreError>) {
+        // Whoever asked may not be waiting any more.
+        let _ = self.done.try_send(());
+    }
+}
+
 fn run(shared: &Shared) {
-    while let Some(mut jobs) = gather(shared) {
-        let mut batch = Batch::default();
-        for job in &mut jobs {
-            job.write(&mut batch);
-        }
-        let outcome = if batch.writes.is_empty() { Ok(()) } else { shared.store.commit(&batch) };
-        if let Err(error) = &outcome {
-            tracing::error!(%error, "a commit failed");
-        }
-        for job in jobs {
-            job.settled(&outcome);
+    while let Some(jobs) = gather(shared) {
+        commit(shared, jobs);
+        while shared.failing.load(Ordering::Relaxed) {
+            let Some(jobs) = wait_to_retry(shared) else { return };
+            commit(shared, jobs);
         }
     }
+}
+
+fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
+    let mut batch = Batch::default();
+    let messages: usize = jobs.iter_mut().map(|job| job.write(&mut batch)).sum();
+    if shared.failing.load(Ordering::Relaxed) {
+        batch.put(Space::Store, PROBE, PROBE);
+    }
+    let outcome = if batch.writes.is_empty() { Ok(()) } else { shared.store.commit(&batch) };
+    note(shared, &outcome, messages);
+    for job in jobs {
+        job.settled(&outcome);
+    }
+}
+
+/// Remembers trouble, and says when it begins and ends.
+fn note(shared: &Shared, outcome: &Result<(), StoreError>, messages: usize) {
+    let was_failing = shared.failing.load(Ordering::Relaxed);
+    match outcome {
+        Err(error) if !was_failing => {
+            tracing::error!(%error, messages, "nothing can be kept; trying again until it can");
+        }
+        Ok(()) if was_failing => tracing::info!("the store works again"),
+        _ => {}
+    }
+    shared.queue.lock().trouble = outcome.clone().err();
+    shared.failing.store(outcome.is_err(), Ordering::Relaxed);
+}
+
+/// Waits a while after a failure; `None` at the end, when those that still wait have been told.
+fn wait_to_retry(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
+    let mut queue = shared.queue.lock();
+    let until = Instant::now() + RETRY;
+    while !queue.closing && !shared.changed.wait_until(&mut queue, until).timed_out() {}
+    shared.messages.store(0, Ordering::Relaxed);
+    let jobs = std::mem::take(&mut queue.jobs);
+    if !queue.closing {
+        return Some(jobs);
+    }
+    drop(queue);
+    jobs.into_iter().for_each(|job| job.settled(&Err(StoreError::Closed)));
+    None
 }
 
 /// Waits for jobs and, for a while, for their company; `None` at the end.
@@ -157,19 +245,19 @@ fn gather(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
         shared.changed.wait(&mut queue);
     }
     let until = Instant::now() + shared.pace.delay;
-    while !queue.closing && queue.messages < shared.pace.messages {
+    while !queue.closing && shared.messages.load(Ordering::Relaxed) < shared.pace.messages {
         if shared.changed.wait_until(&mut queue, until).timed_out() {
             break;
         }
     }
-    queue.messages = 0;
+    shared.messages.store(0, Ordering::Relaxed);
     Some(std::mem::take(&mut queue.jobs))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Memory, Space};
+    use crate::store::Memory;
 
     const PACE: Pace = Pace { delay: Duration::from_millis(1), messages: 16 };
 

@@ -22,7 +22,7 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 pub use committer::{Committer, Job, Pace};
-pub use disk::{Disk, Options};
+pub use disk::{Disk, Options as DiskOptions};
 pub use memory::Memory;
 
 /// A map of its own. The numbers are on disk: never reuse one.
