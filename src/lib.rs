@@ -62,6 +62,7 @@ pub mod clock;
 pub mod config;
 pub mod defaults;
 pub mod doors;
+pub mod durable;
 pub mod frames;
 pub mod metrics;
 pub mod server;

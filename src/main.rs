@@ -202,8 +202,12 @@ async fn again(mut terminate: Signal, mut interrupt: Signal) {
 }
 
 /// What can only change with a restart, as it reads and as it read at the start.
-fn fixed_settings(settings: &Settings) -> [(&'static str, String); 6] {
+fn fixed_settings(settings: &Settings) -> [(&'static str, String); 10] {
     [
+        ("data_dir", format!("{:?}", settings.data_dir)),
+        ("commit_delay_ms", format!("{:?}", settings.commit_delay_ms)),
+        ("commit_messages", format!("{:?}", settings.commit_messages)),
+        ("disk_reserve_bytes", format!("{:?}", settings.disk_reserve_bytes)),
         ("listen", format!("{:?}", settings.listen)),
         ("shards", format!("{:?}", settings.shards)),
         ("log_format", format!("{:?}", settings.log_format)),

@@ -11,15 +11,16 @@ use std::{
 /// is listed, and `defaults` may be named by anyone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
-    ("broker", &["auth", "metrics", "shard", "store", "topic"]),
+    ("broker", &["auth", "durable", "metrics", "shard", "store", "topic"]),
     ("clock", &[]),
-    ("config", &["auth", "broker", "shard", "topic"]),
+    ("config", &["auth", "broker", "shard", "store", "topic"]),
     ("defaults", &[]),
-    ("doors", &["auth", "broker", "clock", "session", "shard", "topic"]),
+    ("doors", &["auth", "broker", "clock", "durable", "session", "shard", "store", "topic"]),
+    ("durable", &["clock", "shard", "store", "topic"]),
     ("frames", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
-    ("server", &["auth", "broker", "clock", "config", "doors", "metrics", "shard", "store"]),
+    ("server", &["auth", "broker", "clock", "config", "doors", "durable", "metrics", "shard", "store"]),
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),

@@ -1,42 +1,150 @@
 //! Finding and making topics. Doors and verbs come here on publish and subscribe, never per delivery.
+//!
+//! A durable topic that is not in memory is restored from the store. Threads that want the same one at the same time
+//! wait for each other, so that none of them restores what another one has changed since.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    hash::BuildHasher,
+    sync::{Arc, atomic::Ordering},
+};
 
 use dashmap::Entry;
 use fanwire_proto::{Epoch, TopicName};
+use parking_lot::{Mutex, MutexGuard};
+use rustc_hash::FxBuildHasher;
 
 use super::Broker;
-use crate::topic::Topic;
+use crate::{
+    durable::Trouble,
+    topic::{Rule, Topic},
+};
 
 /// No topic could be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are {0} topics already, the most there may be")]
 pub struct TooManyTopics(pub usize);
 
+/// A durable topic could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the topic could not be read from the broker's store; its log says why")]
+pub struct Unreadable;
+
+/// Why there is no topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoTopic {
+    /// There are too many.
+    #[error(transparent)]
+    TooMany(#[from] TooManyTopics),
+    /// It could not be read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// The store takes nothing at the moment.
+    #[error(transparent)]
+    Trouble(#[from] Trouble),
+}
+
+/// Locks for restoring topics, shared by names that fall together.
+pub(super) struct Restoring([Mutex<()>; 64]);
+
+impl Default for Restoring {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Mutex::default()))
+    }
+}
+
+impl Restoring {
+    fn lock(&self, name: &TopicName) -> MutexGuard<'_, ()> {
+        let hash = FxBuildHasher.hash_one(name);
+        self.0[usize::try_from(hash % self.0.len() as u64).unwrap_or(0)].lock()
+    }
+}
+
 impl Broker {
-    /// The topic, if it exists.
+    /// The topic, if it is in memory.
     pub fn find(&self, name: &TopicName) -> Option<Arc<Topic>> {
         self.topics.get(name).map(|entry| entry.value().clone())
     }
 
+    /// The topic, if there is one, in memory or on the disk.
+    pub(super) fn find_or_restore(
+        &self,
+        name: &TopicName,
+        now_ms: u64,
+    ) -> Result<Option<Arc<Topic>>, Unreadable> {
+        if let Some(topic) = self.find(name) {
+            return Ok(Some(topic));
+        }
+        let rule = self.policy.load().rules.of(name);
+        if !rule.keeping.is_durable() {
+            return Ok(None);
+        }
+        let _alone = self.restoring.lock(name);
+        if let Some(topic) = self.find(name) {
+            return Ok(Some(topic));
+        }
+        self.restore(name, &rule, now_ms)
+    }
+
     /// The topic, made if need be.
-    pub(super) fn find_or_make(&self, name: &TopicName, now_ms: u64) -> Result<Arc<Topic>, TooManyTopics> {
+    pub(super) fn find_or_make(&self, name: &TopicName, now_ms: u64) -> Result<Arc<Topic>, NoTopic> {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
-        let max_topics = self.policy.load().limits.max_topics;
+        let policy = self.policy.load();
+        let max_topics = policy.limits.max_topics;
         // May be passed by as many topics as there are threads; it is there against floods.
         if self.topics.len() >= max_topics {
-            return Err(TooManyTopics(max_topics));
+            return Err(TooManyTopics(max_topics).into());
         }
+        let rule = policy.rules.of(name);
+        if !rule.keeping.is_durable() {
+            return Ok(self.insert(name, |rule| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)));
+        }
+        let _alone = self.restoring.lock(name);
+        if let Some(topic) = self.find(name) {
+            return Ok(topic);
+        }
+        if let Some(topic) = self.restore(name, &rule, now_ms)? {
+            return Ok(topic);
+        }
+        let topic = self.insert(name, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms));
+        self.begin_commit_if_wanted(&topic);
+        Ok(topic)
+    }
+
+    /// With the name's lock held.
+    fn restore(
+        &self,
+        name: &TopicName,
+        rule: &Arc<Rule>,
+        now_ms: u64,
+    ) -> Result<Option<Arc<Topic>>, Unreadable> {
+        let loaded = self.durable.load(name, rule, || self.new_epoch());
+        let restored = loaded.map_err(|error| {
+            tracing::error!(topic = %name, %error, "a topic cannot be read");
+            Unreadable
+        })?;
+        let Some(restored) = restored else { return Ok(None) };
+        let topic = self.insert(name, |_| Topic::restore(name.clone(), rule.clone(), restored, now_ms));
+        self.begin_commit_if_wanted(&topic);
+        Ok(Some(topic))
+    }
+
+    fn insert(&self, name: &TopicName, make: impl FnOnce(Arc<Rule>) -> Topic) -> Arc<Topic> {
         match self.topics.entry(name.clone()) {
-            Entry::Occupied(entry) => Ok(entry.get().clone()),
+            Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(place) => {
                 // Looked up here, so that a reload either sees the topic or is seen by it.
                 let rule = self.policy.load().rules.of(name);
-                let topic = Topic::new(name.clone(), rule, self.new_epoch(), now_ms);
-                Ok(place.insert(Arc::new(topic)).value().clone())
+                place.insert(Arc::new(make(rule))).value().clone()
             }
+        }
+    }
+
+    /// Lets a topic write down what has changed beside its messages.
+    pub(super) fn begin_commit_if_wanted(&self, topic: &Arc<Topic>) {
+        if topic.wants_commit() {
+            self.durable.begin_commit(topic);
         }
     }
 
@@ -50,7 +158,7 @@ impl Broker {
         }
     }
 
-    /// How many topics there are.
+    /// How many topics are in memory.
     pub fn topic_count(&self) -> usize {
         self.topics.len()
     }

@@ -18,15 +18,18 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use fanwire_proto::{ClientId, TopicName};
 pub use inspect::ConnectionPage;
-pub use lookup::TooManyTopics;
-pub use publish::PublishError;
+use lookup::Restoring;
+pub use lookup::{NoTopic, TooManyTopics, Unreadable};
+pub use publish::{PublishError, Published};
 pub use subscribe::SubscribeError;
 pub use tap::{Tap, Tapped};
 
 use crate::{
     auth::Authenticator,
+    durable::{Durable, Run},
     metrics::Metrics,
     shard::{ShardHandle, Who},
+    store::Committer,
     topic::{Rules, Topic},
 };
 
@@ -59,6 +62,8 @@ pub struct Policy {
 /// State shared by all doors.
 pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
+    restoring: Restoring,
+    durable: Arc<Durable>,
     shards: Arc<[ShardHandle]>,
     policy: ArcSwap<Policy>,
     /// Until when credentials are refused, by whose they are.
@@ -75,14 +80,18 @@ pub struct Broker {
 }
 
 impl Broker {
-    /// A broker without topics over these shards.
+    /// A broker without topics in memory over these shards and this store.
     pub fn new(
         shards: Arc<[ShardHandle]>,
         policy: Policy,
+        committer: Committer,
+        run: Run,
         metrics: Metrics,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self {
             topics: DashMap::new(),
+            restoring: Restoring::default(),
+            durable: Arc::new(Durable::new(committer, shards.clone(), run)),
             shards,
             policy: ArcSwap::from_pointee(policy),
             revoked: DashMap::new(),
@@ -121,6 +130,11 @@ impl Broker {
     /// The shard with the fewest connections.
     pub fn least_loaded_shard(&self) -> Option<&ShardHandle> {
         self.shards.iter().min_by_key(|shard| shard.connections())
+    }
+
+    /// The only way to write to the store.
+    pub fn committer(&self) -> &Committer {
+        self.durable.committer()
     }
 
     /// All shards.

@@ -2,10 +2,20 @@
 
 use std::sync::atomic::Ordering;
 
-use fanwire_proto::TopicName;
+use fanwire_proto::{Ack, TopicName};
+use tokio::sync::oneshot;
 
-use super::{Broker, TooManyTopics};
-use crate::topic::{Draft, Kind, NotPublished, Receipt, Refusal};
+use super::{Broker, NoTopic, TooManyTopics};
+use crate::topic::{Asker, Draft, Keeping, Kind, NotPublished, Receipt, Refusal};
+
+/// A message that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// Where it went.
+    pub receipt: Receipt,
+    /// Whether the asker will hear later that it is durable.
+    pub waits: bool,
+}
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,7 +33,7 @@ pub enum PublishError {
     },
     /// No topic could be made.
     #[error(transparent)]
-    TooManyTopics(#[from] TooManyTopics),
+    NoTopic(#[from] NoTopic),
     /// The topic refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -39,13 +49,23 @@ impl Drop for UnderWay<'_> {
 }
 
 impl Broker {
-    /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment
-    /// will get it or be told of a gap.
-    pub fn publish(&self, topic: &TopicName, draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+    /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment will
+    /// get it or be told of a gap; on a durable topic not before it is durable, unless the rule says so.
+    ///
+    /// Without `ack` a durable topic acknowledges what is durable, any other what is accepted. `asker` is asked for if
+    /// there is something to wait for.
+    pub fn publish(
+        &self,
+        topic: &TopicName,
+        draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
+        now_ms: u64,
+    ) -> Result<Published, PublishError> {
         let tapped = self.taps.copy(topic, &draft, now_ms);
-        let outcome = self.try_publish(topic, draft, now_ms);
+        let outcome = self.try_publish(topic, draft, ack, asker, now_ms);
         match &outcome {
-            Ok(receipt) => {
+            Ok(Published { receipt, .. }) => {
                 self.metrics.published.increment(1);
                 if let Some(tapped) = tapped {
                     tapped.pass_on(topic, receipt, now_ms);
@@ -59,19 +79,44 @@ impl Broker {
         outcome
     }
 
+    /// Publishes a message, and says by the receiver, if there is one, whether it became durable.
+    pub fn publish_and_wait(
+        &self,
+        topic: &TopicName,
+        draft: Draft,
+        ack: Option<Ack>,
+        now_ms: u64,
+    ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
+        let mut kept = None;
+        let asker = || {
+            let (tell, wait) = oneshot::channel();
+            kept = Some(wait);
+            Some(Asker::Call(Box::new(move |durable| {
+                // Whoever asked may not be waiting any more.
+                let _ = tell.send(durable);
+            })))
+        };
+        let Published { receipt, waits } = self.publish(topic, draft, ack, asker, now_ms)?;
+        Ok((receipt, kept.filter(|_| waits)))
+    }
+
     /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
     /// none.
     pub fn check(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
         self.check_draft(draft)?;
+        let policy = self.policy.load();
+        let rule = policy.rules.of(topic);
+        if rule.keeping.is_durable() {
+            self.durable.check().map_err(NoTopic::from)?;
+        }
         if let Some(found) = self.find(topic) {
             return Ok(found.check(draft)?);
         }
-        let policy = self.policy.load();
-        if draft.key.is_some() && policy.rules.of(topic).kind.kind() != Kind::Latest {
+        if draft.key.is_some() && rule.kind.kind() != Kind::Latest {
             return Err(Refusal::KeyNotWanted.into());
         }
         match self.topics.len() >= policy.limits.max_topics {
-            true => Err(TooManyTopics(policy.limits.max_topics).into()),
+            true => Err(NoTopic::from(TooManyTopics(policy.limits.max_topics)).into()),
             false => Ok(()),
         }
     }
@@ -87,14 +132,34 @@ impl Broker {
         }
     }
 
-    fn try_publish(&self, topic: &TopicName, mut draft: Draft, now_ms: u64) -> Result<Receipt, PublishError> {
+    fn try_publish(
+        &self,
+        topic: &TopicName,
+        mut draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
+        now_ms: u64,
+    ) -> Result<Published, PublishError> {
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
         self.check_draft(&draft)?;
+        let mut asker = Some(asker);
         loop {
             let found = self.find_or_make(topic, now_ms)?;
-            match found.publish(draft, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {
-                Ok(receipt) => return Ok(receipt),
+            let durable = found.keeping != Keeping::Memory;
+            if durable {
+                self.durable.check().map_err(NoTopic::from)?;
+            }
+            let ask = || asker.take().and_then(|asker| asker());
+            match found.publish(draft, ack, ask, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {
+                Ok(taken) => {
+                    match taken.begin_commit {
+                        true => self.durable.begin_commit(&found),
+                        false if durable => self.durable.committer().more(),
+                        false => {}
+                    }
+                    return Ok(Published { receipt: taken.receipt, waits: taken.waits });
+                }
                 Err(NotPublished::Refused(refusal)) => return Err(refusal.into()),
                 Err(NotPublished::Closed(given_back)) => {
                     self.forget(&found);

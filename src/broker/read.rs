@@ -1,17 +1,22 @@
 //! Reading topics without subscribing: which there are, history and members. A topic that does not exist is an empty one; reading
 //! makes none.
 
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 
 use fanwire_proto::{Epoch, HistoryReply, Offset, Position, TopicName};
 
-use super::Broker;
+use super::{Broker, Unreadable};
 use crate::topic::{HistoryQuery, Members, Summary};
 
 impl Broker {
     /// Past messages.
-    pub fn history(&self, name: &TopicName, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
-        match self.find(name) {
+    pub fn history(
+        &self,
+        name: &TopicName,
+        query: &HistoryQuery,
+        now_ms: u64,
+    ) -> Result<HistoryReply, Unreadable> {
+        Ok(match self.find_or_restore(name, now_ms)? {
             Some(topic) => topic.history(query, now_ms),
             None => HistoryReply {
                 id: None,
@@ -22,7 +27,7 @@ impl Broker {
                 messages: Vec::new(),
                 more: false,
             },
-        }
+        })
     }
 
     /// Who is subscribed; `None` when the topic's rule keeps no presence.
@@ -37,8 +42,8 @@ impl Broker {
     }
 
     /// Counts and bounds of a topic.
-    pub fn summary(&self, name: &TopicName, now_ms: u64) -> Summary {
-        match self.find(name) {
+    pub fn summary(&self, name: &TopicName, now_ms: u64) -> Result<Summary, Unreadable> {
+        Ok(match self.find_or_restore(name, now_ms)? {
             Some(topic) => topic.summary(now_ms),
             None => {
                 let rule = self.policy.load().rules.of(name);
@@ -50,29 +55,39 @@ impl Broker {
                     rule,
                 }
             }
-        }
+        })
     }
 
-    /// The first topics in the order of their names, after a name, of those wanted. Looks at every topic there is, so it
-    /// is for places where a tenth of a second does no harm.
+    /// The first topics in the order of their names, after a name, of those wanted; durable ones that are not in memory
+    /// among them. Looks at every topic there is, so it is for places where a tenth of a second does no harm.
     pub fn topics(
         &self,
         after: Option<&TopicName>,
         limit: usize,
         wanted: impl Fn(&TopicName) -> bool,
-    ) -> Vec<TopicName> {
-        let mut first: BinaryHeap<TopicName> = BinaryHeap::new();
-        for entry in &self.topics {
-            let name = entry.key();
+    ) -> Result<Vec<TopicName>, Unreadable> {
+        let mut first: BTreeSet<TopicName> = BTreeSet::new();
+        let mut add = |name: &TopicName| {
             let in_reach = after.is_none_or(|after| name > after)
-                && (first.len() < limit || first.peek().is_some_and(|last| name < last));
+                && (first.len() < limit || first.last().is_some_and(|last| name < last));
             if in_reach && wanted(name) {
-                first.push(name.clone());
+                first.insert(name.clone());
                 if first.len() > limit {
-                    first.pop();
+                    first.pop_last();
                 }
             }
-        }
-        first.into_sorted_vec()
+            in_reach
+        };
+        self.topics.iter().for_each(|entry| {
+            add(entry.key());
+        });
+        let policy = self.policy.load();
+        let is_durable = |name: &TopicName| policy.rules.of(name).keeping.is_durable();
+        let stored = self.durable.topics(after, |name| !is_durable(name) || add(name));
+        stored.map_err(|error| {
+            tracing::error!(%error, "topics cannot be listed");
+            Unreadable
+        })?;
+        Ok(first.into_iter().collect())
     }
 }

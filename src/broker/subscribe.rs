@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use fanwire_proto::TopicName;
 
-use super::{Broker, TooManyTopics};
+use super::{Broker, NoTopic};
 use crate::{
     shard::{Cx, SubscribeOptions},
     topic::{Joined, Refusal, Topic},
@@ -27,7 +27,7 @@ pub enum SubscribeError {
     PresenceOff,
     /// No topic could be made.
     #[error(transparent)]
-    TooManyTopics(#[from] TooManyTopics),
+    NoTopic(#[from] NoTopic),
     /// The topic refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),

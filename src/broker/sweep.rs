@@ -12,6 +12,9 @@ impl Broker {
         let closed = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Topic>>| {
             entry.expire(now_ms, idle_ms).then(|| entry.value().clone())
         };
+        for entry in self.topics.iter().filter(|entry| entry.keeping.is_durable()) {
+            self.begin_commit_if_wanted(entry.value());
+        }
         let closed: Vec<Arc<Topic>> = self.topics.iter().filter_map(closed).collect();
         for topic in closed {
             self.forget(&topic);

@@ -25,6 +25,7 @@ use crate::{
     broker::{Limits, Policy},
     defaults,
     shard::ShardLimits,
+    store::Pace,
     topic::Rules,
 };
 
@@ -39,6 +40,8 @@ const ENV_CONFIG: &str = "FANWIRE_CONFIG";
 pub struct Config {
     /// Where to listen.
     pub listen: SocketAddr,
+    /// What outlives the process.
+    pub store: StoreSettings,
     /// How many shards.
     pub shards: usize,
     /// How log lines look.
@@ -65,6 +68,17 @@ pub struct Config {
     pub rules: Rules,
     /// Every setting with its value in force.
     pub effective: Settings,
+}
+
+/// Where and how things are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSettings {
+    /// The data directory; in memory without one.
+    pub data_dir: Option<PathBuf>,
+    /// How long a commit waits for company.
+    pub pace: Pace,
+    /// Bytes that must be free on the disk.
+    pub disk_reserve_bytes: u64,
 }
 
 /// Files of a TLS identity.
@@ -190,6 +204,7 @@ impl Config {
         let authenticator = credentials.authenticator(&settings);
         let tls = check_tls(&settings, place, &mut mistakes);
         check_rules(&settings, place, &mut mistakes);
+        check_durable(&settings, place, &mut mistakes);
         check_exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
         let config = Self::from_defaulted(settings, credentials.secret, authenticator, tls);
         if config.shard.pong_timeout > config.shard.ping {
@@ -215,6 +230,14 @@ impl Config {
         let max_message_bytes = count(settings.max_message_bytes);
         Self {
             listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
+            store: StoreSettings {
+                data_dir: settings.data_dir,
+                pace: Pace {
+                    delay: Duration::from_millis(settings.commit_delay_ms.unwrap_or(0)),
+                    messages: count(settings.commit_messages),
+                },
+                disk_reserve_bytes: settings.disk_reserve_bytes.unwrap_or(0),
+            },
             shards: settings.shards.filter(|&shards| shards > 0).unwrap_or_else(cores),
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.unwrap_or_default(),
@@ -297,6 +320,9 @@ fn with_defaults(mut settings: Settings) -> Settings {
     settings.rule = settings.rule.map(|rules| rules.iter().map(RuleSettings::spelled_out).collect());
     settings.or(Settings {
         listen: Some(DEFAULT_LISTEN),
+        commit_delay_ms: Some(defaults::COMMIT_DELAY_MS),
+        commit_messages: NonZeroUsize::new(defaults::COMMIT_MESSAGES),
+        disk_reserve_bytes: Some(defaults::STORE_RESERVE_BYTES),
         shards: Some(0),
         insecure: Some(false),
         log_format: Some(LogFormat::default()),
@@ -349,6 +375,20 @@ fn check_rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String
                 }
             }
         }
+    }
+}
+
+/// What is to outlive the process needs a place.
+fn check_durable(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
+    if settings.data_dir.is_some() {
+        return;
+    }
+    let default = settings.default.iter().map(|rule| ("[default]".to_owned(), rule));
+    let by_pattern = settings.rule.iter().flatten();
+    let rules = by_pattern
+        .map(|rule| (format!("the rule for `{}`", rule.pattern.as_deref().unwrap_or_default()), rule));
+    for (whose, _) in default.chain(rules).filter(|(_, rule)| rule.is_durable()) {
+        mistakes.push(place.mistake("durable", &format!("in {whose} needs `data_dir`")));
     }
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     defaults,
-    topic::{KindRule, Retention, Rule, Rules},
+    topic::{Keeping, KindRule, Retention, Rule, Rules},
 };
 
 /// The kinds by name.
@@ -27,6 +27,17 @@ pub enum KindName {
     Volatile,
 }
 
+/// When subscribers of a durable topic get a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Deliver {
+    /// Once it is durable.
+    #[default]
+    Durable,
+    /// At once.
+    Accepted,
+}
+
 /// One `[[rule]]`, or `[default]`, which has no pattern.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -40,6 +51,12 @@ pub struct RuleSettings {
     /// Whether members are tracked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub presence: Option<bool>,
+    /// Whether the content outlives the process; needs a data directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durable: Option<bool>,
+    /// Of a durable topic: when subscribers get a message.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deliver: Option<Deliver>,
     /// Kind `log`: messages kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub history_count: Option<usize>,
@@ -78,7 +95,23 @@ impl RuleSettings {
             ("max_age_s", KindName::Latest, self.max_age_s.is_some()),
             ("tick_ms", KindName::Volatile, self.tick_ms.is_some()),
         ];
-        keys.into_iter().filter(|(_, kind, set)| *set && *kind != self.kind).map(|(key, ..)| key).collect()
+        let misplaced = keys.into_iter().filter(|(_, kind, set)| *set && *kind != self.kind);
+        let durable = (self.kind == KindName::Volatile && self.is_durable()).then_some("durable");
+        let deliver = (self.deliver.is_some() && !self.is_durable()).then_some("deliver");
+        misplaced.map(|(key, ..)| key).chain(durable).chain(deliver).collect()
+    }
+
+    /// Whether a data directory is needed.
+    pub(super) fn is_durable(&self) -> bool {
+        self.durable == Some(true)
+    }
+
+    fn keeping(&self) -> Keeping {
+        match (self.is_durable(), self.deliver.unwrap_or_default()) {
+            (false, _) => Keeping::Memory,
+            (true, Deliver::Durable) => Keeping::Durable,
+            (true, Deliver::Accepted) => Keeping::DurableSeenEarly,
+        }
     }
 
     /// The rule with defaults filled in.
@@ -97,13 +130,19 @@ impl RuleSettings {
                 KindRule::Volatile { tick: self.tick_ms.map(|ms| Duration::from_millis(ms.get())) }
             }
         };
-        Rule { kind, presence: self.presence.unwrap_or(true) }
+        Rule { kind, presence: self.presence.unwrap_or(true), keeping: self.keeping() }
     }
 
     /// The settings that say what a default rule does, for the effective configuration.
     pub(super) fn spelled_out(&self) -> Self {
         let mut full = self.clone();
         full.presence = full.presence.or(Some(true));
+        if self.kind != KindName::Volatile {
+            full.durable = full.durable.or(Some(false));
+        }
+        if self.is_durable() {
+            full.deliver = full.deliver.or(Some(Deliver::default()));
+        }
         match self.kind {
             KindName::Log => {
                 full.history_count = full.history_count.or(Some(defaults::HISTORY_COUNT));

@@ -28,6 +28,19 @@ pub struct Settings {
     /// Address and port to listen on; port 0 takes a free one [default: 127.0.0.1:7400]
     #[arg(long, env = "FANWIRE_LISTEN", value_name = "ADDRESS")]
     pub listen: Option<SocketAddr>,
+    /// Directory for what outlives the process: durable topics, idempotency keys, webhook deliveries, documents; in memory
+    /// without it
+    #[arg(long, env = "FANWIRE_DATA_DIR", value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Milliseconds that a commit waits so that many publishes share one fsync [default: 2]
+    #[arg(long, env = "FANWIRE_COMMIT_DELAY_MS", value_name = "MS")]
+    pub commit_delay_ms: Option<u64>,
+    /// Messages after which a commit waits no longer [default: 1024]
+    #[arg(long, env = "FANWIRE_COMMIT_MESSAGES", value_name = "COUNT")]
+    pub commit_messages: Option<NonZeroUsize>,
+    /// Bytes that must be free on the disk; below it durable publishes are refused [default: 67108864]
+    #[arg(long, env = "FANWIRE_DISK_RESERVE_BYTES", value_name = "BYTES")]
+    pub disk_reserve_bytes: Option<u64>,
     /// Threads that own connections; 0 for one per core [default: 0]
     #[arg(long, env = "FANWIRE_SHARDS", value_name = "COUNT")]
     pub shards: Option<usize>,
@@ -129,7 +142,7 @@ macro_rules! prefer {
 impl Settings {
     /// Takes what is missing from settings of lower rank.
     pub fn or(self, other: Self) -> Self {
-        prefer!(self, other, listen shards insecure log_format log_level tls_cert tls_key allowed_origins
+        prefer!(self, other, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_message_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections

@@ -4,7 +4,8 @@ use fanwire_proto::ErrorCode;
 
 use crate::{
     auth::{InvalidToken, Verb},
-    broker::{PublishError, SubscribeError, TooManyTopics},
+    broker::{NoTopic, PublishError, SubscribeError, Unreadable},
+    durable::Trouble,
     topic::Refusal,
 };
 
@@ -55,6 +56,21 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::Overloaded => ErrorCode::Overloaded,
         Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
+        Refusal::NotDurable => ErrorCode::NotDurable,
+    }
+}
+
+fn code_of_none(none: &NoTopic) -> ErrorCode {
+    match none {
+        NoTopic::TooMany(_) => ErrorCode::TooManyTopics,
+        NoTopic::Trouble(Trouble::Full) => ErrorCode::StorageFull,
+        NoTopic::Unreadable(_) | NoTopic::Trouble(Trouble::Failed) => ErrorCode::StorageFailed,
+    }
+}
+
+impl From<Unreadable> for Failure {
+    fn from(error: Unreadable) -> Self {
+        Self::new(ErrorCode::StorageFailed, error.to_string())
     }
 }
 
@@ -63,7 +79,7 @@ impl From<PublishError> for Failure {
         let code = match &error {
             PublishError::Draining => ErrorCode::Draining,
             PublishError::TooLarge { .. } => ErrorCode::TooLarge,
-            PublishError::TooManyTopics(TooManyTopics(_)) => ErrorCode::TooManyTopics,
+            PublishError::NoTopic(none) => code_of_none(none),
             PublishError::Refused(refusal) => code_of(refusal),
         };
         Self::new(code, error.to_string())
@@ -77,7 +93,7 @@ impl From<SubscribeError> for Failure {
             SubscribeError::Already => ErrorCode::AlreadySubscribed,
             SubscribeError::TooMany(_) => ErrorCode::TooManySubscriptions,
             SubscribeError::PresenceOff => ErrorCode::PresenceOff,
-            SubscribeError::TooManyTopics(TooManyTopics(_)) => ErrorCode::TooManyTopics,
+            SubscribeError::NoTopic(none) => code_of_none(none),
             SubscribeError::Refused(refusal) => code_of(refusal),
         };
         Self::new(code, error.to_string())

@@ -18,7 +18,7 @@ use fanwire_proto::{
 use super::errors::Failure;
 use crate::{
     auth::{Grant, Verb},
-    broker::Broker,
+    broker::{Broker, Published},
     defaults,
     frames::Wire,
     session::TokenBucket,
@@ -186,10 +186,14 @@ impl<P: Send> NativeDoor<P> {
     }
 
     fn publish(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Publish) -> Result<(), Failure> {
-        let Publish { topic, payload, key, message_id, tags } = request;
+        let Publish { topic, payload, key, message_id, tags, ack } = request;
         self.check(cx, Verb::Publish, &topic)?;
         let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()) };
-        let receipt = self.broker.publish(&topic, draft, cx.now_ms())?;
+        let asker = || Some(cx.asker(id));
+        let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
+        if waits {
+            return Ok(());
+        }
         let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
         cx.reply(id, &Event::Published { id, topic, epoch, offset, duplicate });
         Ok(())
@@ -214,7 +218,7 @@ impl<P: Send> NativeDoor<P> {
             limit: wanted.unwrap_or(usize::MAX).min(defaults::HISTORY_REPLY_COUNT),
             reverse: request.direction == Direction::Backward,
         };
-        let mut reply = self.broker.history(&request.topic, &query, cx.now_ms());
+        let mut reply = self.broker.history(&request.topic, &query, cx.now_ms())?;
         reply.id = id;
         cx.reply(id, &Event::History(reply));
         Ok(())

@@ -16,11 +16,13 @@ use crate::{
     auth::KeySet,
     broker::Broker,
     clock::unix_ms,
-    config::Config,
+    config::{Config, StoreSettings},
     defaults,
     doors::http::{self, HttpDoor},
+    durable::Run,
     metrics::Metrics,
     shard::{ShardHandle, Shards},
+    store::{Committer, Disk, DiskOptions, Memory, Store, StoreError},
 };
 
 /// How often old messages and unused topics are looked for.
@@ -58,6 +60,14 @@ pub enum StartError {
     /// Threads, pollers or wakers cannot be had.
     #[error("cannot start the shards: {0}")]
     Shards(#[source] io::Error),
+    /// The data directory.
+    #[error("data directory {path}: {source}")]
+    Store {
+        /// Where it is.
+        path: String,
+        /// What is wrong.
+        source: StoreError,
+    },
     /// The system's source of randomness.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -68,6 +78,7 @@ pub struct Server {
     front: Arc<Front>,
     address: SocketAddr,
     shards: Vec<JoinHandle<()>>,
+    keeper: Keeper,
     accepting: AbortHandle,
     sweeping: AbortHandle,
     drain: Duration,
@@ -83,8 +94,15 @@ impl Server {
         let listener = bind(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let (metrics, rendered) = Metrics::new();
+        let keeper = Keeper::open(&config.store)?;
         let shards = Shards::prepare(config.shards).map_err(StartError::Shards)?;
-        let broker = Arc::new(Broker::new(shards.handles(), config.policy(), metrics.clone())?);
+        let broker = Arc::new(Broker::new(
+            shards.handles(),
+            config.policy(),
+            keeper.committer.clone(),
+            keeper.run,
+            metrics.clone(),
+        )?);
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Shards)?;
         let front = Arc::new(Front {
             broker: broker.clone(),
@@ -102,7 +120,7 @@ impl Server {
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
         fetch_keys(config);
         let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
-        Ok(Self { front, address, shards, accepting, sweeping, drain: config.drain, tls })
+        Ok(Self { front, address, shards, keeper, accepting, sweeping, drain: config.drain, tls })
     }
 
     /// Where it listens.
@@ -154,9 +172,10 @@ impl Server {
         self.accepting.abort();
         self.sweeping.abort();
         let broker = self.front.broker.clone();
-        let (shards, limit) = (self.shards, self.drain);
+        let (shards, keeper, limit) = (self.shards, self.keeper, self.drain);
         let ended = tokio::task::spawn_blocking(move || {
             broker.start_draining();
+            keeper.flush(started + SYNC.min(limit));
             if !sync_all(broker.shards(), started + SYNC.min(limit)) {
                 tracing::warn!("a shard is busy; draining goes on");
             }
@@ -164,7 +183,9 @@ impl Server {
             for shard in broker.shards() {
                 shard.finish(left);
             }
-            shards.into_iter().filter_map(|shard| shard.join().err()).count()
+            let failed = shards.into_iter().filter_map(|shard| shard.join().err()).count();
+            keeper.close();
+            failed
         });
         match ended.await {
             Ok(0) => tracing::info!(took = ?started.elapsed(), "drained"),
@@ -180,6 +201,52 @@ impl Server {
         let left = limit.saturating_sub(started.elapsed()).min(LAST_ANSWERS);
         if tokio::time::timeout(left, answered).await.is_err() {
             tracing::warn!(open = self.front.gate.open(), "connections were cut off");
+        }
+    }
+}
+
+/// The store with its thread.
+struct Keeper {
+    committer: Committer,
+    run: Run,
+    thread: JoinHandle<()>,
+}
+
+impl Keeper {
+    fn open(settings: &StoreSettings) -> Result<Self, StartError> {
+        let path = || settings.data_dir.as_ref().map_or(String::new(), |path| path.display().to_string());
+        let failed = |source| StartError::Store { path: path(), source };
+        let store: Arc<dyn Store> = match &settings.data_dir {
+            None => Arc::new(Memory::default()),
+            Some(path) => {
+                let reserve_bytes = settings.disk_reserve_bytes;
+                let options = DiskOptions { reserve_bytes, ..DiskOptions::default() };
+                Arc::new(Disk::open(path, options).map_err(failed)?)
+            }
+        };
+        let run = Run::begin(&*store).map_err(failed)?;
+        let (committer, thread) = Committer::start(store, settings.pace).map_err(StartError::Shards)?;
+        Ok(Self { committer, run, thread })
+    }
+
+    /// Waits until what was accepted is durable, or cannot be.
+    fn flush(&self, deadline: Instant) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if self.committer.flush().recv_timeout(left).is_err() {
+            tracing::error!("not everything that was accepted could be made durable");
+        }
+    }
+
+    fn close(self) {
+        self.committer.close();
+        if self.thread.join().is_err() {
+            return tracing::error!("the store's thread ended with a panic");
+        }
+        let store = self.committer.store();
+        if self.committer.trouble().is_none()
+            && let Err(error) = self.run.end(&**store)
+        {
+            tracing::error!(%error, "the end could not be noted");
         }
     }
 }

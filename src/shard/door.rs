@@ -7,7 +7,7 @@ use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 use super::{core::Core, socket::Socket};
 use crate::{
     frames::{self, Wire},
-    topic::{Joined, Refusal, Topic},
+    topic::{Asker, Joined, Refusal, Topic},
 };
 
 /// A protocol on one connection: turns what comes in into calls on [`Cx`].
@@ -153,6 +153,12 @@ impl Cx<'_> {
         conn.member.user = user;
         conn.member.info = info;
         conn.token_id = token_id;
+    }
+
+    /// How to answer this connection's request later.
+    pub fn asker(&self, id: Option<u64>) -> Asker {
+        let client = self.core.conns[self.slot as usize].member.client;
+        Asker::Connection { shard: self.core.handle.id, slot: self.slot, client, id }
     }
 
     /// Who this is, as messages say it.

@@ -1,7 +1,8 @@
 //! The only way into a shard from another thread.
 //!
 //! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once,
-//! and whoever gives an order waits for its outcome.
+//! whoever gives an order waits for its outcome,
+//! and there are only as many letters as messages that wait for the disk.
 
 use std::{
     io,
@@ -16,7 +17,7 @@ use std::{
 use mio::Waker;
 use parking_lot::Mutex;
 
-use super::{Newcomer, Order, ShardLimits};
+use super::{Letter, Newcomer, Order, ShardLimits};
 use crate::topic::{FeedRef, ShardId};
 
 /// Everything that other threads ask of a shard.
@@ -29,6 +30,8 @@ pub(super) enum Job {
     Limits(ShardLimits),
     /// Do something to the connections.
     Order(Order),
+    /// Tell connections what they wait for.
+    Letters(Vec<Letter>),
     /// Say when everything that was begun before this is done.
     Sync(mpsc::SyncSender<()>),
     /// Deliver what is left, say goodbye, end.
@@ -81,6 +84,11 @@ impl ShardHandle {
     /// Gives an order.
     pub fn order(&self, order: Order) {
         self.push(Job::Order(order));
+    }
+
+    /// Answers connections later than at once.
+    pub fn post(&self, letters: Vec<Letter>) {
+        self.push(Job::Letters(letters));
     }
 
     /// The receiver hears once the shard has finished whatever it was doing when this was called.

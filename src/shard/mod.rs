@@ -21,6 +21,7 @@ mod feed;
 mod inbox;
 mod input;
 mod keepalive;
+mod letters;
 mod listing;
 mod orders;
 mod outbox;
@@ -41,6 +42,7 @@ pub use core::ShardLimits;
 use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer, Origin, SubscribeOptions};
 pub use inbox::ShardHandle;
+pub use letters::Letter;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
 pub use orders::{Order, Who};
@@ -228,6 +230,7 @@ impl Shard {
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
                 Job::Limits(limits) => self.apply(limits),
                 Job::Order(order) => self.core.carry_out(order),
+                Job::Letters(letters) => self.core.hand_out(letters),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
                 Job::Finish(limit) => self.drain = Some(Drain::begin(&mut self.core, limit)),

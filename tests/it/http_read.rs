@@ -101,7 +101,7 @@ async fn a_topic_tells_what_it_is() {
     let subscribed = client.subscribe("chat:a").await;
     publish(&server, "chat:a", 3).await;
     let expected = json!({
-        "topic": "chat:a", "kind": "log", "epoch": subscribed["epoch"], "offset": 3, "subscribers": 1,
+        "topic": "chat:a", "kind": "log", "durable": false, "epoch": subscribed["epoch"], "offset": 3, "subscribers": 1,
         "clients": 1, "users": 0, "messages": 3,
         "retention": { "count": 1000, "age_s": 600, "bytes": 4_194_304 }
     });

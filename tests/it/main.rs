@@ -54,6 +54,7 @@ mod http_stream;
 mod auth;
 mod config;
 mod drain;
+mod durable;
 mod jwks;
 mod metrics;
 mod tls;

@@ -14,6 +14,10 @@ impl Adapter for Nats {
         "nats"
     }
 
+    fn subprotocol(&self) -> Option<&'static str> {
+        None
+    }
+
     fn opcode(&self) -> u8 {
         frame::BINARY
     }

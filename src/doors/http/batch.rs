@@ -8,7 +8,6 @@
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::StatusCode,
     response::Response,
 };
 use serde::{Deserialize, Serialize};
@@ -17,14 +16,14 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
+    ack::{Ack, AckName, Pending, Publisher, Sent},
     caller::Caller,
-    idempotency::{Answer, once},
+    idempotency::once,
     item::{Fields, Item, Outcome, message_bytes_max},
     openapi::{self, NewMessages},
     problem::Problem,
-    publish::{ANSWER_BYTES, Ack, AckName},
 };
-use crate::{broker::Broker, defaults};
+use crate::defaults;
 
 #[derive(Deserialize)]
 struct Batch<M> {
@@ -36,19 +35,7 @@ struct Batch<M> {
 /// What became of the messages, in their order.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Results {
-    results: Vec<Outcome>,
-}
-
-impl Results {
-    /// 200, or 207 if anything was refused.
-    pub(super) fn answer(results: Vec<Outcome>, ack: Ack) -> Result<Answer, Problem> {
-        let size = results.len() * ANSWER_BYTES;
-        match results.iter().all(Outcome::is_success) {
-            true => ack.answer(StatusCode::OK, &Self { results }, size),
-            // Whoever wants no acknowledgement still wants to know of failures.
-            false => Ack::Accepted.answer(StatusCode::MULTI_STATUS, &Self { results }, size),
-        }
-    }
+    pub(super) results: Vec<Outcome>,
 }
 
 /// Publish many messages
@@ -73,17 +60,16 @@ pub(super) async fn publish_batch(
     request: Request,
 ) -> Result<Response, Problem> {
     let ack = Ack::of(request.uri())?;
-    let broker = &*api.door.broker;
-    let limit = message_bytes_max(broker.policy().limits.max_message_bytes).max(defaults::BATCH_BYTES);
-    once(&api, &caller, request.into_parts(), limit, |_, body| {
+    let limit =
+        message_bytes_max(api.door.broker.policy().limits.max_message_bytes).max(defaults::BATCH_BYTES);
+    once(&api, &caller, request.into_parts(), limit, ack, |publisher, _, body| {
         let Batch { messages, atomic } = read(body)?;
         // A message counts once for each of its topics.
         check_count(messages.iter().map(|item| item.as_ref().map_or(1, Item::count)).sum())?;
-        let results = match atomic {
-            true => publish_all(broker, &caller, messages)?,
-            false => messages.into_iter().map(|message| publish(broker, &caller, message)).collect(),
-        };
-        Results::answer(results, ack)
+        Ok(Sent::Many(match atomic {
+            true => publish_all(publisher, messages)?,
+            false => messages.into_iter().map(|message| publish(publisher, message)).collect(),
+        }))
     })
     .await
 }
@@ -110,23 +96,23 @@ pub(super) fn check_count(count: usize) -> Result<(), Problem> {
     }
 }
 
-fn publish(broker: &Broker, caller: &Caller, message: Result<Item, Problem>) -> Outcome {
-    message.map_or_else(Outcome::Problem, |item| item.publish(broker, caller))
+fn publish(publisher: &mut Publisher<'_>, message: Result<Item, Problem>) -> Pending {
+    message.map_or_else(|problem| Pending::One(Err(problem)), |item| item.publish(publisher))
 }
 
 fn publish_all(
-    broker: &Broker,
-    caller: &Caller,
+    publisher: &mut Publisher<'_>,
     messages: Vec<Result<Item, Problem>>,
-) -> Result<Vec<Outcome>, Problem> {
+) -> Result<Vec<Pending>, Problem> {
     let mut items = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
-        let checked = message.and_then(|item| item.check(broker, caller).map(|()| item));
+        let checked =
+            message.and_then(|item| item.check(publisher.broker(), publisher.caller()).map(|()| item));
         items.push(checked.map_err(|problem| Problem {
             detail: format!("message {index}: {}; nothing was published", problem.detail),
             index: Some(index),
             ..problem
         })?);
     }
-    Ok(items.into_iter().map(|item| item.publish(broker, caller)).collect())
+    Ok(items.into_iter().map(|item| item.publish(publisher)).collect())
 }

@@ -9,10 +9,12 @@
 //! A key is claimed when the head of its request has come, so that a repetition that overtakes the body is told to wait
 //! (409). Once known, the same request gets the same answer, and another request gets 422. Keys of different callers
 //! have nothing to do with each other.
+//!
+//! With a data directory answers outlive the process. They are written after they are given; what a crash takes back in
+//! between is made up for by the messages themselves, which carry an id made of the key ([`Name::digest`]).
 
 use std::{
     collections::{HashMap, VecDeque},
-    hash::{BuildHasher, Hash, Hasher, RandomState},
     sync::Arc,
 };
 
@@ -22,14 +24,20 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
+use ring::digest::{Context, SHA256};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Api,
+    ack::{Ack, Publisher, Sent},
     body::read_body,
     caller::Caller,
     problem::{Code, Problem},
 };
-use crate::defaults;
+use crate::{
+    defaults,
+    store::{Batch, Committer, Scan, Space, Write},
+};
 
 /// The key's header.
 pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -58,16 +66,57 @@ impl IntoResponse for Answer {
 }
 
 /// Whose key, and which.
-#[derive(PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 struct Name {
     caller: String,
     key: String,
 }
 
+impl Name {
+    /// The same in a fixed number of characters.
+    fn digest(&self) -> String {
+        data_encoding::BASE64URL_NOPAD.encode(&digest([self.caller.as_bytes(), self.key.as_bytes()]))
+    }
+
+    /// Where its answer is kept.
+    fn stored_at(&self) -> Vec<u8> {
+        [PREFIX, self.digest().as_bytes()].concat()
+    }
+}
+
+/// What begins the keys of answers in [`Space::Seen`].
+const PREFIX: &[u8] = b"idempotency/";
+
+/// What makes a request the same as another one.
+type Fingerprint = [u8; 32];
+
+/// SHA-256 over parts that cannot be mistaken for others.
+fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    }
+    let mut fingerprint = Fingerprint::default();
+    fingerprint.copy_from_slice(context.finish().as_ref());
+    fingerprint
+}
+
+/// An answer as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    name: Name,
+    known_ms: u64,
+    fingerprint: Fingerprint,
+    status: u16,
+    #[serde(with = "serde_bytes")]
+    body: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum Entry {
     Claimed,
-    Known { fingerprint: u64, answer: Answer },
+    Known { fingerprint: Fingerprint, answer: Answer },
 }
 
 #[derive(Default)]
@@ -80,11 +129,9 @@ struct Entries {
 }
 
 /// Answers by caller and key.
-#[derive(Default)]
 pub(super) struct Answers {
     entries: Mutex<Entries>,
-    /// Random, so that nobody can make two requests that look the same.
-    hashes: RandomState,
+    committer: Committer,
 }
 
 /// A key that one request works under.
@@ -97,13 +144,31 @@ struct Claim<'a> {
 enum Found<'a> {
     Nothing(Claim<'a>),
     Claimed,
-    Known { fingerprint: u64, answer: Answer },
+    Known { fingerprint: Fingerprint, answer: Answer },
 }
 
 impl Answers {
+    /// The answers that are kept. What cannot be read is left out, and named in the log.
+    pub(super) fn open(committer: Committer) -> Self {
+        let mut stored = read_all(&committer);
+        stored.sort_by_key(|stored| stored.known_ms);
+        let mut entries = Entries::default();
+        for Stored { name, known_ms, fingerprint, status, body } in stored {
+            let Ok(status) = StatusCode::from_u16(status) else { continue };
+            let answer = Answer { status, body: body.into() };
+            entries.add(Arc::new(name), known_ms, fingerprint, answer);
+        }
+        Self { entries: Mutex::new(entries), committer }
+    }
+
     fn claim(&self, name: Name, now_ms: u64) -> Found<'_> {
         let mut entries = self.entries.lock();
-        entries.forget(now_ms.saturating_sub(defaults::IDEMPOTENCY_S * 1_000), defaults::IDEMPOTENCY_BYTES);
+        let oldest_ms = now_ms.saturating_sub(defaults::IDEMPOTENCY_S * 1_000);
+        let forgotten = entries.forget(oldest_ms, defaults::IDEMPOTENCY_BYTES);
+        if !forgotten.is_empty() {
+            let delete = |name: Arc<Name>| Write::Delete(Space::Seen, name.stored_at().into());
+            self.committer.write_later(Batch { writes: forgotten.into_iter().map(delete).collect() });
+        }
         match entries.by_name.get(&name) {
             Some(Entry::Claimed) => Found::Claimed,
             Some(Entry::Known { fingerprint, answer }) => {
@@ -116,29 +181,46 @@ impl Answers {
             }
         }
     }
+}
 
-    /// What makes a request the same as another one.
-    fn fingerprint(&self, parts: &Parts, body: &[u8]) -> u64 {
-        let mut hasher = self.hashes.build_hasher();
-        (parts.method.as_str(), parts.uri.path(), parts.uri.query()).hash(&mut hasher);
-        let told = |name: &str| {
-            name == "content-type" || name == "message-id" || name == "message-key" || name.starts_with("ce-")
-        };
-        let mut headers: Vec<(&str, &[u8])> =
-            parts.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
-        headers.retain(|(name, _)| told(name));
-        headers.sort_unstable();
-        (headers, body).hash(&mut hasher);
-        hasher.finish()
-    }
+/// What makes a request the same as another one.
+fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
+    let told = |name: &str| {
+        name == "content-type" || name == "message-id" || name == "message-key" || name.starts_with("ce-")
+    };
+    let mut headers: Vec<[&[u8]; 2]> = parts
+        .headers
+        .iter()
+        .filter(|(name, _)| told(name.as_str()))
+        .map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
+        .collect();
+    headers.sort_unstable();
+    let target = [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default()];
+    digest(target.map(str::as_bytes).into_iter().chain([body]).chain(headers.into_iter().flatten()))
+}
+
+fn read_all(committer: &Committer) -> Vec<Stored> {
+    let entries = committer.store().scan(&Scan::prefix(Space::Seen, PREFIX)).unwrap_or_else(|error| {
+        tracing::error!(%error, "answers to idempotent requests cannot be read");
+        Vec::new()
+    });
+    entries.iter().filter_map(|(_, value)| rmp_serde::from_slice(value).ok()).collect()
 }
 
 impl Claim<'_> {
-    fn keep(self, fingerprint: u64, answer: Answer, now_ms: u64) {
-        let mut entries = self.answers.entries.lock();
-        entries.bytes += size(&self.name, &answer);
-        entries.by_age.push_back((now_ms, self.name.clone()));
-        entries.by_name.insert(self.name.clone(), Entry::Known { fingerprint, answer });
+    fn keep(self, fingerprint: Fingerprint, answer: Answer, now_ms: u64) {
+        let Answer { status, body } = answer.clone();
+        let (name, status, body) = (Name::clone(&self.name), status.as_u16(), body.to_vec());
+        let stored = Stored { name, known_ms: now_ms, fingerprint, status, body };
+        match rmp_serde::to_vec(&stored) {
+            Ok(bytes) => {
+                let mut batch = Batch::default();
+                batch.put(Space::Seen, self.name.stored_at(), bytes);
+                self.answers.committer.write_later(batch);
+            }
+            Err(error) => tracing::error!(%error, "an answer could not be kept"),
+        }
+        self.answers.entries.lock().add(self.name.clone(), now_ms, fingerprint, answer);
     }
 }
 
@@ -153,13 +235,23 @@ impl Drop for Claim<'_> {
 }
 
 impl Entries {
-    fn forget(&mut self, oldest_ms: u64, bytes_max: usize) {
+    fn add(&mut self, name: Arc<Name>, known_ms: u64, fingerprint: Fingerprint, answer: Answer) {
+        self.bytes += size(&name, &answer);
+        self.by_age.push_back((known_ms, name.clone()));
+        self.by_name.insert(name, Entry::Known { fingerprint, answer });
+    }
+
+    /// Returns those that are forgotten now.
+    fn forget(&mut self, oldest_ms: u64, bytes_max: usize) -> Vec<Arc<Name>> {
+        let mut forgotten = Vec::new();
         while self.by_age.front().is_some_and(|(at, _)| *at < oldest_ms || self.bytes > bytes_max) {
-            let Some((_, name)) = self.by_age.pop_front() else { return };
+            let Some((_, name)) = self.by_age.pop_front() else { break };
             if let Some(Entry::Known { answer, .. }) = self.by_name.remove(&name) {
                 self.bytes -= size(&name, &answer);
             }
+            forgotten.push(name);
         }
+        forgotten
     }
 }
 
@@ -173,21 +265,25 @@ pub(super) async fn once(
     caller: &Caller,
     (parts, body): (Parts, Body),
     limit: usize,
-    work: impl FnOnce(&Parts, &Bytes) -> Result<Answer, Problem>,
+    ack: Ack,
+    work: impl FnOnce(&mut Publisher<'_>, &Parts, &Bytes) -> Result<Sent, Problem>,
 ) -> Result<Response, Problem> {
+    let broker = &*api.door.broker;
     let Some(key) = key_of(&parts.headers)? else {
         let body = read_body(api, &parts.headers, body, limit).await?;
-        return Ok(work(&parts, &body.bytes)?.into_response());
+        let sent = work(&mut Publisher::new(broker, caller, ack, None), &parts, &body.bytes)?;
+        return Ok(sent.answer(ack).await?.into_response());
     };
     let answers = &*api.answers;
-    let caller_name = caller.scope(&parts.headers, |token| answers.hashes.hash_one(token));
-    let found = answers.claim(Name { caller: caller_name, key }, caller.now_ms);
+    let name = Name { caller: caller.scope(&parts.headers), key };
+    let request = name.digest();
+    let found = answers.claim(name, caller.now_ms);
     if let Found::Claimed = found {
         let detail = "a request with this `Idempotency-Key` is being worked on";
         return Err(Problem::new(Code::IdempotencyInProgress, detail));
     }
     let body = read_body(api, &parts.headers, body, limit).await?;
-    let this = answers.fingerprint(&parts, &body.bytes);
+    let this = fingerprint(&parts, &body.bytes);
     match found {
         Found::Known { fingerprint, answer } if fingerprint == this => {
             let mut response = answer.into_response();
@@ -195,7 +291,9 @@ pub(super) async fn once(
             Ok(response)
         }
         Found::Nothing(claim) => {
-            let answer = work(&parts, &body.bytes)?;
+            let mut publisher = Publisher::new(broker, caller, ack, Some(request));
+            let sent = work(&mut publisher, &parts, &body.bytes)?;
+            let answer = sent.answer(ack).await?;
             claim.keep(this, answer.clone(), caller.now_ms);
             Ok(answer.into_response())
         }
@@ -223,7 +321,15 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::store::{Memory, Pace};
+
+    fn answers() -> Answers {
+        let pace = Pace { delay: Duration::ZERO, messages: 1 };
+        Answers::open(Committer::start(Arc::new(Memory::default()), pace).unwrap().0)
+    }
 
     fn name(key: &str) -> Name {
         Name { caller: "user a".into(), key: key.into() }
@@ -235,14 +341,14 @@ mod tests {
 
     fn keep(answers: &Answers, key: &str, size: usize, now_ms: u64) {
         match answers.claim(name(key), now_ms) {
-            Found::Nothing(claim) => claim.keep(7, answer(size), now_ms),
+            Found::Nothing(claim) => claim.keep([7; 32], answer(size), now_ms),
             _ => panic!("`{key}` is not free"),
         }
     }
 
     #[test]
     fn a_claim_that_comes_to_nothing_frees_its_key() {
-        let answers = Answers::default();
+        let answers = answers();
         let Found::Nothing(claim) = answers.claim(name("k"), 0) else { panic!("not free") };
         assert!(matches!(answers.claim(name("k"), 0), Found::Claimed));
         drop(claim);
@@ -251,17 +357,33 @@ mod tests {
 
     #[test]
     fn an_answer_is_known_for_its_time() {
-        let answers = Answers::default();
+        let answers = answers();
         keep(&answers, "k", 10, 1_000);
         let end_ms = 1_000 + defaults::IDEMPOTENCY_S * 1_000;
-        assert!(matches!(answers.claim(name("k"), end_ms), Found::Known { fingerprint: 7, .. }));
+        assert!(matches!(answers.claim(name("k"), end_ms), Found::Known { fingerprint: [7, ..], .. }));
         assert!(matches!(answers.claim(name("k"), end_ms + 1), Found::Nothing(_)));
         assert_eq!(answers.entries.lock().bytes, 0);
     }
 
     #[test]
+    fn answers_outlive_the_process() {
+        let answers = answers();
+        keep(&answers, "k", 10, 1_000);
+        answers.committer.flush().recv().unwrap();
+        let again = Answers::open(answers.committer.clone());
+        let Found::Known { fingerprint, answer: known } = again.claim(name("k"), 2_000) else {
+            panic!("forgotten")
+        };
+        assert_eq!((fingerprint, known), ([7; 32], answer(10)));
+        let end_ms = 1_001 + defaults::IDEMPOTENCY_S * 1_000;
+        assert!(matches!(again.claim(name("k"), end_ms), Found::Nothing(_)));
+        again.committer.flush().recv().unwrap();
+        assert!(read_all(&again.committer).is_empty());
+    }
+
+    #[test]
     fn memory_is_bounded() {
-        let answers = Answers::default();
+        let answers = answers();
         for number in 0..80 {
             keep(&answers, &number.to_string(), 1024 * 1024, 0);
         }

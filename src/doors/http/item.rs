@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
 use super::{
+    ack::{Pending, Publisher},
     caller::{Caller, topic_name},
     problem::Problem,
-    publish::{Published, publish_one},
+    publish::Published,
 };
 use crate::{auth::Verb, broker::Broker, defaults, topic::Draft};
 
@@ -117,16 +118,16 @@ impl Item {
     }
 
     /// Publishes it to its topics.
-    pub(super) fn publish(self, broker: &Broker, caller: &Caller) -> Outcome {
+    pub(super) fn publish(self, publisher: &mut Publisher<'_>) -> Pending {
         let Self { targets, draft } = self;
         let topics = match targets {
-            Targets::One(topic) => return publish_one(broker, caller, topic, draft).into(),
+            Targets::One(topic) => return publisher.publish(topic, draft).into(),
             Targets::Many(topics) => topics,
         };
         let publish = |topic: Result<TopicName, Problem>| {
-            topic.and_then(|topic| publish_one(broker, caller, topic, draft.clone())).into()
+            topic.and_then(|topic| publisher.publish(topic, draft.clone()))
         };
-        Outcome::Topics { results: topics.into_iter().map(publish).collect() }
+        Pending::Topics(topics.into_iter().map(publish).collect())
     }
 }
 

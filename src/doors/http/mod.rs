@@ -1,5 +1,6 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
+mod ack;
 mod batch;
 mod body;
 mod caller;
@@ -74,7 +75,8 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; st
 
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
-    let api = Api { door, answers: Arc::default(), held: Arc::default(), watch: Arc::default() };
+    let answers = Arc::new(idempotency::Answers::open(door.broker.committer().clone()));
+    let api = Api { door, answers, held: Arc::default(), watch: Arc::default() };
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::Start::openapi().merge_from(elsewhere::Elsewhere::openapi()))
             .routes(routes!(publish::publish, read::history))

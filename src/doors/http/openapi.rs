@@ -66,7 +66,8 @@ const BY_CALLERS: &[Code] = &[
     of(ErrorCode::Internal),
 ];
 
-const BY_READERS: &[Code] = &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining)];
+const BY_READERS: &[Code] =
+    &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining), of(ErrorCode::StorageFailed)];
 
 const BY_WATCHERS: &[Code] = &[of(ErrorCode::Overloaded)];
 
@@ -80,7 +81,9 @@ const BY_PUBLISHERS: &[Code] = &[
     of(ErrorCode::Draining),
     Code::Timeout,
     Code::UnsupportedMediaType,
-    Code::NotDurable,
+    of(ErrorCode::NotDurable),
+    of(ErrorCode::StorageFull),
+    of(ErrorCode::StorageFailed),
     Code::IdempotencyInProgress,
     Code::IdempotencyMismatch,
 ];

@@ -59,8 +59,6 @@ http_codes! {
     Timeout = "timeout", REQUEST_TIMEOUT, retry true;
     /// The body is compressed, or of a format that is not read.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, retry false;
-    /// `ack=durable`, but the topic is in memory.
-    NotDurable = "not_durable", CONFLICT, retry false;
     /// A request with the same `Idempotency-Key` is being worked on.
     IdempotencyInProgress = "idempotency_in_progress", CONFLICT, retry true;
     /// The `Idempotency-Key` was used for another request.
@@ -74,11 +72,13 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
         ErrorCode::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         ErrorCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::TooManyTopics => {
+        ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::TooManyTopics | ErrorCode::StorageFailed => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::WrongKind
+        | ErrorCode::NotDurable
         | ErrorCode::TooManyKeys
         | ErrorCode::PresenceOff
         | ErrorCode::AlreadySubscribed

@@ -3,7 +3,7 @@
 use axum::{
     body::Bytes,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, Uri},
+    http::HeaderMap,
     response::Response,
 };
 use fanwire_proto::{Epoch, Offset, Tags, TopicName};
@@ -12,19 +12,18 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
+    ack::{Ack, AckName, Sent},
     batch::{Results, check_count},
     body::{content_type, keep_content_type, payload_of},
     caller::{Caller, TopicPath},
     cloudevents::{self, Mode},
-    idempotency::{Answer, once},
+    idempotency::once,
     item::{LABEL_BYTES_MAX, message_bytes_max},
     openapi::{self, CloudEvent},
-    problem::{Code, Problem},
-    query::query,
+    problem::Problem,
 };
 use crate::{
     auth::Verb,
-    broker::Broker,
     defaults,
     topic::{Draft, Receipt},
 };
@@ -94,7 +93,7 @@ impl Serialize for MessageId {
 }
 
 impl Published {
-    fn new(topic: TopicName, receipt: Receipt) -> Self {
+    pub(super) fn new(topic: TopicName, receipt: Receipt) -> Self {
         let Receipt { epoch, offset, duplicate, subscribers, .. } = receipt;
         Self { id: MessageId::new(epoch, offset), topic, offset, epoch, duplicate, subscribers }
     }
@@ -103,28 +102,6 @@ impl Published {
 /// About how many bytes [`Published`] has as JSON.
 pub(super) const ANSWER_BYTES: usize = 192;
 
-/// Publishes one message to one topic, if the caller may.
-pub(super) fn publish_one(
-    broker: &Broker,
-    caller: &Caller,
-    topic: TopicName,
-    draft: Draft,
-) -> Result<Published, Problem> {
-    caller.may(Verb::Publish, &topic)?;
-    let receipt = broker.publish(&topic, draft, caller.now_ms)?;
-    Ok(Published::new(topic, receipt))
-}
-
-/// Names of acknowledgements.
-#[derive(ToSchema)]
-#[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "for the document")]
-pub(super) enum AckName {
-    None,
-    Accepted,
-    Durable,
-}
-
 /// One message's answer, or that of a batch.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
@@ -132,45 +109,6 @@ pub(super) enum AckName {
 enum PublishAnswer {
     One(Published),
     Many(Results),
-}
-
-/// How much of an answer the publisher wants.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ack {
-    /// Nothing but whether it was taken.
-    None,
-    /// Where the message stands, once it has its place in memory.
-    Accepted,
-}
-
-impl Ack {
-    /// Reads `?ack=`.
-    pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
-        let [ack] = query(uri, ["ack"])?;
-        match ack.as_deref() {
-            None | Some("accepted") => Ok(Self::Accepted),
-            Some("none") => Ok(Self::None),
-            Some("durable") => {
-                Err(Problem::new(Code::NotDurable, "`ack=durable` is not to be had: this topic is in memory"))
-            }
-            Some(_) => Err(Problem::bad_request("`ack` must be `none`, `accepted` or `durable`")),
-        }
-    }
-
-    /// Reduces an answer, of about this size, to what was asked for.
-    pub(super) fn answer<T: Serialize>(
-        self,
-        status: StatusCode,
-        value: &T,
-        size: usize,
-    ) -> Result<Answer, Problem> {
-        if self == Self::None {
-            return Ok(Answer { status: StatusCode::ACCEPTED, body: Default::default() });
-        }
-        let mut body = Vec::with_capacity(size);
-        serde_json::to_writer(&mut body, value).map_err(Problem::internal)?;
-        Ok(Answer { status, body: body.into() })
-    }
 }
 
 /// Publish a message
@@ -211,11 +149,9 @@ pub(super) async fn publish(
         Mode::Structured => message_bytes_max(most),
         Mode::Batched => message_bytes_max(most).max(defaults::BATCH_BYTES),
     };
-    once(&api, &caller, request.into_parts(), limit, |parts, body| {
+    once(&api, &caller, request.into_parts(), limit, ack, |publisher, parts, body| {
         let labels = Labels::of(&parts.headers, mode)?;
-        let publish = |draft: Draft| {
-            publish_one(&api.door.broker, &caller, topic.clone(), labels.clone().attach_to(draft))
-        };
+        let mut publish = |draft: Draft| publisher.publish(topic.clone(), labels.clone().attach_to(draft));
         let draft = match mode {
             Mode::Plain => plain(&parts.headers, body)?,
             Mode::Binary => cloudevents::binary(&parts.headers, body)?,
@@ -223,11 +159,11 @@ pub(super) async fn publish(
             Mode::Batched => {
                 let events = cloudevents::batched(body)?;
                 check_count(events.len())?;
-                let outcomes = events.into_iter().map(|event| event.and_then(publish).into());
-                return Results::answer(outcomes.collect(), ack);
+                let outcomes = events.into_iter().map(|event| event.and_then(&mut publish).into());
+                return Ok(Sent::Many(outcomes.collect()));
             }
         };
-        ack.answer(StatusCode::OK, &publish(draft)?, ANSWER_BYTES)
+        Ok(Sent::One(publish(draft)?))
     })
     .await
 }

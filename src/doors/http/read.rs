@@ -35,6 +35,8 @@ pub(super) struct Topic {
     topic: TopicName,
     #[schema(examples("log", "latest", "volatile"))]
     kind: &'static str,
+    /// Whether it outlives a restart.
+    durable: bool,
     /// Absent while the topic holds nothing and nobody listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = String, required = false)]
@@ -78,14 +80,15 @@ struct Retention {
 }
 
 impl Topic {
-    fn read(broker: &Broker, caller: &Caller, topic: TopicName) -> Self {
+    fn read(broker: &Broker, caller: &Caller, topic: TopicName) -> Result<Self, Problem> {
         let Summary { position, subscribers, present, messages, rule } =
-            broker.summary(&topic, caller.now_ms);
+            broker.summary(&topic, caller.now_ms)?;
         let present = present.filter(|_| caller.can(Verb::Presence, &topic));
         let (kind, retention) = describe(&rule.kind);
-        Self {
+        Ok(Self {
             topic,
             kind,
+            durable: rule.keeping.is_durable(),
             epoch: (position.epoch != Epoch::FOREIGN).then_some(position.epoch),
             offset: position.offset,
             subscribers,
@@ -93,7 +96,7 @@ impl Topic {
             users: present.map(|(_, users)| users),
             messages,
             retention,
-        }
+        })
     }
 }
 
@@ -129,7 +132,7 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     let [] = query(&uri, [])?;
     caller.may(Verb::Subscribe, &topic)?;
-    Ok(ok(&Topic::read(&api.door.broker, &caller, topic)))
+    Ok(ok(&Topic::read(&api.door.broker, &caller, topic)?))
 }
 
 /// One page of a list.
@@ -173,14 +176,14 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Re
         let wanted = |name: &TopicName| {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) && caller.can(Verb::Subscribe, name)
         };
-        let mut names = broker.topics(cursor.as_ref(), limit + 1, wanted);
+        let mut names = broker.topics(cursor.as_ref(), limit + 1, wanted)?;
         let more = names.len() > limit;
         names.truncate(limit);
         let next = names.last().filter(|_| more).cloned();
         let topics = names.into_iter().map(|name| Topic::read(broker, &caller, name));
-        Page { topics: topics.collect(), next }
+        Ok::<_, Problem>(Page { topics: topics.collect::<Result<_, Problem>>()?, next })
     });
-    Ok(ok(&page.await.map_err(Problem::internal)?))
+    Ok(ok(&page.await.map_err(Problem::internal)??))
 }
 
 /// A page of a history.
@@ -223,7 +226,7 @@ pub(super) async fn history(
         limit: limit.min(defaults::HISTORY_REPLY_COUNT),
         reverse: reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?,
     };
-    let reply = broker.history(&topic, &wanted, caller.now_ms);
+    let reply = broker.history(&topic, &wanted, caller.now_ms)?;
     let next = next(&reply, wanted.reverse).map(|at| format!("{}:{}", at.epoch, at.offset));
     Ok(ok(&History { reply, next }))
 }

@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use super::{
     Api,
+    ack::{Ack, Pending, Publisher},
     body::check_encoding,
     caller::Caller,
     idempotency,
@@ -32,8 +33,8 @@ use super::{
 };
 use crate::defaults;
 
-/// Bytes of reports that are written at once.
-const REPORT_BYTES: usize = 16 * 1024;
+/// Reports that are written at once: about 16 KiB.
+const REPORTS: usize = 128;
 
 /// How often a waiting stream looks whether the broker is about to end.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
@@ -101,13 +102,9 @@ impl Publishing {
     async fn reports(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         while !self.ended && out.is_empty() {
-            while out.len() < REPORT_BYTES
-                && let Some(line) = self.lines.at_hand()
-            {
-                self.line += 1;
-                if let Some(outcome) = self.publish(line) {
-                    write(&mut out, Report { line: Some(self.line), outcome });
-                }
+            // All of what is at hand is published before any of it is waited for.
+            for (line, pending) in self.publish_at_hand() {
+                write(&mut out, Report { line: Some(line), outcome: pending.settled().await });
             }
             if out.is_empty()
                 && let Err(reason) = self.wait().await
@@ -121,7 +118,20 @@ impl Publishing {
         (!out.is_empty()).then(|| out.into())
     }
 
-    fn publish(&self, line: Line) -> Option<Outcome> {
+    fn publish_at_hand(&mut self) -> Vec<(u64, Pending)> {
+        let mut sent = Vec::new();
+        while sent.len() < REPORTS
+            && let Some(line) = self.lines.at_hand()
+        {
+            self.line += 1;
+            if let Some(pending) = self.publish(line) {
+                sent.push((self.line, pending));
+            }
+        }
+        sent
+    }
+
+    fn publish(&self, line: Line) -> Option<Pending> {
         let item = match line {
             Line::Text(text) if text.trim_ascii().is_empty() => return None,
             Line::Text(text) => std::str::from_utf8(&text)
@@ -129,7 +139,11 @@ impl Publishing {
                 .and_then(Item::read),
             Line::TooLong => Err(Problem::too_large("the line is longer than any message")),
         };
-        Some(item.map_or_else(Outcome::Problem, |item| item.publish(&self.api.door.broker, &self.caller)))
+        let mut publisher = Publisher::new(&self.api.door.broker, &self.caller, Ack::ByRule, None);
+        Some(match item {
+            Ok(item) => item.publish(&mut publisher),
+            Err(problem) => Pending::One(Err(problem)),
+        })
     }
 
     /// Waits for more lines, or says why there are none, if there is anything to say.

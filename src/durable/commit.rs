@@ -1,0 +1,159 @@
+//! One topic's part in a group commit.
+
+use std::sync::Arc;
+
+use fanwire_proto::{ErrorCode, ErrorReply, Event, Kind};
+use rustc_hash::FxHashMap;
+
+use super::{
+    Durable, block_key,
+    record::{encode_block, encode_head},
+    value_key,
+};
+use crate::{
+    clock::unix_ms,
+    shard::Letter,
+    store::{Batch, Job, Space, StoreError},
+    topic::{Asker, FeedRef, Settled, Topic, Unkept, Writing},
+};
+
+/// Why nothing durable is taken at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// No room.
+    #[error("the broker's disk is full; nothing was published")]
+    Full,
+    /// Anything else.
+    #[error("the broker's store fails; its log says why")]
+    Failed,
+}
+
+impl From<&StoreError> for Trouble {
+    fn from(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::Full,
+            _ => Self::Failed,
+        }
+    }
+}
+
+/// What a publisher hears whose message could not be made durable.
+pub const NOT_KEPT: &str =
+    "the message could not be made durable for now; it may still come: repeat it with the same `message_id`";
+
+impl Durable {
+    /// Queues a topic for a commit.
+    pub fn begin_commit(self: &Arc<Self>, topic: &Arc<Topic>) {
+        let job = TopicCommit { durable: self.clone(), topic: topic.clone(), writing: None };
+        self.committer.submit(Box::new(job));
+    }
+
+    /// Refuses while the store takes nothing.
+    pub fn check(&self) -> Result<(), Trouble> {
+        self.committer.trouble().map_or(Ok(()), |error| Err(Trouble::from(&error)))
+    }
+
+    /// Tells those who wait what became of their messages.
+    fn tell(&self, topic: &Topic, settled: Vec<Settled>, kept: bool) {
+        let mut letters: FxHashMap<usize, Vec<Letter>> = FxHashMap::default();
+        for Settled { asker, receipt } in settled {
+            match asker {
+                Asker::Call(call) => call(kept),
+                // Without an `id` only failures are answered.
+                Asker::Connection { id: None, .. } if kept => {}
+                Asker::Connection { shard, slot, client, id } => {
+                    let event = match kept {
+                        true => Event::Published {
+                            id,
+                            topic: topic.name.clone(),
+                            epoch: receipt.epoch,
+                            offset: receipt.offset,
+                            duplicate: receipt.duplicate,
+                        },
+                        false => {
+                            let code = ErrorCode::StorageFailed;
+                            Event::Error(ErrorReply {
+                                id,
+                                code,
+                                message: NOT_KEPT.into(),
+                                retry: code.retry(),
+                            })
+                        }
+                    };
+                    letters.entry(shard.0).or_default().push(Letter { slot, client, event });
+                }
+            }
+        }
+        for (shard, letters) in letters {
+            self.shards[shard].post(letters);
+        }
+    }
+}
+
+struct TopicCommit {
+    durable: Arc<Durable>,
+    topic: Arc<Topic>,
+    writing: Option<Writing>,
+}
+
+impl Job for TopicCommit {
+    fn write(&mut self, batch: &mut Batch) -> usize {
+        let writing = self.topic.begin_commit();
+        if let Err(error) = write(&writing, self.durable.run.crashes, batch) {
+            // Encoding what the broker itself made does not fail; if it did, nothing half would be written.
+            tracing::error!(%error, topic = %writing.name, "a block could not be encoded");
+        }
+        let count = writing.entries.len();
+        self.writing = Some(writing);
+        count
+    }
+
+    fn settled(self: Box<Self>, outcome: &Result<(), StoreError>) {
+        let Self { durable, topic, writing } = *self;
+        let Some(writing) = writing else { return };
+        let notify = |feed: FeedRef| durable.shards[feed.shard.0].notify(feed);
+        let (settled, again) = match outcome {
+            Ok(()) => topic.committed(writing, unix_ms(), notify),
+            Err(_) => topic.not_committed(writing),
+        };
+        durable.tell(&topic, settled, outcome.is_ok());
+        // Once the store is closed there is no next commit.
+        if again && !matches!(outcome, Err(StoreError::Closed)) {
+            durable.begin_commit(&topic);
+        }
+    }
+}
+
+fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_serde::encode::Error> {
+    if let Some(head) = &writing.head {
+        batch.put(Space::Topics, writing.name.as_str().as_bytes().to_vec(), encode_head(head, crashes)?);
+    }
+    for block in &writing.old_blocks {
+        batch.delete(Space::Messages, block_key(&writing.name, block.first));
+    }
+    for key in &writing.old_keys {
+        batch.delete(Space::Values, value_key(&writing.name, key));
+    }
+    match (writing.kind, writing.block()) {
+        (_, None) | (Kind::Volatile, _) => {}
+        (Kind::Log, Some(block)) => {
+            let entries: Vec<&Unkept> = writing.entries.iter().collect();
+            let bytes = encode_block(writing.epoch, crashes, writing.previous, &entries)?;
+            batch.put(Space::Messages, block_key(&writing.name, block.first), bytes);
+        }
+        (Kind::Latest, Some(_)) => write_values(writing, crashes, batch)?,
+    }
+    Ok(())
+}
+
+/// Only the newest value of each key is worth writing.
+fn write_values(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_serde::encode::Error> {
+    let key_of = |entry: &Unkept| entry.message.key.as_deref().unwrap_or_default().to_owned();
+    let newest: FxHashMap<String, &Unkept> =
+        writing.entries.iter().map(|entry| (key_of(entry), entry)).collect();
+    for (key, entry) in newest {
+        let bytes = encode_block(writing.epoch, crashes, writing.previous, &[entry])?;
+        batch.put(Space::Values, value_key(&writing.name, &key), bytes);
+    }
+    Ok(())
+}

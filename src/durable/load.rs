@@ -1,0 +1,261 @@
+//! From blocks back to a topic.
+//!
+//! Where something cannot be read, the topic begins after it: what lies there is a gap for those who resume from before,
+//! stays on the disk, and is named in the log.
+
+use std::ops::Bound;
+
+use fanwire_proto::{Epoch, Kind, Offset, TopicName};
+
+use super::{
+    Durable, END_OF_NAME, block_key, prefix_of,
+    record::{Block, decode_block, decode_head},
+};
+use crate::{
+    defaults,
+    store::{Entry, Scan, Space, Store, StoreError},
+    topic::{self, Keeping, KindRule, Restored, Rule},
+};
+
+/// Entries that are read at a time where there may be many.
+const PAGE: usize = 1_024;
+
+/// What was found of a topic's content.
+#[derive(Default)]
+struct Found {
+    /// In offset order, without a hole.
+    blocks: Vec<Block>,
+    /// Whether there was something before them that could not be read.
+    damaged: bool,
+    /// The highest offset that may have been in something unreadable after them.
+    lost: Option<Offset>,
+}
+
+impl Durable {
+    /// What the store has of a topic; `new_epoch` is for one that must not go on as it was.
+    pub fn load(
+        &self,
+        name: &TopicName,
+        rule: &Rule,
+        new_epoch: impl FnOnce() -> Epoch,
+    ) -> Result<Option<Restored>, StoreError> {
+        let store = &**self.committer.store();
+        let head = match store.get(Space::Topics, name.as_str().as_bytes()) {
+            Ok(bytes) => {
+                bytes.and_then(|bytes| decode_head(&bytes).map_err(|error| report(name, &error)).ok())
+            }
+            Err(StoreError::Corrupt(what)) => {
+                report(name, &what);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let found = match rule.kind {
+            KindRule::Log(_) => blocks_of(store, name)?,
+            KindRule::Latest { .. } => values_of(store, name)?,
+            KindRule::Volatile { .. } => Found::default(),
+        };
+        if head.is_none() && found.blocks.is_empty() && found.lost.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(self.restored(rule, head, found, new_epoch)))
+    }
+
+    /// Names every topic the store knows, in order, after a name, for as long as `visit` says to go on.
+    pub fn topics(
+        &self,
+        after: Option<&TopicName>,
+        mut visit: impl FnMut(&TopicName) -> bool,
+    ) -> Result<(), StoreError> {
+        let mut page = Scan { limit: PAGE, ..Scan::prefix(Space::Topics, "") };
+        if let Some(after) = after {
+            page.from = Bound::Excluded(after.as_str().as_bytes().to_vec().into());
+        }
+        loop {
+            let entries = self.committer.store().scan(&page)?;
+            let Some((last, _)) = entries.last() else { return Ok(()) };
+            page.from = Bound::Excluded(last.clone());
+            let names = entries.iter().filter_map(|(key, _)| std::str::from_utf8(key).ok()?.parse().ok());
+            for name in names {
+                if !visit(&name) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    fn restored(
+        &self,
+        rule: &Rule,
+        head: Option<super::Head>,
+        found: Found,
+        new_epoch: impl FnOnce() -> Epoch,
+    ) -> Restored {
+        let Found { blocks, damaged, lost } = found;
+        let kind = rule.kind.kind();
+        let of_blocks = blocks.last().map(|block| (block.epoch, last_of(block), block.crashes));
+        let of_head = head.map(|head| (head.head.epoch, head.head.last, head.crashes));
+        let newer = |a: (Epoch, Offset, u64), b: (Epoch, Offset, u64)| if b.1 >= a.1 { b } else { a };
+        let known = of_blocks.into_iter().chain(of_head).reduce(newer);
+        let (old_epoch, last, crashes) =
+            known.map_or((None, Offset::ZERO, 0), |(epoch, last, crashes)| (Some(epoch), last, crashes));
+        let crashes_since = self.run.crashes.saturating_sub(crashes);
+        let floor = Offset(last.0 + crashes_since * defaults::UNKEPT_COUNT as u64);
+        let changed_kind = head.is_some_and(|head| head.head.kind != kind);
+        let seen_early = rule.keeping == Keeping::DurableSeenEarly && crashes_since > 0;
+        let epoch = old_epoch.filter(|_| !changed_kind && !seen_early).unwrap_or_else(new_epoch);
+        let evicted = match (lost, damaged) {
+            (Some(lost), _) => lost,
+            (None, true) => blocks.first().map_or(last, |block| block.previous),
+            (None, false) => head.map_or(Offset::ZERO, |head| head.head.evicted),
+        };
+        // What was lost behind the last readable message has been seen: the topic stands after it.
+        let last = lost.map_or(last, |lost| last.max(lost));
+        Restored {
+            head: topic::Head { kind, epoch, last, evicted },
+            numbered: floor.max(last),
+            blocks: match kind {
+                Kind::Log => blocks.iter().map(range_of).collect(),
+                Kind::Latest | Kind::Volatile => Default::default(),
+            },
+            messages: match lost {
+                Some(_) => Vec::new(),
+                None => blocks.into_iter().flat_map(|block| block.messages).collect(),
+            },
+        }
+    }
+}
+
+fn report(name: &TopicName, what: &dyn std::fmt::Display) {
+    tracing::error!(topic = %name, %what, "damage in the store; what can be read is served");
+}
+
+fn first_of(block: &Block) -> Offset {
+    block.messages.first().map_or(Offset::ZERO, |(message, _)| message.offset)
+}
+
+fn last_of(block: &Block) -> Offset {
+    block.messages.last().map_or(Offset::ZERO, |(message, _)| message.offset)
+}
+
+fn range_of(block: &Block) -> topic::Block {
+    topic::Block { first: first_of(block), last: last_of(block) }
+}
+
+/// The unbroken run of blocks up to the end.
+fn blocks_of(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    match store.scan(&Scan::prefix(Space::Messages, prefix_of(name))) {
+        Ok(entries) => entries.iter().for_each(|(key, value)| found.take(name, key, value)),
+        Err(StoreError::Corrupt(what)) => {
+            report(name, &what);
+            found = from_the_end(store, name)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(found)
+}
+
+impl Found {
+    /// Adds a block after those that are there, which go if there is a hole between.
+    fn take(&mut self, name: &TopicName, key: &[u8], value: &[u8]) {
+        match decode_block(name, value) {
+            Ok(block) => {
+                if self.blocks.last().is_some_and(|last| last_of(last) != block.previous) {
+                    report(name, &format_args!("a block is missing before offset {}", first_of(&block)));
+                    self.blocks.clear();
+                    self.damaged = true;
+                }
+                self.damaged |= self.lost.take().is_some();
+                self.blocks.push(block);
+            }
+            Err(error) => {
+                report(name, &error);
+                self.blocks.clear();
+                let first = key.last_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
+                self.lost = Some(after_block(first));
+            }
+        }
+    }
+}
+
+/// The highest offset that a block with this first one may have.
+fn after_block(first: u64) -> Offset {
+    Offset(first.saturating_add(defaults::UNKEPT_COUNT as u64))
+}
+
+/// Reads backwards, one by one, up to what cannot be read.
+fn from_the_end(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
+    let mut backwards = Scan { reverse: true, limit: 1, ..Scan::prefix(Space::Messages, prefix_of(name)) };
+    let mut entries: Vec<Entry> = Vec::new();
+    let mut found = Found::default();
+    loop {
+        match store.scan(&backwards) {
+            Ok(entry) if entry.is_empty() => break,
+            Ok(entry) => {
+                backwards.to = Bound::Excluded(entry[0].0.clone());
+                entries.extend(entry);
+            }
+            Err(StoreError::Corrupt(_)) if entries.is_empty() => {
+                found.lost = Some(after_block(last_key(store, name)?));
+                break;
+            }
+            Err(StoreError::Corrupt(_)) => {
+                found.damaged = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    entries.iter().rev().for_each(|(key, value)| found.take(name, key, value));
+    Ok(found)
+}
+
+/// The first offset of the last block, which cannot be read: above it there is nothing, and reading from it fails.
+fn last_key(store: &dyn Store, name: &TopicName) -> Result<u64, StoreError> {
+    let (mut fails, mut empty) = (0, u64::MAX);
+    while empty - fails > 1 {
+        let middle = fails + (empty - fails) / 2;
+        let from = Bound::Included(block_key(name, Offset(middle)));
+        let scan = Scan { from, limit: 1, ..Scan::prefix(Space::Messages, prefix_of(name)) };
+        match store.scan(&scan) {
+            Ok(_) => empty = middle,
+            Err(StoreError::Corrupt(_)) => fails = middle,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(fails)
+}
+
+/// Every value that can be read, oldest first.
+fn values_of(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
+    let mut found = Found::default();
+    let mut forwards = Scan { limit: PAGE, ..Scan::prefix(Space::Values, prefix_of(name)) };
+    loop {
+        let entries = match store.scan(&forwards) {
+            Ok(entries) => entries,
+            Err(StoreError::Corrupt(what)) => {
+                report(name, &what);
+                found.damaged = true;
+                break;
+            }
+            Err(error) => return Err(error),
+        };
+        let Some((last, _)) = entries.last() else { break };
+        forwards.from = Bound::Excluded(last.clone());
+        for (_, value) in &entries {
+            match decode_block(name, value) {
+                Ok(block) => found.blocks.push(block),
+                Err(error) => report(name, &error),
+            }
+        }
+    }
+    found.blocks.sort_by_key(last_of);
+    Ok(found)
+}
+
+/// The name of the topic that a key of [`Space::Messages`] or [`Space::Values`] belongs to.
+pub fn topic_of(key: &[u8]) -> Option<TopicName> {
+    let end = key.iter().position(|byte| *byte == END_OF_NAME)?;
+    std::str::from_utf8(&key[..end]).ok()?.parse().ok()
+}

@@ -1,0 +1,80 @@
+//! Durable topics: what connects [`topic`](crate::topic), which knows no disk, with [`store`](crate::store), which knows
+//! no topics.
+//!
+//! A publish to a durable topic gets its offset and waits in the topic. The first one that waits queues the topic for a
+//! commit ([`commit`]); when the commit begins, it takes everything that waits there and writes it as one *block*
+//! ([`record`]); when it has succeeded, the messages are shown to subscribers and acknowledged. A topic that is not in
+//! memory is restored from its blocks when somebody asks for it ([`load`]).
+//!
+//! # Invariants
+//! - Offsets become durable in their order, and are never used twice, not even after a crash: everything a topic hands
+//!   out lies within [`UNKEPT_COUNT`](crate::defaults::UNKEPT_COUNT) of what is durable, and numbering goes on that much
+//!   further for each crash ([`run`]).
+//! - The epoch outlives restarts. It changes when subscribers may have seen what a crash took back
+//!   ([`Keeping::DurableSeenEarly`](crate::topic::Keeping)), and when the topic's kind was changed.
+//! - What cannot be read is a gap, never a silent hole, and is not deleted.
+//!
+//! # Layout
+//! | space | key | value |
+//! |---|---|---|
+//! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then |
+//! | `messages` | name, 0, first offset | block: epoch, crashes, last offset before it, messages |
+//! | `values` | name, 0, key | block of one message |
+//! | `store` | `run` | crashes so far, and whether the last run ended in order |
+
+mod commit;
+mod load;
+mod record;
+mod run;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+pub use commit::{NOT_KEPT, Trouble};
+use fanwire_proto::{Offset, TopicName};
+pub use load::topic_of;
+pub use record::{Block, DamagedRecord, Head, decode_block, decode_head};
+pub use run::Run;
+
+use crate::{shard::ShardHandle, store::Committer};
+
+/// Durable topics' way to the disk and back.
+pub struct Durable {
+    committer: Committer,
+    shards: Arc<[ShardHandle]>,
+    run: Run,
+}
+
+impl Durable {
+    /// Topics whose content goes through this committer and whose subscribers are on these shards.
+    pub fn new(committer: Committer, shards: Arc<[ShardHandle]>, run: Run) -> Self {
+        Self { committer, shards, run }
+    }
+
+    /// What everything is written through.
+    pub fn committer(&self) -> &Committer {
+        &self.committer
+    }
+}
+
+/// Ends the name in keys that go on after it; no name contains it.
+const END_OF_NAME: u8 = 0;
+
+/// The key prefix of everything that belongs to a topic.
+pub fn prefix_of(name: &TopicName) -> Vec<u8> {
+    let mut prefix = name.as_str().as_bytes().to_vec();
+    prefix.push(END_OF_NAME);
+    prefix
+}
+
+fn block_key(name: &TopicName, first: Offset) -> Bytes {
+    let mut key = prefix_of(name);
+    key.extend_from_slice(&first.0.to_be_bytes());
+    key.into()
+}
+
+fn value_key(name: &TopicName, key: &str) -> Bytes {
+    let mut whole = prefix_of(name);
+    whole.extend_from_slice(key.as_bytes());
+    whole.into()
+}

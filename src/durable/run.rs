@@ -1,0 +1,68 @@
+//! How often the broker did not end in order: what offsets that a crash took back are told from.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::store::{Batch, Space, Store, StoreError};
+
+const KEY: Bytes = Bytes::from_static(b"run");
+
+#[derive(Serialize, Deserialize)]
+struct Note {
+    crashes: u64,
+    ended: bool,
+}
+
+/// The life of a store from one opening to the next.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// How many runs before this one ended without saying so.
+    pub crashes: u64,
+}
+
+impl Run {
+    /// Notes that a run begins, and counts a crash unless the one before ended in order.
+    pub fn begin(store: &dyn Store) -> Result<Self, StoreError> {
+        let crashes = match store.get(Space::Store, &KEY)? {
+            None => 0,
+            Some(note) => {
+                let note: Note = rmp_serde::from_slice(&note)
+                    .map_err(|error| StoreError::Corrupt(format!("store/run: {error}").into()))?;
+                note.crashes + u64::from(!note.ended)
+            }
+        };
+        let run = Self { crashes };
+        run.note(store, false)?;
+        Ok(run)
+    }
+
+    /// Notes that everything that was accepted is durable.
+    pub fn end(self, store: &dyn Store) -> Result<(), StoreError> {
+        self.note(store, true)
+    }
+
+    fn note(self, store: &dyn Store, ended: bool) -> Result<(), StoreError> {
+        let note = rmp_serde::to_vec(&Note { crashes: self.crashes, ended })
+            .map_err(|error| StoreError::Io(error.to_string().into()))?;
+        let mut batch = Batch::default();
+        batch.put(Space::Store, KEY, note);
+        store.commit(&batch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Memory;
+
+    #[test]
+    fn only_runs_that_did_not_end_are_crashes() {
+        let store = Memory::default();
+        assert_eq!(Run::begin(&store).unwrap().crashes, 0);
+        let second = Run::begin(&store).unwrap();
+        assert_eq!(second.crashes, 1);
+        second.end(&store).unwrap();
+        assert_eq!(Run::begin(&store).unwrap().crashes, 1);
+        assert_eq!(Run::begin(&store).unwrap().crashes, 2);
+    }
+}
