@@ -58,12 +58,15 @@ pub enum Command {
 }
 
 /// The server to measure.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct ServerOptions {
     /// Command that starts the server and prints its ws:// URL [default: `fanwire serve --listen 127.0.0.1:0
     /// --shards 1`, the fanwire beside this program]
     #[arg(long, value_name = "CMD")]
     pub serve: Option<String>,
+    /// The text of the configuration file that is `{config}` in the command.
+    #[arg(skip)]
+    pub config: Option<String>,
     /// A server that runs already; with --serve, where that server will listen
     #[arg(long)]
     pub url: Option<String>,

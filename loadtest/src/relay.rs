@@ -40,14 +40,7 @@ pub fn serve(options: &RelayOptions) -> Result<()> {
     if matches!(options.fault, Fault::Gap | Fault::Lie | Fault::Leak | Fault::Invent) {
         return Err(Error::Usage("a relay can drop, duplicate, swap, corrupt, delay and stall".into()));
     }
-    let server = ServerOptions {
-        serve: None,
-        url: options.to.clone(),
-        pid: None,
-        no_pin: true,
-        at_once: 1,
-        json: None,
-    };
+    let server = ServerOptions { url: options.to.clone(), no_pin: true, ..ServerOptions::default() };
     let subject = Subject::start(&server, std::rc::Rc::new(Encoding::Json), None)?;
     let listener = TcpListener::bind("127.0.0.1:0").context("listening")?;
     let shared = Arc::new(Mutex::new(Shared {

@@ -68,6 +68,28 @@ fn fanwire_killed_asked_to_end_and_stopped() {
     }
 }
 
+/// Durable topics outlive `kill -9`: everyone resumes, nothing that was acknowledged is missing, not even for a reader
+/// who comes last.
+#[test]
+fn fanwire_keeps_what_is_durable() {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    if !program.with_file_name("fanwire").exists() {
+        eprintln!("SKIPPED: there is no fanwire beside loadtest");
+        return;
+    }
+    for publish in ["socket", "http"] {
+        let output = Command::new(program)
+            .args(["run", "crash", "--no-pin", "--quiet", "--rate", "200", "--duration", "2500ms"])
+            .args(["--kill-every", "600ms", "--publish", publish])
+            .args(["--threshold", "silence < 1m", "kills >= 2", "unrecovered == 0", "audited >= 1"])
+            .output()
+            .unwrap();
+        let report =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{publish}: {report}");
+    }
+}
+
 /// Conflation leaves out most of it, by the rules.
 #[test]
 fn fanwire_with_values_that_replace_each_other() {

@@ -76,7 +76,7 @@ impl CommonOptions {
     #[must_use]
     pub fn server(&self) -> ServerOptions {
         let Self { no_pin, at_once, json, .. } = self.clone();
-        ServerOptions { serve: None, url: None, pid: None, no_pin, at_once, json }
+        ServerOptions { no_pin, at_once, json, ..ServerOptions::default() }
     }
 }
 

@@ -72,14 +72,7 @@ pub fn run(options: &DoctorOptions) -> Result<u8> {
         format!("timers ring {usual_us:.0} µs late, {worst_us:.0} µs at worst of {TIMER_WAITS}"),
     );
     if !options.quick {
-        let server = ServerOptions {
-            serve: None,
-            url: None,
-            pid: None,
-            no_pin: options.no_pin,
-            at_once: 128,
-            json: None,
-        };
+        let server = ServerOptions { no_pin: options.no_pin, at_once: 128, ..ServerOptions::default() };
         // Once: a pinned process sees one CPU only.
         let cores = prepare(&server, SUBSCRIBERS + 1)?;
         let floor = fanout::floor(&server, cores, SUBSCRIBERS, 2.0)?;

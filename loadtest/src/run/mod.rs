@@ -282,6 +282,7 @@ fn measure(
     if let (None, None, Some(plan)) = (&server.serve, &server.url, &scenario.server) {
         server.serve.clone_from(&plan.serve);
     }
+    server.config = scenario.server.as_ref().and_then(|plan| plan.config.clone());
     let subject = Subject::start(&server, scenario.adapter.adapter(), cores)?;
     if scenario.restarts() && !subject.is_own() {
         return Err(Error::Usage("only a server that the tester starts, with --serve, can be killed".into()));

@@ -46,7 +46,7 @@ impl Folder {
     fn new() -> Result<Self> {
         let name = format!("loadtest-data-{}-{:x}", std::process::id(), crate::clock::now_ns());
         let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).context("making a folder for the server's data")?;
+        std::fs::create_dir_all(path.join("data")).context("making a folder for the server's data")?;
         Ok(Self(path))
     }
 }
@@ -163,7 +163,7 @@ impl Launch {
     fn new(options: &ServerOptions, adapter: Rc<dyn Adapter>, cores: Option<Cores>) -> Result<Self> {
         let mut folder = None;
         let command = match &options.serve {
-            Some(command) => expand(command, &mut folder)?,
+            Some(command) => expand(command, options.config.as_deref(), &mut folder)?,
             None => format!("{} serve --listen 127.0.0.1:0 --shards 1", quoted_fanwire()?),
         };
         Ok(Self { command, url: options.url.clone(), adapter, cores, _folder: folder })
@@ -180,14 +180,22 @@ impl Launch {
 }
 
 /// Puts in what a command leaves open.
-fn expand(command: &str, folder: &mut Option<Folder>) -> Result<String> {
+fn expand(command: &str, config: Option<&str>, folder: &mut Option<Folder>) -> Result<String> {
     let mut command = command.to_owned();
     if command.contains("{fanwire}") {
         command = command.replace("{fanwire}", &quoted_fanwire()?);
     }
-    if command.contains("{dir}") {
+    if command.contains("{config}") && config.is_none() {
+        return Err(Error::Usage(
+            "the server's command has {config}, but the scenario has no `config`".into(),
+        ));
+    }
+    if command.contains("{dir}") || command.contains("{config}") {
         let made = Folder::new()?;
-        command = command.replace("{dir}", &format!("'{}'", made.0.display()));
+        let (data, file) = (made.0.join("data"), made.0.join("config"));
+        std::fs::write(&file, config.unwrap_or_default()).context("writing the server's configuration")?;
+        command = command.replace("{dir}", &format!("'{}'", data.display()));
+        command = command.replace("{config}", &format!("'{}'", file.display()));
         *folder = Some(made);
     }
     Ok(command)
@@ -211,9 +219,11 @@ mod tests {
     #[test]
     fn a_folder_in_the_command_is_there_and_goes_with_it() {
         let mut folder = None;
-        let command = expand("serve --data-dir {dir}", &mut folder).unwrap();
+        let command = expand("serve --data-dir {dir} --config {config}", Some("x = 1"), &mut folder).unwrap();
         let path = folder.as_ref().unwrap().0.clone();
-        assert!(path.is_dir() && command.contains(path.to_str().unwrap()));
+        assert!(path.join("data").is_dir() && command.contains(path.join("data").to_str().unwrap()));
+        assert_eq!(std::fs::read_to_string(path.join("config")).unwrap(), "x = 1");
+        assert!(expand("serve {config}", None, &mut None).is_err());
         drop(folder);
         assert!(!path.exists());
     }

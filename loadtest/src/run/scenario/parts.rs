@@ -109,9 +109,12 @@ pub enum Signal {
 #[serde(deny_unknown_fields, default)]
 pub struct Outages {
     /// What starts it; `--serve` wins over it. `{dir}` becomes a folder that lives as long as the run, `{fanwire}` the
-    /// fanwire beside this program.
+    /// fanwire beside this program, `{config}` a file with what `config` says.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub serve: Option<String>,
+    /// The server's configuration file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub config: Option<String>,
     /// When it is killed, from the first due message.
     pub kill_at: Vec<Span>,
     /// Also at random moments, this far apart on average: half of it to one and a half.
@@ -131,6 +134,7 @@ impl Default for Outages {
     fn default() -> Self {
         Self {
             serve: None,
+            config: None,
             kill_at: Vec::new(),
             kill_every: None,
             signal: Signal::Kill,

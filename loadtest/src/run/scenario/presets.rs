@@ -1,7 +1,7 @@
 //! The scenarios that come with the tester.
 
 /// The presets: name, what it is, and the file it would be.
-pub const PRESETS: [(&str, &str, &str); 8] = [
+pub const PRESETS: [(&str, &str, &str); 9] = [
     ("chat", "rooms with many writers, every message counts", CHAT),
     ("ticker", "values by key, read at five batches a second", TICKER),
     ("game", "volatile state from many players, 20 times a second each", GAME),
@@ -10,6 +10,7 @@ pub const PRESETS: [(&str, &str, &str); 8] = [
     ("idle", "connections that wait", IDLE),
     ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
     ("churn", "chat whose readers lose their connection and resume", CHURN),
+    ("crash", "durable topics of a fanwire that is killed again and again", CRASH),
 ];
 
 const CHAT: &str = r#"name = "chat"
@@ -66,4 +67,32 @@ publishers = 5
 subscribers = 400
 rate = 200
 churn = { rate = 40, away = "200ms", resume = true }
+"#;
+const CRASH: &str = r#"name = "crash"
+topic_prefix = "durable:"
+topics = 8
+publishers = 4
+subscribers = 40
+rate = 400
+arrival = "poisson"
+size = "64..512"
+ack = "durable"
+warmup = 0
+duration = "15s"
+thresholds = ["unacknowledged == 0"]
+
+[server]
+serve = "{fanwire} serve --listen 127.0.0.1:0 --shards 1 --data-dir {dir} --config {config}"
+config = """
+[[rule]]
+pattern = "durable:**"
+durable = true
+history_count = 100000000
+history_age_s = 864000
+history_bytes = 1099511627776
+"""
+kill_every = "1s"
+restart_after = "50ms"
+spread = "100ms"
+audit = true
 "#;
