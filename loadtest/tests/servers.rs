@@ -134,6 +134,27 @@ fn socketio_with_rooms() {
     );
 }
 
+/// A real server where there is one, and in any case the peer that the official clients are content with.
+#[test]
+fn the_pusher_protocol() {
+    for server in [Known::Sockudo, Known::PusherPeer] {
+        faultless(run(server, &[]), 1000);
+        let several =
+            ["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3", "--size", "64..4KiB"];
+        faultless(run(server, &several), 500);
+    }
+}
+
+#[test]
+fn the_centrifugo_protocol() {
+    for server in [Known::Centrifugo, Known::CentrifugoPeer] {
+        faultless(run(server, &[]), 1000);
+        let several =
+            ["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3", "--size", "64..20KiB"];
+        faultless(run(server, &several), 500);
+    }
+}
+
 #[test]
 fn a_plain_broadcast_server() {
     faultless(run(Known::Ws, &[]), 1000);

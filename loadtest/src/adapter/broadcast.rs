@@ -1,9 +1,8 @@
 //! A server without topics that sends whatever it gets to everyone, publishers included.
 
-use super::{Adapter, Publication, Subscription};
+use super::{Adapter, Publication};
 use crate::error::Result;
 use crate::wire::Reply;
-use crate::ws::frame;
 
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
@@ -14,20 +13,8 @@ impl Adapter for Broadcast {
         "broadcast"
     }
 
-    fn subprotocol(&self) -> Option<&'static str> {
-        None
-    }
-
-    fn opcode(&self) -> u8 {
-        frame::TEXT
-    }
-
     fn greets(&self) -> bool {
         false
-    }
-
-    fn subscribe(&self, _id: u64, _subscription: &Subscription) -> Result<Option<Vec<u8>>> {
-        Ok(None)
     }
 
     fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! fanwire's own protocol, in both encodings.
 
-use super::{Adapter, Publication, Subscription};
+use super::{Adapter, HttpPost, Publication, Subscription};
 use crate::error::Result;
 use crate::wire::{Encoding, Reply, Request};
 
@@ -40,8 +40,8 @@ impl Adapter for Encoding {
         self.encode(&Request { kind: "publish", id, topic, key, message_id, ack, data, ..Request::default() })
     }
 
-    fn http_path(&self, topic: &str) -> Option<String> {
-        Some(format!("/v1/topics/{topic}/messages"))
+    fn http_publish<'a>(&self, publication: &Publication<'a>) -> Option<HttpPost<'a>> {
+        Some(HttpPost::fanwire(publication))
     }
 
     fn decode(&self, payload: &[u8]) -> std::result::Result<Vec<Reply>, String> {

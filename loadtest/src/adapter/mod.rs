@@ -2,22 +2,25 @@
 //! it owns no socket. Messages themselves are found by their stamp, whatever is around them.
 
 pub mod broadcast;
+pub mod centrifugo;
 pub mod fanwire;
 pub mod mqtt;
 pub mod nats;
 pub mod nchan;
+pub mod pusher;
 pub mod socketio;
 pub mod sse;
 
+use std::borrow::Cow;
 use std::fmt;
-
 use std::rc::Rc;
 
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::wire::{Encoding, Position, Reply};
+use crate::ws::frame;
 
 /// The adapters there are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -42,6 +45,10 @@ pub enum Name {
     #[value(name = "socketio")]
     #[serde(rename = "socketio")]
     SocketIo,
+    /// The Pusher Channels protocol.
+    Pusher,
+    /// Centrifugo's protocol, JSON.
+    Centrifugo,
     /// A server that sends everything to everyone.
     Broadcast,
 }
@@ -53,12 +60,14 @@ impl Name {
         match self {
             Self::FanwireJson => Rc::new(Encoding::Json),
             Self::FanwireMsgpack => Rc::new(Encoding::Msgpack),
-            Self::FanwireSse => Rc::new(sse::Sse::Fanwire),
-            Self::NchanSse => Rc::new(sse::Sse::Nchan),
+            Self::FanwireSse => Rc::new(sse::FanwireSse),
             Self::Nats => Rc::new(nats::Nats),
-            Self::Nchan => Rc::new(nchan::Nchan),
+            Self::Nchan => Rc::new(nchan::Nchan::WebSocket),
+            Self::NchanSse => Rc::new(nchan::Nchan::Events),
             Self::Mqtt => Rc::new(mqtt::Mqtt),
             Self::SocketIo => Rc::new(socketio::SocketIo),
+            Self::Pusher => Rc::new(pusher::Pusher::from_environment()),
+            Self::Centrifugo => Rc::new(centrifugo::Centrifugo),
             Self::Broadcast => Rc::new(broadcast::Broadcast),
         }
     }
@@ -78,7 +87,16 @@ impl Name {
     /// Whether there is no publishing but by HTTP.
     #[must_use]
     pub fn only_http(self) -> bool {
-        matches!(self, Self::Nchan | Self::NchanSse | Self::FanwireSse)
+        matches!(self, Self::Nchan | Self::NchanSse | Self::FanwireSse | Self::Pusher)
+    }
+}
+
+impl Name {
+    /// Whether a colon in a topic's name is a letter like others: Pusher has none, and in Centrifugo what is before it
+    /// is a namespace, which has to be configured.
+    #[must_use]
+    pub fn has_colons(self) -> bool {
+        !matches!(self, Self::Pusher | Self::Centrifugo)
     }
 }
 
@@ -124,13 +142,41 @@ pub struct Publication<'a> {
     pub data: &'a str,
 }
 
+/// A POST request that publishes.
+#[derive(Clone, Debug)]
+pub struct HttpPost<'a> {
+    /// The path with its query.
+    pub path: String,
+    /// Of the body.
+    pub content_type: &'static str,
+    /// What is published, or says what is.
+    pub body: Cow<'a, str>,
+}
+
+impl<'a> HttpPost<'a> {
+    /// A request whose body is the payload.
+    #[must_use]
+    pub fn raw(path: String, publication: &Publication<'a>) -> Self {
+        Self { path, content_type: "text/plain", body: Cow::Borrowed(publication.data) }
+    }
+
+    /// fanwire's.
+    #[must_use]
+    pub fn fanwire(publication: &Publication<'a>) -> Self {
+        let query = if publication.durable { "?ack=durable" } else { "" };
+        Self::raw(format!("/v1/topics/{}/messages{query}", publication.topic), publication)
+    }
+}
+
 /// A broker's protocol over one WebSocket per client.
 pub trait Adapter: fmt::Debug {
     /// What the command line calls it.
     fn name(&self) -> &'static str;
 
     /// The WebSocket subprotocol to ask for.
-    fn subprotocol(&self) -> Option<&'static str>;
+    fn subprotocol(&self) -> Option<&'static str> {
+        None
+    }
 
     /// Whether subscribers get a stream of Server-Sent Events instead of a WebSocket.
     fn streams_events(&self) -> bool {
@@ -143,7 +189,9 @@ pub trait Adapter: fmt::Debug {
     }
 
     /// The opcode of its frames.
-    fn opcode(&self) -> u8;
+    fn opcode(&self) -> u8 {
+        frame::TEXT
+    }
 
     /// Whether the server speaks first, with what [`Adapter::decode`] calls a `welcome`.
     fn greets(&self) -> bool {
@@ -165,13 +213,17 @@ pub trait Adapter: fmt::Debug {
     ///
     /// # Errors
     /// When it cannot be encoded.
-    fn subscribe(&self, id: u64, subscription: &Subscription) -> Result<Option<Vec<u8>>>;
+    fn subscribe(&self, _id: u64, _subscription: &Subscription) -> Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// A request to publish.
     ///
     /// # Errors
-    /// When it cannot be encoded.
-    fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>>;
+    /// When it cannot be encoded, or there is no publishing but by HTTP.
+    fn publish(&self, _publication: &Publication<'_>) -> Result<Vec<u8>> {
+        Err(Error::Usage(format!("{} is published to by HTTP: --publish http", self.name())))
+    }
 
     /// Whether publications on the WebSocket are answered one by one.
     fn acknowledges(&self) -> bool {
@@ -183,8 +235,8 @@ pub trait Adapter: fmt::Debug {
         false
     }
 
-    /// The path to POST messages of `topic` to, where there is one.
-    fn http_path(&self, _topic: &str) -> Option<String> {
+    /// The request that publishes by HTTP, where there is such a way.
+    fn http_publish<'a>(&self, _publication: &Publication<'a>) -> Option<HttpPost<'a>> {
         None
     }
 

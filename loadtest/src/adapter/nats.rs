@@ -14,10 +14,6 @@ impl Adapter for Nats {
         "nats"
     }
 
-    fn subprotocol(&self) -> Option<&'static str> {
-        None
-    }
-
     fn opcode(&self) -> u8 {
         frame::BINARY
     }

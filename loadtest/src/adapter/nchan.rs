@@ -1,51 +1,51 @@
-//! nchan: a WebSocket for each topic, bare payloads, publishing by POST. Connecting is subscribing, and it is not
+//! nchan: a connection for each topic, bare payloads, publishing by POST. Connecting is subscribing, and it is not
 //! confirmed.
 
-use super::{Adapter, Publication, Subscription};
-use crate::error::{Error, Result};
+use super::{Adapter, HttpPost, Publication, Subscription, sse};
 use crate::wire::Reply;
-use crate::ws::frame;
 
-/// The adapter; it expects subscribers at `/sub/TOPIC` and publishers at `/pub/TOPIC`.
-#[derive(Clone, Copy, Debug)]
-pub struct Nchan;
+/// The adapter, by how subscribers connect; publishers are expected at `/pub/TOPIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nchan {
+    /// WebSockets at `/sub/TOPIC`.
+    WebSocket,
+    /// Server-Sent Events at `/sse/TOPIC`.
+    Events,
+}
 
 impl Adapter for Nchan {
     fn name(&self) -> &'static str {
-        "nchan"
+        match self {
+            Self::WebSocket => "nchan",
+            Self::Events => "nchan-sse",
+        }
     }
 
-    fn subprotocol(&self) -> Option<&'static str> {
-        None
+    fn streams_events(&self) -> bool {
+        *self == Self::Events
     }
 
     fn path(&self, _base: &str, subscriptions: &[Subscription]) -> String {
         let topic = subscriptions.first().map_or("none", |subscription| &subscription.topic);
-        format!("/sub/{topic}")
-    }
-
-    fn opcode(&self) -> u8 {
-        frame::TEXT
+        match self {
+            Self::WebSocket => format!("/sub/{topic}"),
+            Self::Events => format!("/sse/{topic}"),
+        }
     }
 
     fn greets(&self) -> bool {
         false
     }
 
-    fn subscribe(&self, _id: u64, _subscription: &Subscription) -> Result<Option<Vec<u8>>> {
-        Ok(None)
+    fn http_publish<'a>(&self, publication: &Publication<'a>) -> Option<HttpPost<'a>> {
+        Some(HttpPost::raw(format!("/pub/{}", publication.topic), publication))
     }
 
-    fn publish(&self, _publication: &Publication<'_>) -> Result<Vec<u8>> {
-        Err(Error::Usage("nchan is published to by HTTP: --publish http".into()))
-    }
-
-    fn http_path(&self, topic: &str) -> Option<String> {
-        Some(format!("/pub/{topic}"))
-    }
-
-    fn decode(&self, _payload: &[u8]) -> std::result::Result<Vec<Reply>, String> {
-        // A frame is a message and nothing else.
-        Ok(vec![Reply { kind: "message".into(), ..Reply::default() }])
+    fn decode(&self, payload: &[u8]) -> Result<Vec<Reply>, String> {
+        match self {
+            // A frame is a message and nothing else.
+            Self::WebSocket => Ok(vec![Reply { kind: "message".into(), ..Reply::default() }]),
+            Self::Events => sse::decode(payload),
+        }
     }
 }

@@ -4,7 +4,6 @@
 use super::{Adapter, Publication, Subscription};
 use crate::error::{Error, Result};
 use crate::wire::Reply;
-use crate::ws::frame;
 
 /// The adapter.
 #[derive(Clone, Copy, Debug)]
@@ -20,16 +19,8 @@ impl Adapter for SocketIo {
         "socketio"
     }
 
-    fn subprotocol(&self) -> Option<&'static str> {
-        None
-    }
-
     fn path(&self, _base: &str, _subscriptions: &[Subscription]) -> String {
         "/socket.io/?EIO=4&transport=websocket".into()
-    }
-
-    fn opcode(&self) -> u8 {
-        frame::TEXT
     }
 
     fn subscribe(&self, id: u64, subscription: &Subscription) -> Result<Option<Vec<u8>>> {

@@ -148,9 +148,9 @@ impl Connection {
                 self.send_frame(opcode, &bytes);
             }
             Role::HttpPublisher => {
-                let path = adapter.http_path(publication.topic);
-                let path = path.ok_or_else(|| Error::Usage("this adapter has no HTTP publishing".into()))?;
-                http::write_post(&mut self.unsent, host, &path, publication);
+                let post = adapter.http_publish(publication);
+                let post = post.ok_or_else(|| Error::Usage("this adapter has no HTTP publishing".into()))?;
+                http::write_post(&mut self.unsent, host, &post, publication);
                 self.asked.push_back(publication.id);
                 // An error shows again when the socket is next read or written.
                 let _ = self.flush();
@@ -245,6 +245,9 @@ impl Connection {
         }
         if self.chunked {
             while let Some((begin, end, length)) = events::read_chunk(&bytes[taken..])? {
+                if begin == end {
+                    return Err("the server ended the stream of events".into());
+                }
                 self.fragments.extend_from_slice(&bytes[taken + begin..taken + end]);
                 taken += length;
             }

@@ -19,15 +19,12 @@ pub(super) fn read_head(bytes: &[u8]) -> Result<Option<(usize, bool)>, String> {
 }
 
 /// The chunk at the start of `bytes`: where its content begins, where that ends, and how many bytes all of it takes;
-/// `None` when it is not all there.
+/// `None` when it is not all there. The last one is empty.
 pub(super) fn read_chunk(bytes: &[u8]) -> Result<Option<(usize, usize, usize)>, String> {
     let Some(end) = memchr::memmem::find(bytes, b"\r\n") else { return Ok(None) };
     let size = std::str::from_utf8(&bytes[..end]).unwrap_or_default();
     let size = size.split(';').next().unwrap_or_default().trim();
     let size = usize::from_str_radix(size, 16).map_err(|_| format!("`{size}` is no size of a chunk"))?;
-    if size == 0 {
-        return Err("the server ended the stream of events".into());
-    }
     let (begin, end) = (end + 2, end + 2 + size);
     Ok((bytes.len() >= end + 2).then_some((begin, end, end + 2)))
 }
@@ -55,7 +52,8 @@ mod tests {
         let chunk = b"a;x=1\r\n0123456789\r\n5\r\n";
         assert_eq!(read_chunk(chunk), Ok(Some((7, 17, 19))));
         assert!((0..19).all(|cut| read_chunk(&chunk[..cut]) == Ok(None)));
-        assert!(read_chunk(b"0\r\n\r\n").is_err() && read_chunk(b"zz\r\n").is_err());
+        assert_eq!(read_chunk(b"0\r\n\r\n"), Ok(Some((3, 3, 5))));
+        assert!(read_chunk(b"zz\r\n").is_err());
     }
 
     #[test]

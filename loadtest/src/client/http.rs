@@ -1,25 +1,27 @@
 //! HTTP/1.1 as far as publishing needs it: requests with a body, answers with a length.
 
+use std::borrow::Cow;
 use std::io::Write;
 
 use serde::Deserialize;
 
-use crate::adapter::Publication;
+use super::events;
+use crate::adapter::{HttpPost, Publication};
 use crate::wire::Reply;
 use crate::ws::handshake;
 
 /// Appends the request that publishes.
-pub(super) fn write_post(into: &mut Vec<u8>, host: &str, path: &str, publication: &Publication<'_>) {
-    let Publication { key, message_id, durable, data, .. } = publication;
-    let query = if *durable { "?ack=durable" } else { "" };
+pub(super) fn write_post(into: &mut Vec<u8>, host: &str, post: &HttpPost<'_>, publication: &Publication<'_>) {
+    let Publication { key, message_id, .. } = publication;
+    let HttpPost { path, content_type, body } = post;
     // Writing to memory cannot fail.
-    let _ = write!(into, "POST {path}{query} HTTP/1.1\r\nHost: {host}\r\nContent-Type: text/plain\r\n");
+    let _ = write!(into, "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n");
     for (name, value) in [("Message-Key", key), ("Message-Id", message_id)] {
         if let Some(value) = value {
             let _ = write!(into, "{name}: {value}\r\n");
         }
     }
-    let _ = write!(into, "Content-Length: {}\r\n\r\n{data}", data.len());
+    let _ = write!(into, "Content-Length: {}\r\n\r\n{body}", body.len());
 }
 
 #[derive(Default, Deserialize)]
@@ -36,13 +38,8 @@ struct Body {
 pub(super) fn read_response(bytes: &[u8]) -> Result<Option<(Reply, usize)>, String> {
     let Some((head, begin)) = handshake::head(bytes)? else { return Ok(None) };
     let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-    let length = match handshake::header(head, "content-length") {
-        Some(length) => length.parse().map_err(|_| "an HTTP answer without a usable length")?,
-        None if status == "204" => 0_usize,
-        None => return Err("an HTTP answer without a length".into()),
-    };
-    let Some(body) = bytes.get(begin..begin + length) else { return Ok(None) };
-    let body: Body = serde_json::from_slice(body).unwrap_or_default();
+    let Some(Content { body, length }) = read_body(head, status, &bytes[begin..])? else { return Ok(None) };
+    let body: Body = serde_json::from_slice(&body).unwrap_or_default();
     let good = status.starts_with('2');
     let reply = Reply {
         kind: if good { "ok" } else { "error" }.into(),
@@ -55,6 +52,33 @@ pub(super) fn read_response(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Stri
         ..Reply::default()
     };
     Ok(Some((reply, begin + length)))
+}
+
+struct Content<'a> {
+    body: Cow<'a, [u8]>,
+    /// Bytes it takes on the wire.
+    length: usize,
+}
+
+/// The body behind a head; `None` when it is not all there.
+fn read_body<'a>(head: &str, status: &str, bytes: &'a [u8]) -> Result<Option<Content<'a>>, String> {
+    if handshake::header(head, "transfer-encoding").is_some_and(|c| c.eq_ignore_ascii_case("chunked")) {
+        let (mut body, mut taken) = (Vec::new(), 0);
+        while let Some((begin, end, length)) = events::read_chunk(&bytes[taken..])? {
+            body.extend_from_slice(&bytes[taken + begin..taken + end]);
+            taken += length;
+            if begin == end {
+                return Ok(Some(Content { body: body.into(), length: taken }));
+            }
+        }
+        return Ok(None);
+    }
+    let length = match handshake::header(head, "content-length") {
+        Some(length) => length.parse().map_err(|_| "an HTTP answer without a usable length")?,
+        None if status == "204" => 0_usize,
+        None => return Err("an HTTP answer without a length".into()),
+    };
+    Ok(bytes.get(..length).map(|body| Content { body: body.into(), length }))
 }
 
 #[cfg(test)]
@@ -71,5 +95,10 @@ mod tests {
         let (reply, _) = read_response(&both[length..]).unwrap().unwrap();
         assert_eq!((reply.kind.as_str(), reply.code.as_deref()), ("error", Some("rate_limited")));
         assert_eq!(read_response(&good[..good.len() - 1]), Ok(None));
+        let parts =
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"offset\"\r\n3\r\n:7}\r\n0\r\n\r\n";
+        let (reply, length) = read_response(parts).unwrap().unwrap();
+        assert_eq!((reply.offset, length), (Some(7), parts.len()));
+        assert!((0..parts.len()).all(|cut| read_response(&parts[..cut]) == Ok(None)));
     }
 }

@@ -37,6 +37,14 @@ pub enum Known {
     #[value(name = "socketio")]
     #[serde(rename = "socketio")]
     SocketIo,
+    /// sockudo, a Pusher server.
+    Sockudo,
+    /// The tester's own peer of the Pusher protocol, on Node.js.
+    PusherPeer,
+    /// Centrifugo.
+    Centrifugo,
+    /// The tester's own peer of Centrifugo's protocol, on Node.js.
+    CentrifugoPeer,
     /// A broadcast server on the `ws` module of Node.js.
     Ws,
 }
@@ -123,7 +131,11 @@ impl Known {
                 let module = |name: &str| Path::new("/usr/lib/python3/dist-packages").join(name).exists();
                 module("socketio") && module("aiohttp")
             }
-            Self::Ws => has_program("node") && Path::new("/usr/share/nodejs/ws").exists(),
+            Self::Sockudo => has_program("sockudo"),
+            Self::Centrifugo => has_program("centrifugo"),
+            Self::Ws | Self::PusherPeer | Self::CentrifugoPeer => {
+                has_program("node") && Path::new("/usr/share/nodejs/ws").exists()
+            }
         }
     }
 }
@@ -173,6 +185,14 @@ impl Known {
             Self::NchanSse => prepared.serve(Name::NchanSse, "nginx", NCHAN, "nginx -e stderr -c")?,
             Self::SocketIo => prepared.script(Name::SocketIo, "socketio.py", SOCKETIO, PYTHON)?,
             Self::Ws => prepared.script(Name::Broadcast, "broadcast.js", BROADCAST, NODE)?,
+            Self::PusherPeer => prepared.script(Name::Pusher, "pusher.js", PUSHER, NODE)?,
+            Self::CentrifugoPeer => {
+                prepared.script(Name::Centrifugo, "centrifugo.js", CENTRIFUGO_PEER, NODE)?
+            }
+            Self::Sockudo => prepared.serve(Name::Pusher, "sockudo", SOCKUDO, "sockudo --config")?,
+            Self::Centrifugo => {
+                prepared.serve(Name::Centrifugo, "centrifugo", CENTRIFUGO, "centrifugo --config")?;
+            }
             Self::Mosquitto => prepared.serve(Name::Mqtt, "mosquitto", MOSQUITTO, "mosquitto -c")?,
         }
         Ok(prepared)
@@ -181,6 +201,8 @@ impl Known {
 
 const SOCKETIO: &str = include_str!("../../servers/socketio.py");
 const BROADCAST: &str = include_str!("../../servers/broadcast.js");
+const PUSHER: &str = include_str!("../../servers/pusher.js");
+const CENTRIFUGO_PEER: &str = include_str!("../../servers/centrifugo.js");
 /// The system's own, which has the system's packages.
 const PYTHON: &str = "/usr/bin/python3";
 const NODE: &str = "env NODE_PATH=/usr/share/nodejs node";
@@ -219,6 +241,39 @@ http {
   }
 }
 ";
+
+/// The application that the adapter is unless told otherwise; nothing is limited.
+const SOCKUDO: &str = r#"{
+  "host": "127.0.0.1",
+  "port": PORT,
+  "debug": false,
+  "adapter": { "driver": "local" },
+  "metrics": { "enabled": false },
+  "rate_limiter": { "enabled": false },
+  "app_manager": {
+    "driver": "memory",
+    "array": { "apps": [{
+      "id": "app-id", "key": "app-key", "secret": "app-secret", "enabled": true,
+      "max_connections": 100000, "enable_client_messages": true, "max_client_events_per_second": 1000000,
+      "max_backend_events_per_second": 1000000, "max_read_requests_per_second": 1000000
+    }] }
+  }
+}
+"#;
+
+/// Version 6: anyone may connect, subscribe and publish.
+const CENTRIFUGO: &str = r#"{
+  "http_server": { "address": "127.0.0.1", "port": "PORT" },
+  "log": { "level": "error" },
+  "client": { "insecure": true, "queue_max_size": 268435456 },
+  "channel": {
+    "without_namespace": {
+      "allow_subscribe_for_client": true, "allow_publish_for_client": true,
+      "allow_subscribe_for_anonymous": true, "allow_publish_for_anonymous": true
+    }
+  }
+}
+"#;
 
 /// With no listener but a WebSocket, mosquitto 2.0.11 says that it has none and ends.
 const MOSQUITTO: &str = "\

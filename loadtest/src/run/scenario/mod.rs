@@ -209,6 +209,7 @@ impl Scenario {
     #[must_use]
     pub fn prefix(&self) -> &str {
         match (self.topic_prefix.as_str(), self.kind) {
+            ("", _) if !self.adapter.has_colons() => "bench-",
             ("", Kind::Log) => "bench:",
             ("", Kind::Latest) => "ticker:",
             ("", Kind::Volatile) => "game:",
