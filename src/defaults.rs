@@ -216,6 +216,51 @@ pub const STORE_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 /// Threads that write and merge tables.
 pub const STORE_WORKERS: usize = 2;
 
+/// Bytes of a document, merged: a book is about one MiB of text, twice that with its editing history. Decoding one to merge
+/// it takes some ten to fifty times as much memory for a moment, one document at a time.
+pub const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
+
+/// Updates of a document after which they are merged: merging takes some milliseconds, and each newcomer gets what is
+/// not merged update by update.
+pub const MERGE_UPDATES: usize = 512;
+
+/// Largest update of a document, in bytes: what a client did while it was away comes as one update, and so does a pasted
+/// picture.
+pub const MAX_UPDATE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Updates a second from one connection of an editor: a person makes tens. Beyond it the connection is closed with "try
+/// again", and what the client did comes as one update when it is back.
+pub const MAX_UPDATES_PER_SECOND: u32 = 1_000;
+
+/// A client of an editor takes a connection for dead that is silent for 30 s, whatever WebSocket pings it answers; so a
+/// document's clients hear something at least this often, in milliseconds.
+pub const ROOM_KEEPALIVE_MS: u64 = 15_000;
+
+/// Bytes of a document that a shard looks through at once to tell a newcomer what is there; more is a worker's job.
+pub const LOOK_THROUGH_BYTES: usize = 32 * 1024;
+
+/// Bytes of updates after which they are merged, or half of what is merged already, whichever is more.
+pub const MERGE_BYTES: usize = 64 * 1024;
+
+/// A document that has not changed for so long, in milliseconds, is merged whatever has come.
+pub const MERGE_IDLE_MS: u64 = 5_000;
+
+/// Bytes of what one client of a document says of itself: a name, a colour and a cursor are a few hundred.
+pub const AWARENESS_BYTES: usize = 16 * 1024;
+
+/// Clients of one document that are told apart.
+pub const AWARENESS_CLIENTS: usize = 10_000;
+
+/// Clients that one connection may speak for: a provider speaks for one, and forwards what other tabs of its browser say.
+pub const AWARENESS_CLIENTS_PER_CONNECTION: usize = 32;
+
+/// How long a client's awareness stays after its connection broke off, in milliseconds: a y-websocket provider is back
+/// within 2.5 s.
+pub const AWARENESS_GRACE_MS: u64 = 3_000;
+
+/// How long awareness lasts that is not renewed, in milliseconds: clients renew it every 15 s and drop it after 30 s.
+pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
+
 const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
 const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");
 const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");

@@ -41,6 +41,24 @@ impl Wire {
         }
     }
 
+    /// How the end of a connection is put. A y-websocket provider reconnects after every code but those from 4400 to
+    /// 4499.
+    pub fn closing(self, code: CloseCode) -> Closing {
+        let closing = Closing::from(code);
+        let number = match (self, code) {
+            (Self::Native(_), _) => closing.code,
+            (Self::Yjs, CloseCode::Protocol | CloseCode::Unsupported | CloseCode::InvalidText) => 4400,
+            (Self::Yjs, CloseCode::TokenMissing) => 4401,
+            (Self::Yjs, CloseCode::Disconnected) => 4403,
+            (Self::Yjs, CloseCode::TooBig) => 4413,
+            (Self::Yjs, CloseCode::OutboxFull) => 1013,
+            // It reads its token anew before it comes back.
+            (Self::Yjs, CloseCode::TokenExpired | CloseCode::PingTimeout) => closing.code,
+            (Self::Yjs, CloseCode::Normal | CloseCode::GoingAway) => closing.code,
+        };
+        Closing { code: number, ..closing }
+    }
+
     /// The frame of a message.
     fn delivery(self, message: &Message, skipped: u64) -> Bytes {
         match self {
@@ -206,10 +224,25 @@ pub fn append_pong(buffer: &mut Vec<u8>, payload: &[u8]) {
     append_frame(buffer, FIN_PONG, payload);
 }
 
+/// What a close frame says (RFC 6455 §5.5.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Closing {
+    /// The number.
+    pub code: u16,
+    /// At most 123 bytes.
+    pub reason: &'static str,
+}
+
+impl From<CloseCode> for Closing {
+    fn from(code: CloseCode) -> Self {
+        Self { code: code.as_u16(), reason: code.reason() }
+    }
+}
+
 /// Appends a close frame.
-pub fn append_close(buffer: &mut Vec<u8>, code: CloseCode) {
-    let mut body = code.as_u16().to_be_bytes().to_vec();
-    body.extend_from_slice(code.reason().as_bytes());
+pub fn append_close(buffer: &mut Vec<u8>, closing: Closing) {
+    let mut body = closing.code.to_be_bytes().to_vec();
+    body.extend_from_slice(closing.reason.as_bytes());
     append_frame(buffer, FIN_CLOSE, &body);
 }
 

@@ -19,10 +19,12 @@
 //! - [`topic`]: what a topic is; pure
 //! - [`session`]: rules of one client's session; pure
 //! - [`auth`]: from a token to what it allows; pure
+//! - [`document`]: the encodings of Yjs and the merging of updates; pure
 //! - [`frames`]: a message as bytes, encoded once per format
 //! - [`shard`]: threads that own connections and fan out to them
 //! - [`store`]: what is kept beyond the life of the process
 //! - [`broker`]: topics by name and the verbs on them
+//! - [`worker`]: threads for what takes longer than a shard may
 //! - [`doors`]: wire protocols
 //! - [`server`]: accepting, TLS, HTTP, reload, drain
 //! - [`config`]: settings, checked
@@ -34,6 +36,7 @@
 //! | thread | owns | talks to others through |
 //! |---|---|---|
 //! | `shard-N`, one per core | its connections, their doors, its feeds | its inbox; topics' locks |
+//! | `joins`, `merge` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
 //! # Queues
@@ -44,6 +47,7 @@
 //! | a shard's inbox | each feed once, each connection once | cannot be |
 //! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |
 //! | a connection's backlog | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
+//! | a worker's jobs | one per document to merge, two per connection of an editor, as many as HTTP requests may be | cannot be; HTTP requests are refused as `overloaded` |
 //! | what waits for a slow `latest` subscriber | one value per key | conflated |
 //! | what a tap's reader has not read | [`defaults::TAP_QUEUE`] messages | counted as left out |
 //! | input of a connection that does not read its replies | [`defaults::READ_BYTES`] | the socket is not read |
@@ -61,6 +65,7 @@ pub mod broker;
 pub mod clock;
 pub mod config;
 pub mod defaults;
+pub mod document;
 pub mod doors;
 pub mod durable;
 pub mod frames;
@@ -70,3 +75,4 @@ pub mod session;
 pub mod shard;
 pub mod store;
 pub mod topic;
+pub mod worker;

@@ -11,25 +11,30 @@ use std::{
 /// is listed, and `defaults` may be named by anyone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
-    ("broker", &["auth", "durable", "metrics", "shard", "store", "topic"]),
+    ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "topic", "worker"]),
     ("clock", &[]),
     ("config", &["auth", "broker", "shard", "store", "topic"]),
     ("defaults", &[]),
-    ("doors", &["auth", "broker", "clock", "durable", "session", "shard", "store", "topic"]),
+    ("doors", &["auth", "broker", "clock", "document", "durable", "session", "shard", "store", "topic"]),
+    ("document", &[]),
     ("durable", &["clock", "shard", "store", "topic"]),
     ("frames", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
-    ("server", &["auth", "broker", "clock", "config", "doors", "durable", "metrics", "shard", "store"]),
+    (
+        "server",
+        &["auth", "broker", "clock", "config", "doors", "durable", "metrics", "shard", "store", "worker"],
+    ),
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),
     ("store", &[]),
     ("topic", &["frames"]),
+    ("worker", &[]),
 ];
 
 /// Modules that are pure: no clock, no socket, no thread, no log.
-const PURE: &[&str] = &["topic", "session", "auth"];
+const PURE: &[&str] = &["topic", "session", "auth", "document"];
 
 const IMPURE: &[&str] = &[
     "crate::clock",

@@ -12,11 +12,13 @@ pub enum Kind {
     Latest,
     /// Best effort, never late.
     Volatile,
+    /// Updates that make a document, which converges wherever they all arrive.
+    Document,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: &[Self] = &[Self::Log, Self::Latest, Self::Volatile];
+    pub const ALL: &[Self] = &[Self::Log, Self::Latest, Self::Volatile, Self::Document];
 
     /// The name on the wire.
     pub const fn as_str(self) -> &'static str {
@@ -24,6 +26,7 @@ impl Kind {
             Self::Log => "log",
             Self::Latest => "latest",
             Self::Volatile => "volatile",
+            Self::Document => "document",
         }
     }
 

@@ -149,7 +149,7 @@ impl Broker {
     }
 
     /// Never twice the same, and never [`Epoch::FOREIGN`].
-    fn new_epoch(&self) -> Epoch {
+    pub(super) fn new_epoch(&self) -> Epoch {
         loop {
             let epoch = Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed));
             if epoch != Epoch::FOREIGN {

@@ -1,10 +1,12 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
+mod documents;
 mod inspect;
 mod lookup;
 mod publish;
 mod read;
+mod room;
 mod subscribe;
 mod sweep;
 mod tap;
@@ -21,6 +23,7 @@ pub use inspect::ConnectionPage;
 use lookup::Restoring;
 pub use lookup::{NoTopic, TooManyTopics, Unreadable};
 pub use publish::{PublishError, Published};
+pub use room::Room;
 pub use subscribe::SubscribeError;
 pub use tap::{Tap, Tapped};
 
@@ -31,6 +34,7 @@ use crate::{
     shard::{ShardHandle, Who},
     store::Committer,
     topic::{Rules, Topic},
+    worker::Workers,
 };
 
 /// Bounds that doors and verbs apply; all of them can be reloaded.
@@ -44,6 +48,8 @@ pub struct Limits {
     pub max_topics: usize,
     /// Largest payload, in bytes.
     pub max_message_bytes: usize,
+    /// Largest update of a document, in bytes.
+    pub max_update_bytes: usize,
     /// Most bytes of replies waiting for one connection.
     pub max_outbox_bytes: usize,
 }
@@ -64,6 +70,10 @@ pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
     restoring: Restoring,
     durable: Arc<Durable>,
+    /// Documents with clients that have a say about themselves.
+    rooms: DashMap<TopicName, Arc<Room>>,
+    /// For what takes longer than a shard may.
+    workers: Workers,
     shards: Arc<[ShardHandle]>,
     policy: ArcSwap<Policy>,
     /// Until when credentials are refused, by whose they are.
@@ -87,11 +97,14 @@ impl Broker {
         committer: Committer,
         run: Run,
         metrics: Metrics,
+        workers: Workers,
     ) -> Result<Self, getrandom::Error> {
         Ok(Self {
             topics: DashMap::new(),
             restoring: Restoring::default(),
             durable: Arc::new(Durable::new(committer, shards.clone(), run)),
+            rooms: DashMap::new(),
+            workers,
             shards,
             policy: ArcSwap::from_pointee(policy),
             revoked: DashMap::new(),

@@ -2,11 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
-use fanwire_proto::{Ack, TopicName};
+use fanwire_proto::{Ack, Payload, TopicName};
 use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, TooManyTopics};
-use crate::topic::{Asker, Draft, Keeping, Kind, NotPublished, Receipt, Refusal};
+use crate::{
+    document::{self, Malformed},
+    topic::{Asker, Draft, Keeping, Kind, NotPublished, Receipt, Refusal},
+};
 
 /// A message that was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +37,12 @@ pub enum PublishError {
     /// No topic could be made.
     #[error(transparent)]
     NoTopic(#[from] NoTopic),
+    /// The topic is a document, and this is no update of one.
+    #[error("topics of kind `document` take updates of Yjs as bytes: {0}")]
+    NotAnUpdate(&'static str),
+    /// The bytes are no update of a document.
+    #[error("this is not an update of Yjs: {0}")]
+    BadUpdate(#[from] Malformed),
     /// The topic refused it.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -103,7 +112,7 @@ impl Broker {
     /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
     /// none.
     pub fn check(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
-        self.check_draft(draft)?;
+        self.check_draft(topic, draft)?;
         let policy = self.policy.load();
         let rule = policy.rules.of(topic);
         if rule.keeping.is_durable() {
@@ -121,14 +130,26 @@ impl Broker {
         }
     }
 
-    fn check_draft(&self, draft: &Draft) -> Result<(), PublishError> {
+    fn check_draft(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
-        let (bytes, limit) = (draft.payload.len(), self.policy.load().limits.max_message_bytes);
+        let is_document = self.kind_of(topic) == Kind::Document;
+        let limits = &self.policy.load().limits;
+        let limit = if is_document { limits.max_update_bytes } else { limits.max_message_bytes };
+        let bytes = draft.payload.len();
         match bytes > limit {
             true => Err(PublishError::TooLarge { bytes, limit }),
+            false if is_document => check_update(&draft.payload),
             false => Ok(()),
+        }
+    }
+
+    /// The kind that a topic has, or would have.
+    pub fn kind_of(&self, topic: &TopicName) -> Kind {
+        match self.find(topic) {
+            Some(found) => found.kind,
+            None => self.policy.load().rules.of(topic).kind.kind(),
         }
     }
 
@@ -142,7 +163,7 @@ impl Broker {
     ) -> Result<Published, PublishError> {
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
-        self.check_draft(&draft)?;
+        self.check_draft(topic, &draft)?;
         let mut asker = Some(asker);
         loop {
             let found = self.find_or_make(topic, now_ms)?;
@@ -158,6 +179,7 @@ impl Broker {
                         false if durable => self.durable.committer().more(),
                         false => {}
                     }
+                    self.merge_if_due(&found, now_ms);
                     return Ok(Published { receipt: taken.receipt, waits: taken.waits });
                 }
                 Err(NotPublished::Refused(refusal)) => return Err(refusal.into()),
@@ -167,5 +189,13 @@ impl Broker {
                 }
             }
         }
+    }
+}
+
+/// Nothing enters a document that some decoder would stumble over.
+fn check_update(payload: &Payload) -> Result<(), PublishError> {
+    match payload {
+        Payload::Bytes(update) => Ok(document::check(update)?),
+        Payload::Json(_) => Err(PublishError::NotAnUpdate("this is JSON or text")),
     }
 }

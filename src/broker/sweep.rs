@@ -20,6 +20,7 @@ impl Broker {
             self.forget(&topic);
         }
         self.expire_revocations(now_ms);
+        self.sweep_documents(now_ms);
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));

@@ -228,6 +228,7 @@ impl Config {
         let count = |value: Option<NonZeroUsize>| value.map_or(usize::MAX, NonZeroUsize::get);
         let seconds = |value: Option<NonZeroU64>| Duration::from_secs(value.map_or(1, NonZeroU64::get));
         let max_message_bytes = count(settings.max_message_bytes);
+        let max_update_bytes = count(settings.max_update_bytes);
         Self {
             listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
             store: StoreSettings {
@@ -250,10 +251,12 @@ impl Config {
                 max_commands_per_second: settings.max_commands_per_second.map_or(u32::MAX, NonZeroU32::get),
                 max_topics: count(settings.max_topics),
                 max_message_bytes,
+                max_update_bytes,
                 max_outbox_bytes: count(settings.max_outbox_bytes),
             },
             shard: ShardLimits {
                 max_message_bytes,
+                max_update_bytes,
                 max_outbox_bytes: count(settings.max_outbox_bytes),
                 ping: seconds(settings.ping_s),
                 pong_timeout: seconds(settings.pong_timeout_s),
@@ -316,8 +319,9 @@ fn cores() -> usize {
 
 fn with_defaults(mut settings: Settings) -> Settings {
     let ping_s = settings.ping_s.map_or(defaults::PING_S, NonZeroU64::get);
-    settings.default = Some(settings.default.unwrap_or_default().spelled_out());
-    settings.rule = settings.rule.map(|rules| rules.iter().map(RuleSettings::spelled_out).collect());
+    let can_keep = settings.data_dir.is_some();
+    settings.default = Some(settings.default.unwrap_or_default().spelled_out(can_keep));
+    settings.rule = settings.rule.map(|rules| rules.iter().map(|rule| rule.spelled_out(can_keep)).collect());
     settings.or(Settings {
         listen: Some(DEFAULT_LISTEN),
         commit_delay_ms: Some(defaults::COMMIT_DELAY_MS),
@@ -330,6 +334,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         allowed_origins: Some(Vec::new()),
         auth_anonymous: Some(false),
         max_message_bytes: NonZeroUsize::new(defaults::MAX_MESSAGE_BYTES),
+        max_update_bytes: NonZeroUsize::new(defaults::MAX_UPDATE_BYTES),
         max_subscriptions: NonZeroUsize::new(defaults::MAX_SUBSCRIPTIONS),
         max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
         max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::{
     defaults,
-    topic::{Keeping, KindRule, Retention, Rule, Rules},
+    topic::{Keeping, KindRule, Merging, Retention, Rule, Rules},
 };
 
 /// The kinds by name.
@@ -25,6 +25,8 @@ pub enum KindName {
     Latest,
     /// Best effort, never late.
     Volatile,
+    /// Updates that make a document.
+    Document,
 }
 
 /// When subscribers of a durable topic get a message.
@@ -75,6 +77,12 @@ pub struct RuleSettings {
     /// Kind `volatile`: gather messages and send them once in so many milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tick_ms: Option<NonZeroU64>,
+    /// Kind `document`: most bytes, merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_document_bytes: Option<NonZeroUsize>,
+    /// Kind `document`: merge after so many updates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge_updates: Option<NonZeroUsize>,
 }
 
 /// Checked while reading, so that the error has its line.
@@ -94,6 +102,8 @@ impl RuleSettings {
             ("max_keys", KindName::Latest, self.max_keys.is_some()),
             ("max_age_s", KindName::Latest, self.max_age_s.is_some()),
             ("tick_ms", KindName::Volatile, self.tick_ms.is_some()),
+            ("max_document_bytes", KindName::Document, self.max_document_bytes.is_some()),
+            ("merge_updates", KindName::Document, self.merge_updates.is_some()),
         ];
         let misplaced = keys.into_iter().filter(|(_, kind, set)| *set && *kind != self.kind);
         let durable = (self.kind == KindName::Volatile && self.is_durable()).then_some("durable");
@@ -129,18 +139,23 @@ impl RuleSettings {
             KindName::Volatile => {
                 KindRule::Volatile { tick: self.tick_ms.map(|ms| Duration::from_millis(ms.get())) }
             }
+            KindName::Document => KindRule::Document(Merging {
+                max_bytes: self.max_document_bytes.map_or(defaults::MAX_DOCUMENT_BYTES, NonZeroUsize::get),
+                updates: self.merge_updates.map_or(defaults::MERGE_UPDATES, NonZeroUsize::get),
+            }),
         };
         Rule { kind, presence: self.presence.unwrap_or(true), keeping: self.keeping() }
     }
 
-    /// The settings that say what a default rule does, for the effective configuration.
-    pub(super) fn spelled_out(&self) -> Self {
+    /// The settings that say what a default rule does, for the effective configuration. Documents are durable where that
+    /// can be had.
+    pub(super) fn spelled_out(&self, can_keep: bool) -> Self {
         let mut full = self.clone();
         full.presence = full.presence.or(Some(true));
         if self.kind != KindName::Volatile {
-            full.durable = full.durable.or(Some(false));
+            full.durable = full.durable.or(Some(can_keep && self.kind == KindName::Document));
         }
-        if self.is_durable() {
+        if full.is_durable() {
             full.deliver = full.deliver.or(Some(Deliver::default()));
         }
         match self.kind {
@@ -151,6 +166,11 @@ impl RuleSettings {
             }
             KindName::Latest => full.max_keys = full.max_keys.or(NonZeroUsize::new(defaults::MAX_KEYS)),
             KindName::Volatile => {}
+            KindName::Document => {
+                let bytes = NonZeroUsize::new(defaults::MAX_DOCUMENT_BYTES);
+                full.max_document_bytes = full.max_document_bytes.or(bytes);
+                full.merge_updates = full.merge_updates.or(NonZeroUsize::new(defaults::MERGE_UPDATES));
+            }
         }
         full
     }
@@ -160,7 +180,11 @@ impl RuleSettings {
 pub(super) fn development() -> Vec<RuleSettings> {
     let rule =
         |pattern: &str, kind| RuleSettings { pattern: Some(pattern.into()), kind, ..Default::default() };
-    vec![rule("ticker:**", KindName::Latest), rule("game:**", KindName::Volatile)]
+    vec![
+        rule("ticker:**", KindName::Latest),
+        rule("game:**", KindName::Volatile),
+        rule("doc:**", KindName::Document),
+    ]
 }
 
 /// Rules from checked settings.

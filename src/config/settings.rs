@@ -91,6 +91,9 @@ pub struct Settings {
     /// Largest message from a client, in bytes [default: 65536]
     #[arg(long, env = "FANWIRE_MAX_MESSAGE_BYTES", value_name = "BYTES")]
     pub max_message_bytes: Option<NonZeroUsize>,
+    /// Largest update of a document, in bytes [default: 2097152]
+    #[arg(long, env = "FANWIRE_MAX_UPDATE_BYTES", value_name = "BYTES")]
+    pub max_update_bytes: Option<NonZeroUsize>,
     /// Subscriptions of one connection [default: 1000]
     #[arg(long, env = "FANWIRE_MAX_SUBSCRIPTIONS", value_name = "COUNT")]
     pub max_subscriptions: Option<NonZeroUsize>,
@@ -144,7 +147,7 @@ impl Settings {
     pub fn or(self, other: Self) -> Self {
         prefer!(self, other, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
-            auth_anonymous max_message_bytes max_subscriptions
+            auth_anonymous max_message_bytes max_update_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
             max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule)
     }

@@ -57,6 +57,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
         Refusal::NotDurable => ErrorCode::NotDurable,
+        Refusal::DocumentFull(_) => ErrorCode::TooLarge,
     }
 }
 
@@ -80,6 +81,7 @@ impl From<PublishError> for Failure {
             PublishError::Draining => ErrorCode::Draining,
             PublishError::TooLarge { .. } => ErrorCode::TooLarge,
             PublishError::NoTopic(none) => code_of_none(none),
+            PublishError::NotAnUpdate(_) | PublishError::BadUpdate(_) => ErrorCode::BadPayload,
             PublishError::Refused(refusal) => code_of(refusal),
         };
         Self::new(code, error.to_string())

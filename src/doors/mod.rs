@@ -5,3 +5,4 @@ pub mod errors;
 pub mod http;
 pub mod native;
 pub mod sse;
+pub mod yjs;

@@ -20,9 +20,8 @@ use crate::{
     auth::{Grant, Verb},
     broker::{Broker, Published},
     defaults,
-    frames::Wire,
     session::TokenBucket,
-    shard::{Cx, Door, Inbound, SubscribeOptions},
+    shard::{Cx, Door, Inbound, SubscribeOptions, Wire},
     topic::{Draft, HistoryQuery, Kind},
 };
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{ErrorCode, ErrorReply, Event, Kind};
+use fanwire_proto::{ErrorCode, ErrorReply, Event, Kind, Offset};
 use rustc_hash::FxHashMap;
 
 use super::{
     Durable, block_key,
     record::{encode_block, encode_head},
-    value_key,
+    state_key, value_key,
 };
 use crate::{
     clock::unix_ms,
@@ -128,6 +128,11 @@ fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_s
     if let Some(head) = &writing.head {
         batch.put(Space::Topics, writing.name.as_str().as_bytes().to_vec(), encode_head(head, crashes)?);
     }
+    if !writing.state.is_empty() {
+        let entries: Vec<&Unkept> = writing.state.iter().collect();
+        let bytes = encode_block(writing.epoch, crashes, Offset::ZERO, &entries)?;
+        batch.put(Space::Documents, state_key(&writing.name), bytes);
+    }
     for block in &writing.old_blocks {
         batch.delete(Space::Messages, block_key(&writing.name, block.first));
     }
@@ -136,7 +141,7 @@ fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_s
     }
     match (writing.kind, writing.block()) {
         (_, None) | (Kind::Volatile, _) => {}
-        (Kind::Log, Some(block)) => {
+        (Kind::Log | Kind::Document, Some(block)) => {
             let entries: Vec<&Unkept> = writing.entries.iter().collect();
             let bytes = encode_block(writing.epoch, crashes, writing.previous, &entries)?;
             batch.put(Space::Messages, block_key(&writing.name, block.first), bytes);

@@ -10,6 +10,7 @@ use fanwire_proto::{Epoch, Kind, Offset, TopicName};
 use super::{
     Durable, END_OF_NAME, block_key, prefix_of,
     record::{Block, decode_block, decode_head},
+    state_key,
 };
 use crate::{
     defaults,
@@ -25,6 +26,10 @@ const PAGE: usize = 1_024;
 struct Found {
     /// In offset order, without a hole.
     blocks: Vec<Block>,
+    /// Kind `document`: what was merged. Then blocks are kept on both sides of a hole: what is missing is asked for from
+    /// the clients.
+    state: Option<Block>,
+    is_document: bool,
     /// Whether there was something before them that could not be read.
     damaged: bool,
     /// The highest offset that may have been in something unreadable after them.
@@ -51,11 +56,12 @@ impl Durable {
             Err(error) => return Err(error),
         };
         let found = match rule.kind {
-            KindRule::Log(_) => blocks_of(store, name)?,
+            KindRule::Log(_) => blocks_of(store, name, Found::default())?,
             KindRule::Latest { .. } => values_of(store, name)?,
             KindRule::Volatile { .. } => Found::default(),
+            KindRule::Document(_) => updates_of(store, name)?,
         };
-        if head.is_none() && found.blocks.is_empty() && found.lost.is_none() {
+        if head.is_none() && found.state.is_none() && found.blocks.is_empty() && found.lost.is_none() {
             return Ok(None);
         }
         Ok(Some(self.restored(rule, head, found, new_epoch)))
@@ -91,12 +97,13 @@ impl Durable {
         found: Found,
         new_epoch: impl FnOnce() -> Epoch,
     ) -> Restored {
-        let Found { blocks, damaged, lost } = found;
+        let Found { blocks, state, damaged, lost, is_document } = found;
         let kind = rule.kind.kind();
         let of_blocks = blocks.last().map(|block| (block.epoch, last_of(block), block.crashes));
         let of_head = head.map(|head| (head.head.epoch, head.head.last, head.crashes));
         let newer = |a: (Epoch, Offset, u64), b: (Epoch, Offset, u64)| if b.1 >= a.1 { b } else { a };
-        let known = of_blocks.into_iter().chain(of_head).reduce(newer);
+        let of_state = state.as_ref().map(|block| (block.epoch, last_of(block), block.crashes));
+        let known = of_blocks.into_iter().chain(of_head).chain(of_state).reduce(newer);
         let (old_epoch, last, crashes) =
             known.map_or((None, Offset::ZERO, 0), |(epoch, last, crashes)| (Some(epoch), last, crashes));
         let crashes_since = self.run.crashes.saturating_sub(crashes);
@@ -105,6 +112,7 @@ impl Durable {
         let seen_early = rule.keeping == Keeping::DurableSeenEarly && crashes_since > 0;
         let epoch = old_epoch.filter(|_| !changed_kind && !seen_early).unwrap_or_else(new_epoch);
         let evicted = match (lost, damaged) {
+            _ if is_document => state.as_ref().map_or(Offset::ZERO, last_of),
             (Some(lost), _) => lost,
             (None, true) => blocks.first().map_or(last, |block| block.previous),
             (None, false) => head.map_or(Offset::ZERO, |head| head.head.evicted),
@@ -115,12 +123,16 @@ impl Durable {
             head: topic::Head { kind, epoch, last, evicted },
             numbered: floor.max(last),
             blocks: match kind {
-                Kind::Log => blocks.iter().map(range_of).collect(),
+                Kind::Log | Kind::Document => blocks.iter().map(range_of).collect(),
                 Kind::Latest | Kind::Volatile => Default::default(),
             },
             messages: match lost {
-                Some(_) => Vec::new(),
-                None => blocks.into_iter().flat_map(|block| block.messages).collect(),
+                Some(_) if !is_document => Vec::new(),
+                _ => {
+                    let newer = blocks.into_iter().flat_map(|block| block.messages);
+                    let newer = newer.filter(|(message, _)| !is_document || message.offset > evicted);
+                    state.into_iter().flat_map(|block| block.messages).chain(newer).collect()
+                }
             },
         }
     }
@@ -143,13 +155,12 @@ fn range_of(block: &Block) -> topic::Block {
 }
 
 /// The unbroken run of blocks up to the end.
-fn blocks_of(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
-    let mut found = Found::default();
+fn blocks_of(store: &dyn Store, name: &TopicName, mut found: Found) -> Result<Found, StoreError> {
     match store.scan(&Scan::prefix(Space::Messages, prefix_of(name))) {
         Ok(entries) => entries.iter().for_each(|(key, value)| found.take(name, key, value)),
         Err(StoreError::Corrupt(what)) => {
             report(name, &what);
-            found = from_the_end(store, name)?;
+            from_the_end(store, name, &mut found)?;
         }
         Err(error) => return Err(error),
     }
@@ -163,7 +174,7 @@ impl Found {
             Ok(block) => {
                 if self.blocks.last().is_some_and(|last| last_of(last) != block.previous) {
                     report(name, &format_args!("a block is missing before offset {}", first_of(&block)));
-                    self.blocks.clear();
+                    self.forget_blocks();
                     self.damaged = true;
                 }
                 self.damaged |= self.lost.take().is_some();
@@ -171,12 +182,34 @@ impl Found {
             }
             Err(error) => {
                 report(name, &error);
-                self.blocks.clear();
+                self.forget_blocks();
                 let first = key.last_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
                 self.lost = Some(after_block(first));
             }
         }
     }
+}
+
+impl Found {
+    fn forget_blocks(&mut self) {
+        if !self.is_document {
+            self.blocks.clear();
+        }
+    }
+}
+
+/// What was merged of a document, and what came after it.
+fn updates_of(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
+    let state = match store.get(Space::Documents, &state_key(name)) {
+        Ok(None) => None,
+        Ok(Some(bytes)) => decode_block(name, &bytes).map_err(|error| report(name, &error)).ok(),
+        Err(StoreError::Corrupt(what)) => {
+            report(name, &what);
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    blocks_of(store, name, Found { state, is_document: true, ..Found::default() })
 }
 
 /// The highest offset that a block with this first one may have.
@@ -185,10 +218,9 @@ fn after_block(first: u64) -> Offset {
 }
 
 /// Reads backwards, one by one, up to what cannot be read.
-fn from_the_end(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
+fn from_the_end(store: &dyn Store, name: &TopicName, found: &mut Found) -> Result<(), StoreError> {
     let mut backwards = Scan { reverse: true, limit: 1, ..Scan::prefix(Space::Messages, prefix_of(name)) };
     let mut entries: Vec<Entry> = Vec::new();
-    let mut found = Found::default();
     loop {
         match store.scan(&backwards) {
             Ok(entry) if entry.is_empty() => break,
@@ -208,7 +240,7 @@ fn from_the_end(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError
         }
     }
     entries.iter().rev().for_each(|(key, value)| found.take(name, key, value));
-    Ok(found)
+    Ok(())
 }
 
 /// The first offset of the last block, which cannot be read: above it there is nothing, and reading from it fails.

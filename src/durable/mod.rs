@@ -20,6 +20,7 @@
 //! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then |
 //! | `messages` | name, 0, first offset | block: epoch, crashes, last offset before it, messages |
 //! | `values` | name, 0, key | block of one message |
+//! | `documents` | name, 0, `state` | block of what was merged: updates that had to be left apart, then one for all the rest |
 //! | `store` | `run` | crashes so far, and whether the last run ended in order |
 
 mod commit;
@@ -70,6 +71,13 @@ pub fn prefix_of(name: &TopicName) -> Vec<u8> {
 fn block_key(name: &TopicName, first: Offset) -> Bytes {
     let mut key = prefix_of(name);
     key.extend_from_slice(&first.0.to_be_bytes());
+    key.into()
+}
+
+/// A document's merged updates.
+fn state_key(name: &TopicName) -> Bytes {
+    let mut key = prefix_of(name);
+    key.extend_from_slice(b"state");
     key.into()
 }
 

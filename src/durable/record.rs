@@ -86,6 +86,7 @@ const fn number_of(kind: Kind) -> u8 {
         Kind::Log => 0,
         Kind::Latest => 1,
         Kind::Volatile => 2,
+        Kind::Document => 3,
     }
 }
 

@@ -42,8 +42,7 @@ use crate::{
         native::NativeDoor,
         sse::{self, Positions},
     },
-    frames::Wire,
-    shard::{Newcomer, Origin, Socket},
+    shard::{Newcomer, Origin, Socket, Wire},
 };
 
 /// Query and last event id must come back in one request head, beside other headers.
@@ -244,7 +243,7 @@ impl Native {
     }
 
     /// Notes where a subscription starts, so that a break before its first messages loses none of them: where the client
-    /// was, if it gets everything since; before everything, for the newest values; with the first message of the past,
+    /// was, if it gets everything since; before everything, for the newest values and documents; with the first message of the past,
     /// if it wants some; else where the topic is.
     fn begin(&mut self, reply: &fanwire_proto::Reply, wants_past: bool) {
         let (Some(topic), Some(epoch), Some(offset)) = (&reply.topic, reply.epoch, reply.offset) else {
@@ -253,7 +252,7 @@ impl Native {
         let resumed = self.positions.of(topic).filter(|_| reply.recovered == Some(true));
         let start = match (resumed, reply.kind) {
             (Some(resumed), _) => resumed,
-            (None, Some(Kind::Latest)) => Position { epoch, offset: Offset::ZERO },
+            (None, Some(Kind::Latest | Kind::Document)) => Position { epoch, offset: Offset::ZERO },
             (None, Some(Kind::Log)) if wants_past && reply.recovered.is_none() => {
                 self.starting.insert(topic.clone(), epoch);
                 return;

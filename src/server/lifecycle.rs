@@ -23,6 +23,7 @@ use crate::{
     metrics::Metrics,
     shard::{ShardHandle, Shards},
     store::{Committer, Disk, DiskOptions, Memory, Store, StoreError},
+    worker::Workers,
 };
 
 /// How often old messages and unused topics are looked for.
@@ -96,12 +97,14 @@ impl Server {
         let (metrics, rendered) = Metrics::new();
         let keeper = Keeper::open(&config.store)?;
         let shards = Shards::prepare(config.shards).map_err(StartError::Shards)?;
+        let workers = Workers::start().map_err(StartError::Shards)?;
         let broker = Arc::new(Broker::new(
             shards.handles(),
             config.policy(),
             keeper.committer.clone(),
             keeper.run,
             metrics.clone(),
+            workers,
         )?);
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Shards)?;
         let front = Arc::new(Front {

@@ -99,6 +99,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn routes(front: &Arc<Front>, http: Router) -> Router {
     Router::new()
         .route("/ws", get(upgrade::upgrade))
+        .route("/yjs/{*topic}", get(upgrade::upgrade_yjs))
         .route("/v1/events", get(events::events))
         .route("/v1/config", get(configuration::show))
         .merge(control::routes())

@@ -1,4 +1,4 @@
-//! `/ws`: from an HTTP request to a connection that a shard owns.
+//! `/ws` and `/yjs/{topic}`: from an HTTP request to a connection that a shard owns.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use fanwire_proto::{ErrorCode, Format, Member};
+use fanwire_proto::{ErrorCode, Format, Member, TopicName};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
@@ -21,9 +21,9 @@ use crate::{
         errors::Failure,
         http::{Code, Problem, bearer},
         native::NativeDoor,
+        yjs::{Refused, YjsDoor},
     },
-    frames::Wire,
-    shard::{Newcomer, Origin},
+    shard::{Door, Newcomer, Origin, Wire},
 };
 
 /// Answers a request for a WebSocket.
@@ -52,9 +52,59 @@ fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Resp
         let chosen = HeaderValue::from_static(format.subprotocol());
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
+    let user = grant.as_ref().and_then(|grant| grant.user.clone());
+    let origin = Origin { door: "native", address: permit.address() };
+    let door = NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit);
+    let wire = Wire::Native(format.unwrap_or(Format::Json));
     let switched = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(front.clone(), switched, format.unwrap_or(Format::Json), grant, permit));
+    tokio::spawn(hand_over(front.clone(), switched, Guest { wire, user, origin, door: Box::new(door) }));
     Ok(response)
+}
+
+/// Answers a request of an editor for a document.
+pub(super) async fn upgrade_yjs(State(front): State<Arc<Front>>, request: Request) -> Response {
+    match accept_yjs(&front, request) {
+        Ok(response) => response,
+        Err(refused) => *refused,
+    }
+}
+
+/// Whoever speaks the protocol gets a connection, be it only to hear why there is none: a browser shows a close code,
+/// but not the status of a handshake.
+fn accept_yjs(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Response>> {
+    if front.broker.is_draining() {
+        return Err(refuse(Failure::new(ErrorCode::Draining, "the broker is draining")));
+    }
+    let entry = entry_of(front, &request);
+    let mut response = handshake(&request)?;
+    // A browser wants one of those that it has offered.
+    let offered = request.headers().get(header::SEC_WEBSOCKET_PROTOCOL).and_then(|value| value.to_str().ok());
+    let first = offered.and_then(|list| list.split(',').next()).map(str::trim);
+    if let Some(Ok(first)) = first.map(HeaderValue::from_str) {
+        response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, first);
+    }
+    let Some(permit) = request.extensions_mut().remove::<Arc<Permit>>() else {
+        return Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
+    };
+    let user = entry.as_ref().ok().and_then(|(grant, _)| grant.user.clone());
+    let origin = Origin { door: "yjs", address: permit.address() };
+    let door = Box::new(YjsDoor::new(front.broker.clone(), entry, permit));
+    let switched = hyper::upgrade::on(&mut request);
+    tokio::spawn(hand_over(front.clone(), switched, Guest { wire: Wire::Yjs, user, origin, door }));
+    Ok(response)
+}
+
+/// Who comes in to which document.
+fn entry_of(front: &Front, request: &Request) -> Result<(Grant, TopicName), Refused> {
+    let settings = front.settings.load();
+    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
+        return Err(Refused::Forbidden);
+    }
+    let grant = grant_of(front, request).ok().flatten().ok_or(Refused::Unauthorized)?;
+    // A provider puts the name into the address as it is; a browser escapes of it what it must.
+    let room = request.uri().path().strip_prefix("/yjs/").ok_or(Refused::BadName)?;
+    let room = percent_encoding::percent_decode_str(room).decode_utf8().map_err(|_| Refused::BadName)?;
+    Ok((grant, TopicName::new(&room).map_err(|_| Refused::BadName)?))
 }
 
 fn refuse(failure: Failure) -> Box<Response> {
@@ -117,40 +167,36 @@ fn handshake(request: &Request) -> Result<Response, Box<Response>> {
     }
 }
 
+/// Who comes in, and what is spoken.
+struct Guest {
+    wire: Wire,
+    user: Option<Arc<str>>,
+    origin: Origin,
+    door: Box<dyn Door>,
+}
+
 /// Waits for the answer to be written, then gives the socket to the shard with the fewest connections.
-async fn hand_over(
-    front: Arc<Front>,
-    switched: OnUpgrade,
-    format: Format,
-    grant: Option<Grant>,
-    permit: Arc<Permit>,
-) {
+async fn hand_over(front: Arc<Front>, switched: OnUpgrade, guest: Guest) {
     let upgraded = match switched.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
     };
-    if let Err(error) = adopt(&front, upgraded, format, grant, permit) {
+    if let Err(error) = adopt(&front, upgraded, guest) {
         tracing::warn!(%error, "a connection could not be handed to a shard");
     }
 }
 
-fn adopt(
-    front: &Front,
-    upgraded: Upgraded,
-    format: Format,
-    grant: Option<Grant>,
-    permit: Arc<Permit>,
-) -> std::io::Result<()> {
+fn adopt(front: &Front, upgraded: Upgraded, guest: Guest) -> std::io::Result<()> {
     let parts = upgraded
         .downcast::<TokioIo<Stream>>()
         .map_err(|_| std::io::Error::other("not a connection of this server"))?;
-    let user = grant.as_ref().and_then(|grant| grant.user.clone());
+    let Guest { wire, user, origin, door } = guest;
     let newcomer = Newcomer {
         socket: parts.io.into_inner().into_socket()?,
-        wire: Wire::Native(format),
+        wire,
         member: Member { client: front.broker.new_client(), user, info: None },
-        origin: Origin { door: "native", address: permit.address() },
-        door: Box::new(NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit)),
+        origin,
+        door,
         input: parts.read_buf.to_vec(),
     };
     match front.broker.least_loaded_shard() {

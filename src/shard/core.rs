@@ -25,6 +25,8 @@ use crate::topic::Topic;
 pub struct ShardLimits {
     /// Largest message from a client, in bytes.
     pub max_message_bytes: usize,
+    /// Largest update of a document from a client, in bytes.
+    pub max_update_bytes: usize,
     /// Most bytes waiting for one connection.
     pub max_outbox_bytes: usize,
     /// Between pings.

@@ -2,11 +2,12 @@
 
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
+use bytes::Bytes;
 use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 
-use super::{core::Core, socket::Socket};
+use super::{core::Core, inbox::Address, socket::Socket};
 use crate::{
-    frames::{self, Wire},
+    frames::{self, Closing, Wire},
     topic::{Asker, Joined, Refusal, Topic},
 };
 
@@ -20,6 +21,9 @@ pub trait Door: Send {
 
     /// Called about once per ping interval, for what ends by itself.
     fn tick(&mut self, cx: &mut Cx<'_>);
+
+    /// The client has said that it leaves.
+    fn leaving(&mut self, _cx: &mut Cx<'_>) {}
 }
 
 /// A message as WebSocket types it.
@@ -169,6 +173,23 @@ impl Cx<'_> {
     /// Ends the connection in order: what was sent is delivered, then a close frame.
     pub fn close(&mut self, code: CloseCode) {
         self.core.close(self.slot, code);
+    }
+
+    /// The same with a code of the door's own.
+    pub fn close_with(&mut self, closing: Closing) {
+        self.core.close_with(self.slot, closing);
+    }
+
+    /// Sends a whole frame, which may be shared with other connections.
+    pub fn send_frame(&mut self, frame: Bytes) {
+        self.core.stage_replies(self.slot);
+        self.core.stage_own(self.slot, frame);
+    }
+
+    /// Where others can send this connection something.
+    pub fn address(&self) -> Address {
+        let client = self.core.conns[self.slot as usize].member.client;
+        Address { shard: self.core.handle.clone(), slot: self.slot, client }
     }
 
     /// The encoding of this connection.

@@ -104,7 +104,7 @@ impl Core {
         }
         let skipped = match feed.topic.kind {
             Kind::Latest => messages.iter().map(|message| pass_on(&mut feed.seen, message)).collect(),
-            Kind::Log | Kind::Volatile => Vec::new(),
+            Kind::Log | Kind::Document | Kind::Volatile => Vec::new(),
         };
         self.tally.conflated += skipped.iter().sum::<u64>();
         if feed.seen.len() >= feed.seen_bound {
@@ -123,7 +123,7 @@ impl Core {
         }
         let pause = match feed.topic.kind {
             Kind::Volatile => Duration::ZERO,
-            Kind::Log | Kind::Latest => pause_after(pass.spent),
+            Kind::Log | Kind::Latest | Kind::Document => pause_after(pass.spent),
         };
         // Presence alone is no update, and the rest of a batch belongs to it.
         let interval = match pass.more || pass.messages.is_empty() {
@@ -205,7 +205,7 @@ impl Core {
                 self.tally.dropped += pass.messages.len() as u64;
                 sub.state = SubState::Live;
             }
-            Kind::Log => {
+            Kind::Log | Kind::Document => {
                 sub.state = SubState::Behind(has);
                 self.schedule_catch_up(sub.conn);
             }

@@ -8,6 +8,7 @@
 //!                 up           │  └── blocked at a pass ─────► Apart            kind latest
 //!                              └────── pass with nothing waiting ┘
 //! ```
+//! Kind `document` does as `log` does, and its history always reaches back: what was merged is the next message.
 //! Kind `volatile` stays `Live` and misses what comes while its connection is blocked.
 
 use std::{

@@ -1,7 +1,7 @@
 //! The only way into a shard from another thread.
 //!
-//! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once,
-//! whoever gives an order waits for its outcome,
+//! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once and
+//! has one or two answers of workers under way, whoever gives an order waits for its outcome,
 //! and there are only as many letters as messages that wait for the disk.
 
 use std::{
@@ -14,11 +14,36 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use fanwire_proto::ClientId;
 use mio::Waker;
 use parking_lot::Mutex;
 
 use super::{Letter, Newcomer, Order, ShardLimits};
-use crate::topic::{FeedRef, ShardId};
+use crate::{
+    frames::Closing,
+    topic::{FeedRef, ShardId},
+};
+
+/// A connection as other threads see it. It may be gone by now.
+#[derive(Clone)]
+pub struct Address {
+    pub(super) shard: ShardHandle,
+    pub(super) slot: u32,
+    pub(super) client: ClientId,
+}
+
+impl Address {
+    /// Sends frames. Whoever does has to see to it that there are not too many.
+    pub fn deliver(&self, frames: Vec<Bytes>) {
+        self.shard.push(Job::Deliver(self.slot, self.client, frames));
+    }
+
+    /// Ends the connection.
+    pub fn end(&self, closing: Closing) {
+        self.shard.push(Job::End(self.slot, self.client, closing));
+    }
+}
 
 /// Everything that other threads ask of a shard.
 pub(super) enum Job {
@@ -28,6 +53,10 @@ pub(super) enum Job {
     Adopt(Box<Newcomer>),
     /// Apply other bounds.
     Limits(ShardLimits),
+    /// Send a connection these frames, if it is still that client's.
+    Deliver(u32, ClientId, Vec<Bytes>),
+    /// End a connection in order, if it is still that client's.
+    End(u32, ClientId, Closing),
     /// Do something to the connections.
     Order(Order),
     /// Tell connections what they wait for.

@@ -10,18 +10,23 @@ use super::{
     core::Core,
     door::{Cx, Door, Inbound},
 };
-use crate::defaults;
+use crate::{defaults, frames::Wire};
+
+/// What a message has beside an update: two types and a length.
+const ENVELOPE_BYTES: usize = 16;
 
 /// What the shard's connections share for reading.
 pub(super) struct Input {
     buffer: Vec<u8>,
     /// For connections between two messages.
     codec: Option<Box<Codec>>,
+    /// For those of them that speak of documents, whose messages may be larger.
+    document_codec: Option<Box<Codec>>,
 }
 
 impl Input {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; defaults::READ_BYTES], codec: None }
+        Self { buffer: vec![0; defaults::READ_BYTES], codec: None, document_codec: None }
     }
 
     /// Reads one buffer from a connection and lets its door answer. What is left in the socket is read in the next
@@ -74,9 +79,14 @@ impl Input {
         if !conn.is_open() {
             return;
         }
-        let limit = core.limits.max_message_bytes;
+        let (shared, limit) = match conn.wire {
+            Wire::Native(_) => (&mut self.codec, core.limits.max_message_bytes),
+            Wire::Yjs => {
+                (&mut self.document_codec, core.limits.max_update_bytes.saturating_add(ENVELOPE_BYTES))
+            }
+        };
         let mut codec =
-            conn.codec.take().or_else(|| self.codec.take()).unwrap_or_else(|| Box::new(Codec::new(limit)));
+            conn.codec.take().or_else(|| shared.take()).unwrap_or_else(|| Box::new(Codec::new(limit)));
         loop {
             let decoded = codec.next(&mut input, &mut core.replies);
             let goes_on = handle_decoded(core, doors, slot, decoded);
@@ -93,7 +103,7 @@ impl Input {
         let conn = &mut core.conns[slot as usize];
         match (conn.is_open(), codec.is_clean()) {
             (true, false) => conn.codec = Some(codec),
-            (true, true) => self.codec = Some(codec),
+            (true, true) => *shared = Some(codec),
             // It has seen a close or an error and reads no more.
             (false, _) => {}
         }
@@ -116,7 +126,10 @@ fn handle_decoded(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, d
                 Message::Text(text) => door.received(&mut cx, Inbound::Text(text)),
                 Message::Binary(bytes) => door.received(&mut cx, Inbound::Binary(bytes)),
                 // tungstenite has answered it.
-                Message::Close(_) => core.linger(slot),
+                Message::Close(_) => {
+                    door.leaving(&mut cx);
+                    core.linger(slot);
+                }
                 Message::Pong(_) => core.hear_pong(slot),
                 Message::Ping(_) | Message::Frame(_) => {}
             }

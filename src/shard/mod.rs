@@ -41,7 +41,7 @@ use std::{
 pub use core::ShardLimits;
 use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer, Origin, SubscribeOptions};
-pub use inbox::ShardHandle;
+pub use inbox::{Address, ShardHandle};
 pub use letters::Letter;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
@@ -50,6 +50,8 @@ use rustc_hash::FxHashMap;
 use slab::Slab;
 pub use socket::Socket;
 pub use tally::{Tally, TallySink};
+
+pub use crate::frames::{Closing, Wire, yjs};
 
 use self::{
     conn::Conn,
@@ -229,6 +231,8 @@ impl Shard {
                 Job::Pull(feed) => self.core.schedule(feed),
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
                 Job::Limits(limits) => self.apply(limits),
+                Job::Deliver(slot, client, frames) => self.core.deliver(slot, client, frames),
+                Job::End(slot, client, closing) => self.core.end(slot, client, closing),
                 Job::Order(order) => self.core.carry_out(order),
                 Job::Letters(letters) => self.core.hand_out(letters),
                 // The other side may have stopped waiting.

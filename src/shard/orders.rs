@@ -10,7 +10,7 @@ use super::{
     core::{Core, slot32},
     listing::{ConnectionQuery, Listing},
 };
-use crate::frames;
+use crate::frames::{self, Wire};
 
 /// Whose connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -96,8 +96,13 @@ impl Core {
                 code: ErrorCode::Forbidden,
             };
             let wire = self.conns[slot as usize].wire;
-            frames::append_event(&mut self.replies, wire, &end);
-            self.remove_sub(at);
+            if wire == Wire::Yjs {
+                // The connection is for the document and nothing else.
+                self.close(slot, CloseCode::Disconnected);
+            } else {
+                frames::append_event(&mut self.replies, wire, &end);
+                self.remove_sub(at);
+            }
             self.stage_replies(slot);
             count += 1;
         }

@@ -7,13 +7,16 @@
 use std::io;
 
 use bytes::Bytes;
-use fanwire_proto::CloseCode;
+use fanwire_proto::{ClientId, CloseCode};
 
 use super::{
     conn::{Backlog, Phase},
     core::{Core, slot32},
 };
-use crate::{defaults, frames};
+use crate::{
+    defaults,
+    frames::{self, Closing, Wire},
+};
 
 /// A ping or a goodbye is no reason to judge anybody.
 const CONTROL_BYTES: usize = 256;
@@ -50,6 +53,25 @@ impl Core {
             let frame = self.add_frame(bytes);
             self.stage(slot, frame);
         }
+    }
+
+    /// Adds what another thread has for a client, unless it is gone.
+    pub(super) fn deliver(&mut self, slot: u32, client: ClientId, frames: Vec<Bytes>) {
+        if self.is_still(slot, client) {
+            frames.into_iter().for_each(|frame| self.stage_own(slot, frame));
+        }
+    }
+
+    /// Ends a connection for another thread, unless it is gone.
+    pub(super) fn end(&mut self, slot: u32, client: ClientId, closing: Closing) {
+        if self.is_still(slot, client) {
+            self.close_with(slot, closing);
+            self.stage_replies(slot);
+        }
+    }
+
+    fn is_still(&self, slot: u32, client: ClientId) -> bool {
+        self.conns.get(slot as usize).is_some_and(|conn| conn.is_open() && conn.member.client == client)
     }
 
     /// Hands what the door said to the stage.
@@ -121,7 +143,11 @@ impl Core {
     /// a backlog, whatever its size, and so does reading commands.
     fn check_backlog(&mut self, slot: u32, added: usize) {
         let limit = self.limits.max_outbox_bytes;
-        let over = self.conns.get(slot as usize).is_some_and(|conn| conn.backlog_bytes() > limit);
+        // A document is as large as it is, and a client gets it once or twice before it is read from again.
+        let over = self
+            .conns
+            .get(slot as usize)
+            .is_some_and(|conn| conn.wire != Wire::Yjs && conn.backlog_bytes() > limit);
         if over && added > CONTROL_BYTES {
             // Not here: a pass may be running over the subscriber lists.
             self.overflowed.push(slot);
@@ -180,12 +206,17 @@ impl Core {
 
     /// Ends the connection in order: everything staged, then a close frame, then the peer's end.
     pub(super) fn close(&mut self, slot: u32, code: CloseCode) {
-        let Some(conn) = self.conns.get(slot as usize) else { return };
-        if !conn.is_open() {
-            return;
+        if let Some(conn) = self.conns.get(slot as usize) {
+            self.close_with(slot, conn.wire.closing(code));
         }
-        frames::append_close(&mut self.replies, code);
-        self.linger(slot);
+    }
+
+    /// The same with words of a door's own.
+    pub(super) fn close_with(&mut self, slot: u32, closing: Closing) {
+        if self.conns.get(slot as usize).is_some_and(super::conn::Conn::is_open) {
+            frames::append_close(&mut self.replies, closing);
+            self.linger(slot);
+        }
     }
 
     /// Stops listening to the peer; what waits for it is still sent.
@@ -208,7 +239,7 @@ impl Core {
             && let Some(backlog) = &mut conn.backlog
         {
             let mut last_words = Vec::new();
-            frames::append_close(&mut last_words, code);
+            frames::append_close(&mut last_words, conn.wire.closing(code));
             backlog.append(&last_words);
         }
         self.linger(slot);

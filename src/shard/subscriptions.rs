@@ -87,8 +87,8 @@ impl Core {
             feed.position = joined.offset;
         }
         let state = match feed.topic.kind {
-            Kind::Log if joined.upto < joined.offset => SubState::Behind(joined.upto),
-            Kind::Log | Kind::Volatile => SubState::From(joined.offset),
+            Kind::Log | Kind::Document if joined.upto < joined.offset => SubState::Behind(joined.upto),
+            Kind::Log | Kind::Document | Kind::Volatile => SubState::From(joined.offset),
             Kind::Latest => latest_start(feed, is_new, joined),
         };
         let watch = watch.then(|| Box::new(Watch { upto: joined.members_upto, missed: Default::default() }));

@@ -15,7 +15,7 @@ pub struct Head {
     pub epoch: Epoch,
     /// Its last durable offset.
     pub last: Offset,
-    /// Kind `log`: the highest offset that was removed.
+    /// Kind `log`: the highest offset that was removed. Kind `document`: the highest one that was merged.
     pub evicted: Offset,
 }
 
@@ -43,7 +43,9 @@ pub struct Writing {
     pub previous: Offset,
     /// New messages in offset order.
     pub entries: Vec<Unkept>,
-    /// Kind `log`: blocks to be removed.
+    /// Kind `document`: what was merged, where that is new.
+    pub state: Vec<Unkept>,
+    /// Kinds `log` and `document`: blocks to be removed.
     pub old_blocks: Vec<Block>,
     /// Kind `latest`: keys to be removed, before the new messages are written.
     pub old_keys: Vec<Arc<str>>,
@@ -54,6 +56,7 @@ impl Writing {
     pub fn is_empty(&self) -> bool {
         self.head.is_none()
             && self.entries.is_empty()
+            && self.state.is_empty()
             && self.old_blocks.is_empty()
             && self.old_keys.is_empty()
     }

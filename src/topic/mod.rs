@@ -9,6 +9,7 @@
 
 mod conflated;
 mod dedupe;
+mod document;
 mod kept;
 mod presence;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod unkept;
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use fanwire_proto::{
     Ack, Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
 };
@@ -31,7 +33,7 @@ pub use conflated::Conflated;
 pub use fanwire_proto::Kind;
 pub use kept::{Block, Head, Restored, Writing};
 pub use presence::{Changes, PresenceChange};
-pub use rule::{Keeping, KindRule, Retention, Rule, Rules};
+pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 pub use unkept::{Asker, Settled, Unkept};
@@ -104,6 +106,9 @@ pub enum Refusal {
     /// Kind `latest` has as many keys as it may.
     #[error("the topic has {0} keys already, the most it may have")]
     TooManyKeys(usize),
+    /// Kind `document`: it is as large as it may be.
+    #[error("the document has the {0} bytes that it may have")]
+    DocumentFull(usize),
     /// A key on a kind without keys.
     #[error("`key` is for topics of kind `latest`")]
     KeyNotWanted,
@@ -134,6 +139,15 @@ pub struct Pulled {
     pub changes: Option<Changes>,
     /// Whether another pull would find more.
     pub more: bool,
+}
+
+/// The content of a document.
+#[derive(Debug)]
+pub struct Updates {
+    /// In offset order.
+    pub updates: Vec<Arc<FrameSet>>,
+    /// Where they end.
+    pub position: Position,
 }
 
 /// What a subscriber that fell behind gets next.
@@ -215,7 +229,7 @@ impl Topic {
     fn of(state: State) -> Self {
         let tick = match state.rule.kind {
             KindRule::Volatile { tick } => tick.unwrap_or_default(),
-            KindRule::Log(_) | KindRule::Latest { .. } => Duration::ZERO,
+            KindRule::Log(_) | KindRule::Latest { .. } | KindRule::Document(_) => Duration::ZERO,
         };
         let (kind, keeping) = (state.rule.kind.kind(), state.rule.keeping);
         Self { name: state.name.clone(), kind, tick, keeping, state: Mutex::new(state) }
@@ -306,6 +320,32 @@ impl Topic {
     /// Kind `log`: what comes after a position, at most about `budget` payload bytes.
     pub fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
         self.state.lock().catch_up(after, budget)
+    }
+
+    /// Kind `document`: its updates in order; the first may stand for many.
+    pub fn updates(&self) -> Updates {
+        self.state.lock().updates()
+    }
+
+    /// Kind `document`: whether its updates are to be merged now. After `true` the caller has to see to
+    /// [`merged`](Self::merged) or [`not_merged`](Self::not_merged).
+    pub fn claim_merge(&self, now_ms: u64) -> bool {
+        self.state.lock().claim_merge(now_ms)
+    }
+
+    /// Kind `document`: what is to be merged.
+    pub fn mergeable(&self) -> Updates {
+        self.state.lock().mergeable()
+    }
+
+    /// Kind `document`: replaces the updates up to an offset by one that stands for all of them but those `apart`.
+    pub fn merged(&self, upto: Offset, state: Bytes, apart: &[Offset]) {
+        self.state.lock().merged(upto, state, apart);
+    }
+
+    /// Kind `document`: its updates could not be merged.
+    pub fn not_merged(&self) {
+        self.state.lock().not_merged();
     }
 
     /// Reads the history.

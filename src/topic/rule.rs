@@ -53,6 +53,17 @@ pub enum KindRule {
         /// Gather messages and send them together once per tick.
         tick: Option<Duration>,
     },
+    /// Updates that make a document.
+    Document(Merging),
+}
+
+/// How large a document may be, and when its updates become one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Merging {
+    /// Bytes, once merged.
+    pub max_bytes: usize,
+    /// Merge after so many updates.
+    pub updates: usize,
 }
 
 /// How much of a log is kept, whichever bound is reached first.
@@ -89,6 +100,7 @@ impl KindRule {
             Self::Log(_) => Kind::Log,
             Self::Latest { .. } => Kind::Latest,
             Self::Volatile { .. } => Kind::Volatile,
+            Self::Document(_) => Kind::Document,
         }
     }
 }

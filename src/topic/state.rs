@@ -6,8 +6,8 @@ use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Position,
 
 use super::{
     Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Restored,
-    Settled, Summary, Taken, Unkept, Writing, dedupe::Dedupe, kept::Head, kept::OnDisk, owned,
-    presence::Changes, presence::Presence, rule::Keeping, rule::KindRule, rule::Rule, store::Store,
+    Settled, Summary, Taken, Unkept, Writing, dedupe::Dedupe, document::Document, kept::Head, kept::OnDisk,
+    owned, presence::Changes, presence::Presence, rule::Keeping, rule::KindRule, rule::Rule, store::Store,
     store::millis, store::take_batch, unkept::Gathering,
 };
 use crate::{
@@ -89,6 +89,9 @@ impl State {
         if let Store::Log(log) = &mut state.store {
             log.evicted = head.evicted;
         }
+        if let Store::Document(document) = &mut state.store {
+            document.restored(head.evicted);
+        }
         state.last = head.last;
         state.numbered = numbered;
         state.on_disk = OnDisk::new(head.last, blocks);
@@ -157,9 +160,14 @@ impl State {
         let entries = self.gathering.take();
         let old_blocks = self.on_disk.take_old_blocks(evicted, defaults::COMMIT_OLD_BLOCKS);
         let old_keys = std::mem::take(&mut self.on_disk.old_keys);
+        let state = match &mut self.store {
+            Store::Document(document) => document.take_unwritten(),
+            _ => Vec::new(),
+        };
         let last = entries.last().map_or(self.on_disk.kept, |entry| entry.message.offset);
         // Without the messages that said so, only the head knows where a topic was.
-        let with_head = self.on_disk.head_is_old || !old_blocks.is_empty() || !old_keys.is_empty();
+        let with_head =
+            self.on_disk.head_is_old || !state.is_empty() || !old_blocks.is_empty() || !old_keys.is_empty();
         self.on_disk.head_is_old = false;
         let kind = self.rule.kind.kind();
         let head = with_head.then_some(Head { kind, epoch: self.epoch, last, evicted });
@@ -170,6 +178,7 @@ impl State {
             kind,
             previous: self.on_disk.kept,
             entries,
+            state,
             old_blocks,
             old_keys,
         }
@@ -197,20 +206,30 @@ impl State {
     /// What was to be written is not durable, and will be tried again; returns who waited for it.
     pub(super) fn not_committed(&mut self, mut writing: Writing) -> (Vec<Settled>, bool) {
         self.on_disk.not_written(&mut writing);
+        if let Store::Document(document) = &mut self.store {
+            document.not_written(&writing.state);
+        }
         (self.gathering.not_kept(writing.entries), self.wants_commit())
     }
 
     /// Whether a commit has to be begun; says so once.
     pub(super) fn wants_commit(&mut self) -> bool {
-        let work = !self.gathering.is_empty() || self.on_disk.has_changes(self.evicted());
+        let work = !self.gathering.is_empty() || self.has_changes();
         self.rule.keeping.is_durable() && work && self.gathering.queue()
     }
 
     fn evicted(&self) -> Offset {
         match &self.store {
             Store::Log(log) => log.evicted,
+            Store::Document(document) => document.merged_upto,
             Store::Latest(_) | Store::Volatile(_) => Offset::ZERO,
         }
+    }
+
+    /// Whether a commit has something to do beside new messages.
+    fn has_changes(&self) -> bool {
+        let merged = matches!(&self.store, Store::Document(document) if document.is_unwritten());
+        merged || self.on_disk.has_changes(self.evicted())
     }
 
     fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {
@@ -225,6 +244,7 @@ impl State {
             }
             _ if draft.key.is_some() => Err(Refusal::KeyNotWanted),
             (Store::Log(log), KindRule::Log(bounds)) => log.check_room(bounds, self.pulled_by_all()),
+            (Store::Document(document), KindRule::Document(bounds)) => document.check_room(bounds),
             _ => Ok(()),
         }
     }
@@ -255,6 +275,7 @@ impl State {
                 let count = latest.next_count(&key, offset);
                 latest.values.put(&key, offset, Arc::new(FrameSet::new(message, count)));
             }
+            Store::Document(document) => document.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
             Store::Volatile(_) if nobody_listens => {}
             Store::Volatile(ring) => return ring.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
         }
@@ -262,7 +283,7 @@ impl State {
     }
 
     /// Everything up to here has been taken over by every feed.
-    fn pulled_by_all(&self) -> Offset {
+    pub(super) fn pulled_by_all(&self) -> Offset {
         self.feeds.iter().map(|feed| feed.pulled).min().unwrap_or(self.last)
     }
 
@@ -325,6 +346,7 @@ impl State {
         feed.notified = false;
         let messages = match &self.store {
             Store::Log(log) => log.batch_after(feed.pulled, budget),
+            Store::Document(document) => document.log.batch_after(feed.pulled, budget),
             Store::Volatile(ring) => ring.batch_after(feed.pulled, budget),
             Store::Latest(latest) => {
                 take_batch(latest.values.after(feed.pulled).map(|(_, value)| value), budget)
@@ -358,7 +380,7 @@ impl State {
     }
 
     pub(super) fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
-        let Store::Log(log) = &self.store else {
+        let (Store::Log(log) | Store::Document(Document { log, .. })) = &self.store else {
             return CatchUp { gap: None, messages: Vec::new(), upto: self.last, epoch: self.epoch };
         };
         let messages = log.batch_after(after, budget);
@@ -395,7 +417,7 @@ impl State {
             subscribers: self.subscribers(),
             present: self.rule.presence.then(|| (self.presence.clients(), self.presence.users())),
             messages: match &self.store {
-                Store::Log(log) => log.messages.len(),
+                Store::Log(log) | Store::Document(Document { log, .. }) => log.messages.len(),
                 Store::Latest(latest) => latest.values.len(),
                 Store::Volatile(_) => 0,
             },
@@ -405,7 +427,9 @@ impl State {
 
     pub(super) fn adopt(&mut self, rule: &Arc<Rule>) -> bool {
         let same_kind = match (&self.rule.kind, &rule.kind) {
-            (KindRule::Log(_), KindRule::Log(_)) | (KindRule::Latest { .. }, KindRule::Latest { .. }) => {
+            (KindRule::Log(_), KindRule::Log(_))
+            | (KindRule::Latest { .. }, KindRule::Latest { .. })
+            | (KindRule::Document(_), KindRule::Document(_)) => {
                 (self.rule.presence, self.rule.keeping) == (rule.presence, rule.keeping)
             }
             _ => self.rule == *rule,
@@ -422,7 +446,7 @@ impl State {
         let unused = self.feeds.is_empty() && self.presence.clients() == 0;
         let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
         let nothing_to_lose = match self.rule.keeping.is_durable() {
-            true => self.gathering.is_idle() && !self.on_disk.has_changes(self.evicted()),
+            true => self.gathering.is_idle() && !self.has_changes(),
             false => self.store.is_empty() && self.dedupe.is_empty(),
         };
         if unused && idle && nothing_to_lose {
@@ -449,7 +473,7 @@ impl State {
         self.prune(now_ms);
         let since = query.since.filter(|since| since.epoch == self.epoch);
         let stored: Vec<&Arc<FrameSet>> = match &self.store {
-            Store::Log(log) => log.messages.iter().collect(),
+            Store::Log(log) | Store::Document(Document { log, .. }) => log.messages.iter().collect(),
             Store::Latest(latest) => latest.values.after(Offset::ZERO).map(|(_, value)| value).collect(),
             Store::Volatile(_) => Vec::new(),
         };
@@ -481,7 +505,7 @@ impl State {
         offset <= self.last
             && match &self.store {
                 Store::Log(log) => offset >= log.evicted,
-                Store::Latest(_) => true,
+                Store::Latest(_) | Store::Document(_) => true,
                 Store::Volatile(_) => offset == self.last,
             }
     }

@@ -10,6 +10,7 @@ use fanwire_proto::Offset;
 use super::{
     Refusal,
     conflated::Conflated,
+    document::Document,
     rule::{KindRule, Retention},
 };
 use crate::{
@@ -23,6 +24,7 @@ pub(super) enum Store {
     Log(Log),
     Latest(Latest),
     Volatile(Volatile),
+    Document(Document),
 }
 
 impl Store {
@@ -31,6 +33,7 @@ impl Store {
             KindRule::Log(_) => Self::Log(Log::default()),
             KindRule::Latest { .. } => Self::Latest(Latest::default()),
             KindRule::Volatile { .. } => Self::Volatile(Volatile::default()),
+            KindRule::Document(_) => Self::Document(Document::default()),
         }
     }
 
@@ -39,6 +42,7 @@ impl Store {
             Self::Log(log) => log.messages.is_empty(),
             Self::Latest(latest) => latest.values.is_empty(),
             Self::Volatile(ring) => ring.messages.is_empty(),
+            Self::Document(document) => document.log.messages.is_empty(),
         }
     }
 }
@@ -47,7 +51,7 @@ impl Store {
 #[derive(Debug, Default)]
 pub(super) struct Log {
     pub(super) messages: VecDeque<Arc<FrameSet>>,
-    bytes: usize,
+    pub(super) bytes: usize,
     /// The highest offset that was removed.
     pub(super) evicted: Offset,
 }

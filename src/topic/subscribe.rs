@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use fanwire_proto::{Epoch, Member, Offset, Position};
 
-use super::{FeedRef, Refusal, state::State, store::Store, store::take_batch};
+use super::{FeedRef, Refusal, document::Document, state::State, store::Store, store::take_batch};
 use crate::frames::{FrameSet, KeyCount};
 
 /// What a subscriber asks for.
@@ -17,7 +17,7 @@ pub struct JoinRequest {
     pub member: Member,
     /// Resume after this position.
     pub since: Option<Position>,
-    /// Without `since`: start with this many past messages.
+    /// Without `since`: start with this many past messages; a document starts with all of its state unless this is 0.
     pub last: Option<u32>,
     /// Whether it wants members, joins and leaves.
     pub watch: bool,
@@ -34,9 +34,9 @@ pub struct Joined {
     pub offset: Offset,
     /// With `since`: whether everything missed is in `past` or can be caught up with after it.
     pub recovered: Option<bool>,
-    /// Kind `log`: the first batch of the past. Kind `latest`: all values asked for.
+    /// Kinds `log` and `document`: the first batch of the past. Kind `latest`: all values asked for.
     pub past: Vec<Arc<FrameSet>>,
-    /// Kind `log`: where the subscriber stands after `past`. Below `offset`, the rest is still to be caught up with.
+    /// Kinds `log` and `document`: where the subscriber stands after `past`. Below `offset`, the rest is still to be caught up with.
     pub upto: Offset,
     /// Members, when asked for.
     pub members: Option<Vec<Member>>,
@@ -76,7 +76,7 @@ impl State {
         let (recovered, start) = self.start_of(&request);
         let past = self.past(start, request.budget);
         let upto = match (&self.store, past.last()) {
-            (Store::Log(_), Some(last)) => last.message.offset,
+            (Store::Log(_) | Store::Document(_), Some(last)) => last.message.offset,
             _ => self.last,
         };
         Ok(Joined {
@@ -114,14 +114,15 @@ impl State {
             let recovered = since.epoch == self.epoch && self.reaches(since.offset);
             let start = match (&self.store, recovered) {
                 (_, true) => since.offset,
-                (Store::Latest(_), false) => Offset::ZERO,
+                (Store::Latest(_) | Store::Document(_), false) => Offset::ZERO,
                 (_, false) => self.last,
             };
             return (Some(recovered), start);
         }
         let start = match &self.store {
             Store::Latest(_) => Offset::ZERO,
-            Store::Volatile(_) => self.last,
+            Store::Document(_) if request.last != Some(0) => Offset::ZERO,
+            Store::Volatile(_) | Store::Document(_) => self.last,
             Store::Log(log) => {
                 let wanted = usize::try_from(request.last.unwrap_or(0)).unwrap_or(usize::MAX);
                 let first = log.messages.len().saturating_sub(wanted);
@@ -133,7 +134,7 @@ impl State {
 
     fn past(&self, start: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
         match &self.store {
-            Store::Log(log) => log.batch_after(start, budget),
+            Store::Log(log) | Store::Document(Document { log, .. }) => log.batch_after(start, budget),
             Store::Latest(latest) => {
                 take_batch(latest.values.after(start).map(|(_, value)| value), usize::MAX)
             }

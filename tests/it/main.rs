@@ -53,6 +53,7 @@ mod http_stream;
 
 mod auth;
 mod config;
+mod documents;
 mod drain;
 mod durable;
 mod jwks;

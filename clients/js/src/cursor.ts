@@ -41,7 +41,8 @@ export class Cursor {
 
 	/** The broker confirmed. Whether everything missed follows; `undefined` at the very beginning. */
 	confirm({ epoch, offset, recovered, kind }: OkEvent): boolean | undefined {
-		if (kind) this.#latest = kind === 'latest';
+		// A document begins with its state, so it starts over from the beginning, too.
+		if (kind) this.#latest = kind === 'latest' || kind === 'document';
 		if (recovered) return true;
 		const before = this.#at;
 		const same = before?.epoch === epoch;

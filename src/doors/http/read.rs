@@ -33,7 +33,7 @@ static LISTINGS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 pub(super) struct Topic {
     #[schema(value_type = String)]
     topic: TopicName,
-    #[schema(examples("log", "latest", "volatile"))]
+    #[schema(examples("log", "latest", "volatile", "document"))]
     kind: &'static str,
     /// Whether it outlives a restart.
     durable: bool,
@@ -77,6 +77,9 @@ struct Retention {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     tick_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    max_document_bytes: Option<usize>,
 }
 
 impl Topic {
@@ -110,6 +113,9 @@ fn describe(rule: &KindRule) -> (&'static str, Retention) {
         KindRule::Latest { max_keys, max_age } => {
             let max_age_s = max_age.map(|age| age.as_secs());
             ("latest", Retention { max_keys: Some(*max_keys), max_age_s, ..none })
+        }
+        KindRule::Document(bounds) => {
+            ("document", Retention { max_document_bytes: Some(bounds.max_bytes), ..none })
         }
         KindRule::Volatile { tick } => {
             let millis = |tick: Duration| u64::try_from(tick.as_millis()).unwrap_or(u64::MAX);

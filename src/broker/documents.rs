@@ -1,0 +1,124 @@
+//! Documents: who is in one, what a client lacks of it, and merging its updates.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use dashmap::Entry;
+use fanwire_proto::{Offset, Payload, TopicName};
+
+use super::{Broker, PublishError, Room};
+use crate::{
+    document::{
+        compact::{self, CannotMerge, Compacted},
+        coverage::Coverage,
+    },
+    topic::{Draft, FeedRef, Kind, Topic, Updates},
+};
+
+impl Broker {
+    /// What the clients of a document share, made if need be. It lasts as long as somebody has it.
+    pub fn room(&self, document: &TopicName, now_ms: u64) -> Option<Arc<Room>> {
+        match self.rooms.entry(document.clone()) {
+            Entry::Occupied(entry) => Some(entry.get().clone()),
+            Entry::Vacant(place) => {
+                let room = Arc::new(Room::new(document, self.new_epoch(), now_ms)?);
+                Some(place.insert(room).value().clone())
+            }
+        }
+    }
+
+    /// The room of a document, if there is one.
+    pub fn find_room(&self, document: &TopicName) -> Option<Arc<Room>> {
+        self.rooms.get(document).map(|entry| entry.value().clone())
+    }
+
+    /// Wakes a feed's shard.
+    pub fn notify(&self, feed: FeedRef) {
+        self.shards[feed.shard.0].notify(feed);
+    }
+
+    /// Does something that takes long, for somebody who waits; not more than a few at a time for each.
+    pub fn join_later(&self, work: impl FnOnce() + Send + 'static) {
+        self.workers.joins.submit(work);
+    }
+
+    /// Publishes what a client has of a document, unless all of it is there. Clients send all deletions whenever they
+    /// connect, and that is mostly nothing new.
+    pub fn offer(&self, topic: &Topic, draft: Draft, now_ms: u64) -> Result<(), PublishError> {
+        let Payload::Bytes(update) = &draft.payload else {
+            return Err(PublishError::NotAnUpdate("these are no bytes"));
+        };
+        let offered = Coverage::of([update.as_ref()])?;
+        let there = topic.updates();
+        if Coverage::of(there.after(Offset::ZERO))?.covers(&offered) {
+            return Ok(());
+        }
+        self.publish(&topic.name, draft, None, || None, now_ms).map(drop)
+    }
+
+    /// Has a document merged if enough has come since the last time.
+    pub(super) fn merge_if_due(&self, topic: &Arc<Topic>, now_ms: u64) {
+        if topic.kind == Kind::Document && topic.claim_merge(now_ms) {
+            let (topic, durable) = (topic.clone(), self.durable.clone());
+            self.workers.merge.submit(move || {
+                merge(&topic);
+                if topic.wants_commit() {
+                    durable.begin_commit(&topic);
+                }
+            });
+        }
+    }
+
+    pub(super) fn sweep_documents(&self, now_ms: u64) {
+        for entry in &self.rooms {
+            entry.sweep(now_ms, |feed| self.notify(feed));
+        }
+        self.rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_empty());
+        let documents = self.topics.iter().filter(|entry| entry.kind == Kind::Document);
+        let due: Vec<Arc<Topic>> = documents.map(|entry| entry.value().clone()).collect();
+        for topic in due {
+            self.merge_if_due(&topic, now_ms);
+        }
+    }
+}
+
+impl Updates {
+    /// The bytes of the updates after an offset.
+    pub fn after(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
+        let newer = self.updates.iter().filter(move |update| update.message.offset > offset);
+        newer.filter_map(|update| match &update.message.payload {
+            Payload::Bytes(bytes) => Some(bytes.as_ref()),
+            Payload::Json(_) => None,
+        })
+    }
+}
+
+/// Merges what a document has so far.
+fn merge(topic: &Topic) {
+    let log = topic.mergeable();
+    match merged(&log) {
+        Ok(Some((upto, state, apart))) => topic.merged(upto, state, &apart),
+        Ok(None) => topic.not_merged(),
+        Err(error) => {
+            tracing::warn!(topic = %topic.name, %error, "a document is kept as it is");
+            topic.not_merged();
+        }
+    }
+}
+
+/// The last offset that is merged, the state, and what is left apart; `None` if there is nothing to merge.
+fn merged(log: &Updates) -> Result<Option<(Offset, Bytes, Vec<Offset>)>, CannotMerge> {
+    let updates: Vec<&[u8]> = log.after(Offset::ZERO).collect();
+    let Compacted { state, apart } = compact::compact(&updates)?;
+    // The state stands where the last update stands that is in it; what is behind is left as it is.
+    let Some(last) = (0..updates.len()).rev().find(|index| apart.binary_search(index).is_err()) else {
+        return Ok(None);
+    };
+    if last == 0 {
+        // It is one already.
+        return Ok(None);
+    }
+    let offset_of = |index: &usize| log.updates[*index].message.offset;
+    let apart = apart.iter().filter(|index| **index < last).map(offset_of).collect();
+    Ok(Some((offset_of(&last), state.into(), apart)))
+}

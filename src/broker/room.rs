@@ -1,0 +1,175 @@
+//! A document with clients that have a say about themselves: their awareness, and what they share beside the topic.
+//!
+//! Awareness is passed on by a hidden topic of kind `latest`, keyed by client: so everyone gets the newest state of
+//! everyone, a slow reader misses intermediate ones, and a newcomer gets all there are.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use fanwire_proto::{Epoch, Offset, Payload, TopicName};
+use parking_lot::Mutex;
+
+use crate::{
+    defaults,
+    document::{
+        awareness::{Change, Entry, Owner, Table},
+        message,
+        vector::Clocks,
+    },
+    topic::{Draft, FeedRef, Keeping, KindRule, Rule, Topic, Updates},
+};
+
+/// What the clients of a document share.
+pub struct Room {
+    /// Passes awareness on.
+    pub whispers: Arc<Topic>,
+    awareness: Mutex<Awareness>,
+    census: Mutex<Census>,
+}
+
+struct Awareness {
+    table: Table,
+    /// When everyone heard something last.
+    told_ms: u64,
+}
+
+/// What is in the document, up to some update.
+struct Census {
+    epoch: Epoch,
+    upto: Offset,
+    clocks: Clocks,
+}
+
+impl Room {
+    pub(super) fn new(document: &TopicName, epoch: Epoch, now_ms: u64) -> Option<Self> {
+        // A connection tells its two subscriptions apart by name; nobody else sees it.
+        let names = ["awareness", "presence"].into_iter().filter_map(|name| name.parse().ok());
+        let name = names.into_iter().find(|name| name != document)?;
+        let max_age = Some(Duration::from_millis(defaults::AWARENESS_TIMEOUT_MS));
+        let kind = KindRule::Latest { max_keys: 2 * defaults::AWARENESS_CLIENTS, max_age };
+        let whispers = Topic::new(
+            name,
+            Arc::new(Rule { kind, presence: false, keeping: Keeping::Memory }),
+            epoch,
+            now_ms,
+        );
+        Some(Self {
+            whispers: Arc::new(whispers),
+            awareness: Mutex::new(Awareness { table: Table::default(), told_ms: now_ms }),
+            census: Mutex::new(Census { epoch, upto: Offset::ZERO, clocks: Clocks::default() }),
+        })
+    }
+
+    /// Takes what a connection says about clients; returns what it is to be told itself.
+    pub fn hear(
+        &self,
+        entries: &[Entry<'_>],
+        owner: Owner,
+        first: bool,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Vec<Bytes> {
+        let mut awareness = self.awareness.lock();
+        let outcome = awareness.table.apply(entries, owner, first, now_ms);
+        self.tell(&mut awareness, outcome.changes, now_ms, notify);
+        outcome.reminders
+    }
+
+    /// A connection said goodbye.
+    pub fn leave(&self, owner: Owner, now_ms: u64, notify: impl FnMut(FeedRef)) {
+        let mut awareness = self.awareness.lock();
+        let changes = awareness.table.leave(owner, now_ms);
+        self.tell(&mut awareness, changes, now_ms, notify);
+    }
+
+    /// A connection ended, for whatever reason.
+    pub fn orphan(&self, owner: Owner, now_ms: u64) {
+        self.awareness.lock().table.orphan(owner, now_ms);
+    }
+
+    /// Everybody's state, as messages.
+    pub fn everybody(&self) -> Vec<Bytes> {
+        self.awareness.lock().table.messages().collect()
+    }
+
+    /// Everybody's state: client, connection, JSON.
+    pub fn states(&self) -> Vec<(u64, Option<Owner>, Bytes)> {
+        let awareness = self.awareness.lock();
+        awareness.table.states().map(|(client, owner, json)| (client, owner, json.clone())).collect()
+    }
+
+    pub(super) fn sweep(&self, now_ms: u64, mut notify: impl FnMut(FeedRef)) {
+        let mut awareness = self.awareness.lock();
+        let changes = awareness.table.expire(now_ms);
+        self.tell(&mut awareness, changes, now_ms, &mut notify);
+        if now_ms.saturating_sub(awareness.told_ms) >= defaults::ROOM_KEEPALIVE_MS {
+            self.whisper(String::new(), Bytes::from_static(message::KEEPALIVE), now_ms, notify);
+            awareness.told_ms = now_ms;
+        }
+        // Values that are too old go; the topic itself goes with the room.
+        self.whispers.expire(now_ms, u64::MAX);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.awareness.lock().table.is_empty()
+    }
+
+    /// Under the lock of the table, so that the order of states is the order in which they are passed on.
+    fn tell(
+        &self,
+        awareness: &mut Awareness,
+        changes: Vec<Change>,
+        now_ms: u64,
+        mut notify: impl FnMut(FeedRef),
+    ) {
+        for Change { client, message } in changes {
+            self.whisper(client.to_string(), message, now_ms, &mut notify);
+            awareness.told_ms = now_ms;
+        }
+    }
+
+    fn whisper(&self, key: String, message: Bytes, now_ms: u64, notify: impl FnMut(FeedRef)) {
+        let draft = Draft {
+            payload: Payload::Bytes(message),
+            key: Some(key),
+            message_id: None,
+            tags: None,
+            from: None,
+        };
+        if let Err(error) = self.whispers.publish(draft, None, || None, now_ms, notify) {
+            tracing::debug!(%error, "awareness was not passed on");
+        }
+    }
+
+    /// Bytes of updates that have come since the last census.
+    pub fn unseen_bytes(&self, document: &Updates) -> usize {
+        let census = self.census.lock();
+        census.unseen(document).map(|update| update.len()).sum()
+    }
+
+    /// The state vector of a document.
+    pub fn vector(&self, document: &Updates) -> Vec<u8> {
+        let mut census = self.census.lock();
+        if census.epoch != document.position.epoch {
+            *census =
+                Census { epoch: document.position.epoch, upto: Offset::ZERO, clocks: Clocks::default() };
+        }
+        let mut clocks = std::mem::take(&mut census.clocks);
+        for update in census.unseen(document) {
+            if let Err(error) = clocks.add_update(update) {
+                tracing::error!(%error, "a document has an update that is none");
+            }
+        }
+        census.upto = census.upto.max(document.position.offset);
+        let vector = clocks.encode();
+        census.clocks = clocks;
+        vector
+    }
+}
+
+impl Census {
+    fn unseen<'a>(&self, document: &'a Updates) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        let upto = if self.epoch == document.position.epoch { self.upto } else { Offset::ZERO };
+        document.after(upto)
+    }
+}

@@ -1,0 +1,318 @@
+//! The Yjs door: the protocol of y-websocket over `/yjs/{topic}`, for providers as they are.
+//!
+//! A connection is for one document. It gets live updates from the moment it is there; when it says what it has (step 1),
+//! it gets what it lacks, update by update as they are in the topic, so that newcomers share their frames, and then an
+//! empty step 2, which makes the provider `synced`. Only a client that has part of a document that was merged is served
+//! by a worker, which leaves out what it has.
+//!
+//! What a client has and the topic lacks comes in answer to our step 1. Every client sends all deletions there, so a
+//! worker looks whether there is anything new in it.
+//!
+//! Updates come back to whoever sent them. That costs one delivery and does no harm; it tells a client that its update
+//! was taken, and keeps the provider from taking the connection for dead.
+//!
+//! An update is never dropped. One that cannot be taken ends the connection: with 1013 the provider comes back at once
+//! and brings everything again; from 4400 to 4499 it stays away.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Instant,
+};
+
+use bytes::Bytes;
+use fanwire_proto::{CloseCode, ErrorCode, Offset, Payload, TopicName};
+
+use super::errors::Failure;
+use crate::{
+    auth::{Grant, Verb},
+    broker::{Broker, Room},
+    clock::unix_ms,
+    defaults,
+    document::{
+        Malformed, awareness, compact,
+        message::{self, Message},
+        update::EMPTY,
+        vector::Clocks,
+    },
+    session::TokenBucket,
+    shard::{Closing, Cx, Door, Inbound, SubscribeOptions, Wire, yjs as frame},
+    topic::{Draft, Kind, Topic, Updates},
+};
+
+/// The provider comes back at once.
+const TRY_AGAIN: Closing = Closing { code: 1013, reason: "try again" };
+/// What came is not the protocol.
+const MALFORMED: Closing = Closing { code: 4400, reason: "malformed message" };
+const NOT_A_DOCUMENT: Closing = Closing { code: 4400, reason: "the topic is not of kind `document`" };
+const BAD_NAME: Closing = Closing { code: 4400, reason: "the room is no name of a topic" };
+/// No token, or none that is good.
+const UNAUTHORIZED: Closing = Closing { code: 4401, reason: "unauthorized" };
+/// The token is for other topics, or the page for other brokers.
+const FORBIDDEN: Closing = Closing { code: 4403, reason: "forbidden" };
+/// The document, or the update, is larger than it may be.
+const TOO_LARGE: Closing = Closing { code: 4413, reason: "too large" };
+
+/// Why somebody may not come in. It is said with a close frame: browsers do not show what else a handshake ends with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Refused {
+    /// No token, or none that is good.
+    Unauthorized,
+    /// The page is of an origin that may not connect.
+    Forbidden,
+    /// The path names no topic.
+    BadName,
+}
+
+/// The protocol on one connection.
+pub struct YjsDoor<P> {
+    broker: Arc<Broker>,
+    entry: Result<(Grant, TopicName), Refused>,
+    inside: Option<Inside>,
+    frames: TokenBucket,
+    updates: TokenBucket,
+    /// Counts the connection where connections are limited, until it is dropped.
+    _permit: P,
+}
+
+/// What there is once the connection is in a document.
+struct Inside {
+    topic: Arc<Topic>,
+    room: Arc<Room>,
+    owner: awareness::Owner,
+    may_write: bool,
+    has_spoken: bool,
+    was_told_no: bool,
+    /// A worker is answering a step 1.
+    answering: Arc<AtomicBool>,
+    /// A worker is looking at a step 2.
+    offering: Arc<AtomicBool>,
+}
+
+impl<P: Send> YjsDoor<P> {
+    /// A door for a client that asks for a topic.
+    pub fn new(broker: Arc<Broker>, entry: Result<(Grant, TopicName), Refused>, permit: P) -> Self {
+        let now = Instant::now();
+        let frames = TokenBucket::new(broker.policy().limits.max_commands_per_second, now);
+        let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
+        Self { broker, entry, inside: None, frames, updates, _permit: permit }
+    }
+
+    fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
+        let (grant, name) = match &self.entry {
+            Ok(entry) => entry,
+            Err(Refused::Unauthorized) => return Err(UNAUTHORIZED),
+            Err(Refused::Forbidden) => return Err(FORBIDDEN),
+            Err(Refused::BadName) => return Err(BAD_NAME),
+        };
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        if self.broker.is_revoked(grant, cx.now_ms()) || !grant.allows(Verb::Subscribe, name) {
+            return Err(FORBIDDEN);
+        }
+        if self.broker.kind_of(name) != Kind::Document {
+            return Err(NOT_A_DOCUMENT);
+        }
+        // Everything from now on; what was before is sent when the client says what it has.
+        let live = SubscribeOptions { last: Some(0), ..SubscribeOptions::default() };
+        let (topic, joined) =
+            self.broker.subscribe(cx, name, &live).map_err(|error| closing_of(error.into()))?;
+        cx.start(&topic, &joined);
+        let room = self.broker.room(name, cx.now_ms()).ok_or(TRY_AGAIN)?;
+        let may_write = grant.allows(Verb::Publish, name);
+        let inside = Inside {
+            topic,
+            room,
+            owner: cx.member().client.0,
+            may_write,
+            has_spoken: false,
+            was_told_no: false,
+            answering: Arc::default(),
+            offering: Arc::default(),
+        };
+        if may_write {
+            self.ask(cx, &inside);
+        }
+        let whispers = inside.room.whispers.clone();
+        self.inside = Some(inside);
+        let everybody = cx.subscribe(&whispers, &SubscribeOptions::default()).map_err(|_| TRY_AGAIN)?;
+        cx.start(&whispers, &everybody);
+        Ok(())
+    }
+
+    /// Asks the client for what is not in the document.
+    fn ask(&self, cx: &mut Cx<'_>, inside: &Inside) {
+        let there = inside.topic.updates();
+        if inside.room.unseen_bytes(&there) <= defaults::LOOK_THROUGH_BYTES {
+            return cx.send_frame(frame(&message::step1(&inside.room.vector(&there))));
+        }
+        let (room, address) = (inside.room.clone(), cx.address());
+        self.broker.join_later(move || address.deliver(vec![frame(&message::step1(&room.vector(&there)))]));
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Closing> {
+        let Some(inside) = &mut self.inside else { return Ok(()) };
+        if let Ok((grant, _)) = &self.entry
+            && grant.is_expired(cx.now_ms())
+        {
+            return Err(Wire::Yjs.closing(CloseCode::TokenExpired));
+        }
+        match Message::decode(bytes)? {
+            Message::Step1(vector) => answer(&self.broker, cx, inside, vector),
+            Message::Step2(update) | Message::Update(update) if update == EMPTY => Ok(()),
+            Message::Step2(_) | Message::Update(_) if !inside.may_write => {
+                if !std::mem::replace(&mut inside.was_told_no, true) {
+                    cx.send_frame(frame(&message::denied("read-only: changes are not taken")));
+                }
+                Ok(())
+            }
+            Message::Step2(update) => offer(&self.broker, cx, inside, update),
+            Message::Update(update) => {
+                if !self.updates.take(defaults::MAX_UPDATES_PER_SECOND, cx.now()) {
+                    return Err(TRY_AGAIN);
+                }
+                let draft = draft(cx, update);
+                let published = self.broker.publish(&inside.topic.name, draft, None, || None, cx.now_ms());
+                published.map(drop).map_err(|error| closing_of(error.into()))
+            }
+            Message::Awareness(entries) => {
+                let entries = awareness::decode(entries)?;
+                let first = !std::mem::replace(&mut inside.has_spoken, true);
+                let broker = &self.broker;
+                let notify = |feed| broker.notify(feed);
+                let reminders = inside.room.hear(&entries, inside.owner, first, cx.now_ms(), notify);
+                reminders.iter().for_each(|reminder| cx.send_frame(frame(reminder)));
+                Ok(())
+            }
+            Message::QueryAwareness => {
+                inside.room.everybody().iter().for_each(|state| cx.send_frame(frame(state)));
+                Ok(())
+            }
+            Message::Other => Ok(()),
+        }
+    }
+}
+
+impl<P: Send> Door for YjsDoor<P> {
+    fn opened(&mut self, cx: &mut Cx<'_>) {
+        if let Err(closing) = self.enter(cx) {
+            cx.close_with(closing);
+        }
+    }
+
+    fn received(&mut self, cx: &mut Cx<'_>, inbound: Inbound<'_>) {
+        let rate = self.broker.policy().limits.max_commands_per_second;
+        let done = match inbound {
+            Inbound::Text(_) => Err(MALFORMED),
+            Inbound::Binary(_) if !self.frames.take(rate, cx.now()) => Err(TRY_AGAIN),
+            Inbound::Binary(bytes) => self.handle(cx, bytes),
+        };
+        if let Err(closing) = done {
+            cx.close_with(closing);
+        }
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        match &self.entry {
+            Ok((grant, _)) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
+            Ok((grant, _)) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
+            _ => {}
+        }
+    }
+
+    fn leaving(&mut self, cx: &mut Cx<'_>) {
+        if let Some(inside) = &self.inside {
+            inside.room.leave(inside.owner, cx.now_ms(), |feed| self.broker.notify(feed));
+        }
+    }
+}
+
+impl<P> Drop for YjsDoor<P> {
+    fn drop(&mut self) {
+        if let Some(inside) = &self.inside {
+            inside.room.orphan(inside.owner, unix_ms());
+        }
+    }
+}
+
+/// Sends what a client with this state vector lacks, and that this was all.
+fn answer(broker: &Broker, cx: &mut Cx<'_>, inside: &Inside, vector: &[u8]) -> Result<(), Closing> {
+    let is_new = Clocks::decode(vector)?.is_empty();
+    let there = inside.topic.updates();
+    let bytes: usize = there.after(Offset::ZERO).map(<[u8]>::len).sum();
+    if is_new || bytes <= defaults::LOOK_THROUGH_BYTES {
+        all_of(&there).into_iter().for_each(|frame| cx.send_frame(frame));
+        return Ok(());
+    }
+    if inside.answering.swap(true, Ordering::AcqRel) {
+        // One answer at a time: a client asks once, and again when it is back.
+        return Ok(());
+    }
+    let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
+    broker.join_later(move || {
+        address.deliver(lacking(&there, &vector));
+        answering.store(false, Ordering::Release);
+    });
+    Ok(())
+}
+
+/// Every update, and that this was all.
+fn all_of(there: &Updates) -> Vec<Bytes> {
+    let frames = there.updates.iter().map(|update| update.frame(Wire::Yjs).clone());
+    frames.chain([frame(&message::synced())]).collect()
+}
+
+/// The same, but of the largest update, which is the merged one, only what the client does not have.
+fn lacking(there: &Updates, vector: &[u8]) -> Vec<Bytes> {
+    let mut frames = all_of(there);
+    let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
+    let Some((index, merged)) = largest else { return frames };
+    match compact::diff(merged, vector) {
+        Ok(rest) => frames[index] = frame(&message::update(&rest)),
+        // Then it gets all of it, which is never wrong.
+        Err(error) => tracing::debug!(%error, "a document could not be compared"),
+    }
+    frames
+}
+
+/// Takes what a client has, unless all of it is there.
+fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) -> Result<(), Closing> {
+    crate::document::check(update)?;
+    if inside.offering.swap(true, Ordering::AcqRel) {
+        // Once per connection is the rule; what else comes is an update like any other.
+        let published = broker.publish(&inside.topic.name, draft(cx, update), None, || None, cx.now_ms());
+        return published.map(drop).map_err(|error| closing_of(error.into()));
+    }
+    let (address, offering, topic) = (cx.address(), inside.offering.clone(), inside.topic.clone());
+    let (draft, broker_too, now_ms) = (draft(cx, update), broker.clone(), cx.now_ms());
+    broker.join_later(move || {
+        if let Err(error) = broker_too.offer(&topic, draft, now_ms) {
+            address.end(closing_of(error.into()));
+        }
+        offering.store(false, Ordering::Release);
+    });
+    Ok(())
+}
+
+fn draft(cx: &Cx<'_>, update: &[u8]) -> Draft {
+    let payload = Payload::Bytes(Bytes::copy_from_slice(update));
+    Draft { payload, key: None, message_id: None, tags: None, from: Some(cx.publisher()) }
+}
+
+/// Why the connection of somebody ends whose update or subscription is not taken.
+fn closing_of(failure: Failure) -> Closing {
+    match failure.code {
+        ErrorCode::TooLarge => TOO_LARGE,
+        ErrorCode::BadPayload => MALFORMED,
+        ErrorCode::Forbidden => FORBIDDEN,
+        _ => TRY_AGAIN,
+    }
+}
+
+impl From<Malformed> for Closing {
+    fn from(error: Malformed) -> Self {
+        tracing::debug!(%error, "a Yjs client sent something malformed");
+        MALFORMED
+    }
+}
