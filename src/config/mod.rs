@@ -450,7 +450,7 @@ mod tests {
         assert!(mistakes("\nmax_mesage_bytes = 1").contains("max_mesage_bytes"));
         assert!(mistakes("\n\nping_s = 'x'").contains("line 3"));
         assert!(mistakes("[[rule]]\npattern = 'a**'").contains("line 2"));
-        assert!(mistakes("[[rule]]\nkind = 'document'\npattern = 'a'").contains("line 2"));
+        assert!(mistakes("[[rule]]\nkind = 'nonsense'\npattern = 'a'").contains("line 2"));
         assert!(mistakes("ping_s = 3\npong_timeout_s = 4").contains("f.toml:2: `pong_timeout_s`"));
         assert!(mistakes("tls_cert = 'x'").contains("f.toml:1: `tls_cert`"));
         assert!(mistakes("[[rule]]\nkind = 'log'").contains("`pattern` is missing"));

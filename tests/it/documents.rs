@@ -3,7 +3,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Connect, Encoding, PATIENCE, Server, bin, eventually, get, post, within};
+use crate::support::{
+    Client, Connect, Encoding, Launch, PATIENCE, Scratch, Server, bin, eventually, get, post, within,
+};
 
 const TOPIC: &str = "doc:note";
 
@@ -144,4 +146,41 @@ async fn a_full_document_takes_no_more() {
         None
     });
     assert_eq!(refused.await["code"], "too_large");
+}
+
+/// Acknowledged updates outlive a kill, whether they were merged by then or not, and go on in the same epoch.
+#[tokio::test]
+async fn documents_outlive_a_kill() {
+    let place = Scratch::new();
+    let rules = "[[rule]]\npattern = 'doc:**'\nkind = 'document'\nmerge_updates = 8\n";
+    let start = || Launch::default().config(rules).flag("--data-dir", place.path().to_str().unwrap()).start();
+    let mut server = start();
+    let (mut epoch, mut letters) = (Value::Null, String::new());
+    for round in 0..3 {
+        let mut writer = Client::connect(&server).await;
+        for clock in round * 30..(round + 1) * 30 {
+            let what = b'a' + clock % 26;
+            letters.push(char::from(what));
+            let reply = publish(&mut writer, TOPIC, &letter(1, clock, what)).await;
+            assert!(epoch.is_null() || epoch == reply["epoch"], "{reply}");
+            epoch = reply["epoch"].clone();
+        }
+        server.signal("KILL");
+        server.exit().await;
+        server = start();
+        let mut reader = Client::connect(&server).await;
+        let reply = reader.subscribe(TOPIC).await;
+        assert_eq!(reply["epoch"], epoch);
+        let mut text = String::new();
+        while text.len() < letters.len() {
+            let message = reader.expect("message").await;
+            // Each update has its letters, or what was merged of them, as one run of text before its last byte.
+            let bytes = bytes(&message);
+            let run: Vec<u8> =
+                bytes[..bytes.len() - 1].iter().rev().copied().take_while(u8::is_ascii_lowercase).collect();
+            text.extend(run.iter().rev().map(|byte| char::from(*byte)));
+        }
+        assert_eq!(text, letters);
+        reader.expect_nothing().await;
+    }
 }
