@@ -240,6 +240,11 @@ pub trait Adapter: fmt::Debug {
         None
     }
 
+    /// Whether its HTTP server answers one request before it takes the next, and may close the connection after each.
+    fn one_request_at_a_time(&self) -> bool {
+        false
+    }
+
     /// Everything a frame says, in the words of fanwire's protocol. A `ping` comes with the answer to send in `code`.
     ///
     /// # Errors

@@ -116,6 +116,11 @@ impl Adapter for Pusher {
         Some(HttpPost { path, content_type: "application/json", body: Cow::Owned(body) })
     }
 
+    /// sockudo closes the connection behind every answer.
+    fn one_request_at_a_time(&self) -> bool {
+        true
+    }
+
     fn decode(&self, payload: &[u8]) -> std::result::Result<Vec<Reply>, String> {
         let event: Event = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
         Ok(vec![event.reply()])

@@ -6,7 +6,8 @@ use std::rc::Rc;
 
 use mio::net::TcpStream;
 
-use super::{Sink, events, http};
+use super::http::{self, Answer};
+use super::{Sink, events};
 use crate::adapter::{Adapter, Publication, Subscription};
 use crate::error::{Error, Result};
 use crate::stamp;
@@ -78,6 +79,10 @@ pub struct Connection {
     role: Role,
     /// Numbers of the HTTP requests that have not been answered.
     asked: VecDeque<u64>,
+    /// HTTP requests that wait for the answer to the one before.
+    waiting: VecDeque<(u64, Vec<u8>)>,
+    /// The server said that it closes the connection behind its answer.
+    closes: bool,
     /// The beginning of a frame whose rest has not arrived; it goes in front of the next read.
     pub(super) partial: Vec<u8>,
     /// Bytes the socket did not take yet.
@@ -99,6 +104,8 @@ impl Connection {
             target: Rc::clone(target),
             role,
             asked: VecDeque::new(),
+            waiting: VecDeque::new(),
+            closes: false,
             chunked: false,
             partial,
             unsent,
@@ -128,7 +135,10 @@ impl Connection {
                     self.unsent.extend_from_slice(request.as_bytes());
                     self.state = State::Upgrading;
                 }
-                _ => self.state = State::Live,
+                _ => {
+                    self.state = State::Live;
+                    self.ask_next();
+                }
             }
         }
         self.flush().map_err(|error| format!("writing: {error}"))
@@ -150,10 +160,17 @@ impl Connection {
             Role::HttpPublisher => {
                 let post = adapter.http_publish(publication);
                 let post = post.ok_or_else(|| Error::Usage("this adapter has no HTTP publishing".into()))?;
-                http::write_post(&mut self.unsent, host, &post, publication);
-                self.asked.push_back(publication.id);
-                // An error shows again when the socket is next read or written.
-                let _ = self.flush();
+                if adapter.one_request_at_a_time() {
+                    let mut request = Vec::new();
+                    http::write_post(&mut request, host, &post, publication);
+                    self.waiting.push_back((publication.id, request));
+                    self.ask_next();
+                } else {
+                    http::write_post(&mut self.unsent, host, &post, publication);
+                    self.asked.push_back(publication.id);
+                    // An error shows again when the socket is next read or written.
+                    let _ = self.flush();
+                }
             }
         }
         Ok(())
@@ -272,11 +289,37 @@ impl Connection {
         sink: &mut impl Sink,
     ) -> std::result::Result<usize, String> {
         let mut taken = 0;
-        while let Some((reply, length)) = http::read_response(&bytes[taken..])? {
+        while let Some(Answer { reply, length, closes }) = http::read_response(&bytes[taken..])? {
             taken += length;
+            self.closes = closes;
             sink.reply(at, &Reply { id: self.asked.pop_front(), ..reply });
         }
+        self.ask_next();
         Ok(taken)
+    }
+
+    /// Sends the next of the waiting HTTP requests, when none is under way.
+    fn ask_next(&mut self) {
+        if self.state != State::Live || self.closes || !self.asked.is_empty() {
+            return;
+        }
+        if let Some((id, request)) = self.waiting.pop_front() {
+            self.asked.push_back(id);
+            self.unsent.extend_from_slice(&request);
+            // An error shows again when the socket is next read or written.
+            let _ = self.flush();
+        }
+    }
+
+    /// Connects anew where the server closed the connection as it had said; false where that was no such end.
+    pub(super) fn reopen(&mut self) -> io::Result<bool> {
+        if !self.closes || !self.asked.is_empty() {
+            return Ok(false);
+        }
+        self.stream = TcpStream::connect(self.target.address)?;
+        (self.state, self.closes) = (State::Connecting, false);
+        self.partial.clear();
+        Ok(true)
     }
 
     fn data(

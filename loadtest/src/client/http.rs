@@ -34,8 +34,19 @@ struct Body {
     retry: Option<bool>,
 }
 
-/// Reads an answer: `ok` or `error`, and how many bytes it takes; `None` when it is not all there.
-pub(super) fn read_response(bytes: &[u8]) -> Result<Option<(Reply, usize)>, String> {
+/// An answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Answer {
+    /// `ok` or `error`.
+    pub(super) reply: Reply,
+    /// Bytes it takes.
+    pub(super) length: usize,
+    /// Whether the server closes the connection behind it.
+    pub(super) closes: bool,
+}
+
+/// Reads an answer; `None` when it is not all there.
+pub(super) fn read_response(bytes: &[u8]) -> Result<Option<Answer>, String> {
     let Some((head, begin)) = handshake::head(bytes)? else { return Ok(None) };
     let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
     let Some(Content { body, length }) = read_body(head, status, &bytes[begin..])? else { return Ok(None) };
@@ -51,7 +62,8 @@ pub(super) fn read_response(bytes: &[u8]) -> Result<Option<(Reply, usize)>, Stri
         retry: body.retry,
         ..Reply::default()
     };
-    Ok(Some((reply, begin + length)))
+    let closes = handshake::header(head, "connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+    Ok(Some(Answer { reply, length: begin + length, closes }))
 }
 
 struct Content<'a> {
@@ -90,14 +102,15 @@ mod tests {
         let good = b"HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{\"offset\":7,\"epoch\":\"e\"}";
         let bad = b"HTTP/1.1 429 Too Many\r\ncontent-length: 23\r\n\r\n{\"code\":\"rate_limited\"}";
         let both = [&good[..], &bad[..]].concat();
-        let (reply, length) = read_response(&both).unwrap().unwrap();
+        let Answer { reply, length, closes } = read_response(&both).unwrap().unwrap();
+        assert!(!closes);
         assert_eq!((reply.kind.as_str(), reply.offset, length), ("ok", Some(7), good.len()));
-        let (reply, _) = read_response(&both[length..]).unwrap().unwrap();
+        let Answer { reply, .. } = read_response(&both[length..]).unwrap().unwrap();
         assert_eq!((reply.kind.as_str(), reply.code.as_deref()), ("error", Some("rate_limited")));
         assert_eq!(read_response(&good[..good.len() - 1]), Ok(None));
         let parts =
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{\"offset\"\r\n3\r\n:7}\r\n0\r\n\r\n";
-        let (reply, length) = read_response(parts).unwrap().unwrap();
+        let Answer { reply, length, .. } = read_response(parts).unwrap().unwrap();
         assert_eq!((reply.offset, length), (Some(7), parts.len()));
         assert!((0..parts.len()).all(|cut| read_response(&parts[..cut]) == Ok(None)));
     }

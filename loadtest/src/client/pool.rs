@@ -255,6 +255,14 @@ impl Pool {
             let until_end = event.is_read_closed() || event.is_error();
             let outcome = work_off(connection, at, readable, until_end, &mut self.buffer, sink);
             if let Err(reason) = outcome {
+                if connection.reopen().context("connect")? {
+                    let interest = Interest::READABLE | Interest::WRITABLE;
+                    self.poll
+                        .registry()
+                        .register(&mut connection.stream, Token(at), interest)
+                        .context("epoll")?;
+                    continue;
+                }
                 // Shut down at once, so that the server sees what the tester has seen.
                 let _ = connection.stream.shutdown(std::net::Shutdown::Both);
                 sink.ended(at, &reason);

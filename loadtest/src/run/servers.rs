@@ -247,6 +247,7 @@ const SOCKUDO: &str = r#"{
   "host": "127.0.0.1",
   "port": PORT,
   "debug": false,
+  "shutdown_grace_period": 1,
   "adapter": { "driver": "local" },
   "metrics": { "enabled": false },
   "rate_limiter": { "enabled": false },
