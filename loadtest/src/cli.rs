@@ -76,6 +76,12 @@ pub struct ServerOptions {
     /// Leave it to the system which CPU runs what
     #[arg(long)]
     pub no_pin: bool,
+    /// Certificates to trust on wss:// connections [default: the system's]
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<std::path::PathBuf>,
+    /// Trust any certificate
+    #[arg(long, conflicts_with = "ca")]
+    pub insecure_tls: bool,
     /// Connections being set up at once
     #[arg(long, default_value_t = 128)]
     pub at_once: usize,

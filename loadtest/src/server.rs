@@ -166,10 +166,10 @@ pub fn only_child(pid: u32) -> Option<u32> {
     }
 }
 
-/// The first `ws://HOST:PORT/ws` in a line of output.
+/// The first `ws://HOST:PORT/ws` or `wss://HOST:PORT/ws` in a line of output.
 #[must_use]
 pub fn find_url(line: &str) -> Option<String> {
-    let url = &line[line.find("ws://")?..];
+    let url = &line[line.find("wss://").or_else(|| line.find("ws://"))?..];
     let end = url.find("/ws").map(|at| at + 3)?;
     let url = &url[..end];
     url.bytes().all(|b| b.is_ascii_graphic()).then(|| url.to_owned())
@@ -186,6 +186,7 @@ mod tests {
         assert_eq!(find_url("{\"url\":\"ws://127.0.0.1:7400/ws\"}"), url);
         assert_eq!(find_url("http://127.0.0.1:7400/"), None);
         assert_eq!(find_url("see ws:// and /ws"), None);
+        assert_eq!(find_url("at wss://127.0.0.1:1/ws"), Some("wss://127.0.0.1:1/ws".to_owned()));
     }
 
     #[test]

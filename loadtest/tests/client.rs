@@ -96,8 +96,7 @@ fn arrays_fragments_cuts_pings_gaps_and_close_codes_are_understood() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let server = thread::spawn(move || serve(&listener));
-    let target =
-        Target { address, host: "h".into(), path: "/ws".into(), adapter: Rc::new(JSON), bare: false };
+    let target = Target::new(address, "h", "/ws", Rc::new(JSON));
     let mut pool = Pool::new().unwrap();
     pool.open(&Rc::new(target), vec![vec![Subscription::to("t")]], 1).unwrap();
 
@@ -126,8 +125,7 @@ fn a_refusal_is_passed_on_in_the_servers_words() {
         socket.write_all(&bytes).unwrap();
         let _ = socket.read(&mut [0]);
     });
-    let target =
-        Target { address, host: "h".into(), path: "/ws".into(), adapter: Rc::new(JSON), bare: false };
+    let target = Target::new(address, "h", "/ws", Rc::new(JSON));
     let error =
         Pool::new().unwrap().open(&Rc::new(target), vec![vec![Subscription::to("t")]], 1).unwrap_err();
     assert!(error.to_string().contains("forbidden"), "{error}");

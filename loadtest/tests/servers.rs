@@ -197,3 +197,44 @@ fn a_faulty_relay_before_fanwire_is_found_out() {
         assert!(report.contains(words), "{fault}: no `{words}` in\n{report}");
     }
 }
+
+/// A certificate for 127.0.0.1 with its key, in files of their own.
+fn certificate(folder: &Path) -> (String, String) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let (certificate, key) = (folder.join("cert.pem"), folder.join("key.pem"));
+    std::fs::write(&certificate, made.cert.pem()).unwrap();
+    std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    (certificate.to_str().unwrap().to_owned(), key.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn fanwire_with_tls() {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    let fanwire = program.with_file_name("fanwire");
+    if !fanwire.exists() {
+        eprintln!("SKIPPED: there is no fanwire beside loadtest");
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("loadtest-tls-{}", std::process::id()));
+    std::fs::create_dir(&folder).unwrap();
+    let (certificate, key) = certificate(&folder);
+    let serve = format!(
+        "'{}' serve --listen 127.0.0.1:0 --shards 1 --tls-cert '{certificate}' --tls-key '{key}'",
+        fanwire.display()
+    );
+    let run = |extra: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(["run", "broadcast", "--serve", &serve, "--no-pin", "--quiet", "--subscribers", "20"]);
+        command.args(["--rate", "100", "--warmup", "0", "--duration", "500ms", "--size", "64..20KiB"]);
+        Some(command.args(["--threshold", "silence < 1m"]).args(extra).output().unwrap())
+    };
+    faultless(run(&["--ca", &certificate]), 1000);
+    faultless(run(&["--insecure-tls", "--publish", "http", "--adapter", "fanwire-msgpack"]), 1000);
+    faultless(run(&["--insecure-tls", "--publish", "http", "--adapter", "fanwire-sse"]), 1000);
+    faultless(run(&["--insecure-tls", "--churn", "20", "--topics", "2"]), 500);
+    // The system does not know this certificate.
+    let refused = run(&[]).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(2) && error.contains("certificate"), "{error}");
+}

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::rc::Rc;
 
-use mio::net::TcpStream;
-
 use super::http::{self, Answer};
+use super::stream::{Stream, Tls};
 use super::{Sink, events};
 use crate::adapter::{Adapter, Publication, Subscription};
 use crate::error::{Error, Result};
@@ -28,6 +27,23 @@ pub struct Target {
     pub adapter: Rc<dyn Adapter>,
     /// No handshake and no welcome: the peer is the bare loop, which only writes.
     pub bare: bool,
+    /// The address to connect from, where it is not left to the system.
+    pub source: Option<std::net::IpAddr>,
+    /// TLS, where it is spoken.
+    pub tls: Option<Tls>,
+}
+
+impl Target {
+    /// A server that speaks `adapter`'s protocol.
+    #[must_use]
+    pub fn new(address: std::net::SocketAddr, host: &str, path: &str, adapter: Rc<dyn Adapter>) -> Self {
+        let (host, path) = (host.to_owned(), path.to_owned());
+        Self { address, host, path, adapter, bare: false, source: None, tls: None }
+    }
+
+    fn connect(&self) -> io::Result<Stream> {
+        Stream::open(self.address, self.source, self.tls.as_ref())
+    }
 }
 
 /// What a connection is for.
@@ -73,7 +89,7 @@ const CLOSED: &str = "the server closed the connection";
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
-    pub(super) stream: TcpStream,
+    pub(super) stream: Stream,
     pub(super) state: State,
     target: Rc<Target>,
     role: Role,
@@ -96,7 +112,7 @@ pub struct Connection {
 impl Connection {
     /// Starts to connect.
     pub(super) fn open(target: &Rc<Target>, role: Role) -> io::Result<Self> {
-        let stream = TcpStream::connect(target.address)?;
+        let stream = target.connect()?;
         let (partial, unsent, fragments) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             stream,
@@ -116,13 +132,13 @@ impl Connection {
     /// The socket can take bytes: finish connecting, or send the rest.
     pub(super) fn writable(&mut self) -> std::result::Result<(), String> {
         if self.state == State::Connecting {
-            if let Some(error) = self.stream.take_error().map_err(|e| e.to_string())? {
+            if let Some(error) = self.stream.tcp().take_error().map_err(|e| e.to_string())? {
                 return Err(format!("connecting: {error}"));
             }
-            if self.stream.peer_addr().is_err() {
+            if self.stream.tcp().peer_addr().is_err() {
                 return Ok(());
             }
-            self.stream.set_nodelay(true).map_err(|error| error.to_string())?;
+            self.stream.tcp().set_nodelay(true).map_err(|error| error.to_string())?;
             match &self.role {
                 Role::Client(subscriptions) if !self.target.bare => {
                     let Target { host, path, adapter, .. } = &*self.target;
@@ -146,7 +162,7 @@ impl Connection {
 
     /// Whether [`Connection::writable`] has anything to do.
     pub(super) fn needs_write(&self) -> bool {
-        self.state == State::Connecting || !self.unsent.is_empty()
+        self.state == State::Connecting || !self.unsent.is_empty() || self.stream.wants_write()
     }
 
     /// Sends a message now, as far as the socket takes it.
@@ -204,7 +220,8 @@ impl Connection {
         let taken = self.take_in(at, &buffer[..filled], arrived_ns, sink)?;
         self.partial.clear();
         self.partial.extend_from_slice(&buffer[taken..filled]);
-        Ok(if filled == buffer.len() { Filled::Whole } else { Filled::Part })
+        let may_be_more = filled == buffer.len() || !self.stream.short_read_is_all();
+        Ok(if may_be_more { Filled::Whole } else { Filled::Part })
     }
 
     fn take_in(
@@ -316,7 +333,7 @@ impl Connection {
         if !self.closes || !self.asked.is_empty() {
             return Ok(false);
         }
-        self.stream = TcpStream::connect(self.target.address)?;
+        self.stream = self.target.connect()?;
         (self.state, self.closes) = (State::Connecting, false);
         self.partial.clear();
         Ok(true)
@@ -435,7 +452,7 @@ impl Connection {
         let mut sent = 0;
         let outcome = loop {
             if sent == self.unsent.len() {
-                break Ok(());
+                break self.stream.flush();
             }
             match self.stream.write(&self.unsent[sent..]) {
                 Ok(count) => sent += count,

@@ -4,6 +4,8 @@ pub mod connection;
 mod events;
 pub mod http;
 pub mod pool;
+pub mod stream;
+pub mod trust;
 
 use crate::stamp::{Corrupt, Stamp};
 use crate::wire::Reply;

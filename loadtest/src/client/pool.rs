@@ -177,7 +177,7 @@ impl Pool {
     /// Breaks connection `at` as a network would: without a word.
     pub fn cut(&mut self, at: usize) {
         let connection = &mut self.connections[at];
-        let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+        connection.stream.cut();
         connection.state = State::Ended("cut".into());
     }
 
@@ -188,7 +188,7 @@ impl Pool {
     pub fn reconnect(&mut self, at: usize, target: &Rc<Target>, role: Role) -> Result<()> {
         let mut connection = Connection::open(target, role).context("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut connection.stream, Token(at), interest).context("epoll")?;
+        self.poll.registry().register(connection.stream.tcp(), Token(at), interest).context("epoll")?;
         self.connections[at] = connection;
         Ok(())
     }
@@ -199,7 +199,7 @@ impl Pool {
     /// When the system refuses.
     pub fn unmute(&mut self, at: usize) -> Result<()> {
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut self.connections[at].stream, Token(at), interest).context("epoll")
+        self.poll.registry().register(self.connections[at].stream.tcp(), Token(at), interest).context("epoll")
     }
 
     /// Reads at most `bytes` from connection `at`, which is muted.
@@ -221,7 +221,7 @@ impl Pool {
     /// # Errors
     /// When the system refuses.
     pub fn mute(&mut self, at: usize) -> Result<()> {
-        self.poll.registry().deregister(&mut self.connections[at].stream).context("epoll")
+        self.poll.registry().deregister(self.connections[at].stream.tcp()).context("epoll")
     }
 
     /// Lets the next turn end at `deadline_ns` at the latest.
@@ -259,12 +259,12 @@ impl Pool {
                     let interest = Interest::READABLE | Interest::WRITABLE;
                     self.poll
                         .registry()
-                        .register(&mut connection.stream, Token(at), interest)
+                        .register(connection.stream.tcp(), Token(at), interest)
                         .context("epoll")?;
                     continue;
                 }
                 // Shut down at once, so that the server sees what the tester has seen.
-                let _ = connection.stream.shutdown(std::net::Shutdown::Both);
+                connection.stream.cut();
                 sink.ended(at, &reason);
                 connection.state = State::Ended(reason);
             }
@@ -278,7 +278,7 @@ impl Pool {
         let at = self.connections.len();
         let mut connection = Connection::open(target, role).context("connect")?;
         let interest = Interest::READABLE | Interest::WRITABLE;
-        self.poll.registry().register(&mut connection.stream, Token(at), interest).context("epoll")?;
+        self.poll.registry().register(connection.stream.tcp(), Token(at), interest).context("epoll")?;
         self.connections.push(connection);
         Ok(at)
     }

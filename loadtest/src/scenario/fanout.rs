@@ -110,13 +110,7 @@ fn measure_bare(
     publishers: &mut Publishers,
 ) -> Result<Measured> {
     let mut bare = Bare::start(options.subscribers, options.encoding, topic, options.payload, cores)?;
-    let target = Target {
-        address: bare.address,
-        host: String::new(),
-        path: String::new(),
-        adapter: Rc::new(options.encoding),
-        bare: true,
-    };
+    let target = Target { bare: true, ..Target::new(bare.address, "", "", Rc::new(options.encoding)) };
     let mut pool = Pool::new()?;
     pool.open(&Rc::new(target), vec![Vec::new(); options.subscribers], options.server.at_once)?;
     bare.wait_ready()?;

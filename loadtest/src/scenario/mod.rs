@@ -14,6 +14,8 @@ use crate::adapter::Adapter;
 use crate::affinity::{self, Cores};
 use crate::cli::ServerOptions;
 use crate::client::connection::Target;
+use crate::client::stream::Tls;
+use crate::client::trust;
 use crate::error::{Context, Error, Result};
 use crate::memory;
 
@@ -58,17 +60,31 @@ pub fn write_json(options: &ServerOptions, report: &impl serde::Serialize) -> Re
     std::fs::write(path, text + "\n").context("writing the JSON report")
 }
 
-/// Where a URL leads.
+/// Where a URL leads; the options say whom to trust when it is one with TLS.
 ///
 /// # Errors
-/// When it is none.
-pub fn target(url: &str, adapter: Rc<dyn Adapter>) -> Result<Target> {
-    let not = || Error::Usage(format!("{url} is not a ws://HOST:PORT/PATH URL"));
-    let rest = url.strip_prefix("ws://").ok_or_else(not)?;
+/// When it is none, or there are no certificates to trust.
+pub fn target(url: &str, adapter: Rc<dyn Adapter>, options: &ServerOptions) -> Result<Target> {
+    let not = || Error::Usage(format!("{url} is not a ws://HOST:PORT/PATH or wss://HOST:PORT/PATH URL"));
+    let (scheme, rest) = url.split_once("://").ok_or_else(not)?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let address = host.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(not)?;
     let path = if path.is_empty() { "/" } else { path };
-    Ok(Target { address, host: host.into(), path: path.into(), adapter, bare: false })
+    let tls = match scheme {
+        "ws" => None,
+        "wss" => Some(tls(host, options)?),
+        _ => return Err(not()),
+    };
+    Ok(Target { tls, ..Target::new(address, host, path, adapter) })
+}
+
+fn tls(host: &str, options: &ServerOptions) -> Result<Tls> {
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    let name = name.trim_matches(['[', ']']).to_owned();
+    let name = name.try_into().map_err(|_| Error::Usage(format!("{host} is no name for a certificate")))?;
+    let config =
+        if options.insecure_tls { trust::anyone() } else { trust::certificates(options.ca.as_deref()) };
+    Ok(Tls { config: config?, name })
 }
 
 #[cfg(test)]
@@ -78,9 +94,13 @@ mod tests {
 
     #[test]
     fn a_url_is_taken_apart() {
-        let parts = target("ws://127.0.0.1:7400/ws?token=x", Rc::new(Encoding::Json)).unwrap();
+        let options = ServerOptions::default();
+        let parts = target("ws://127.0.0.1:7400/ws?token=x", Rc::new(Encoding::Json), &options).unwrap();
         assert_eq!((parts.address.port(), parts.path.as_str()), (7400, "/ws?token=x"));
-        assert!(target("http://127.0.0.1:7400/ws", Rc::new(Encoding::Json)).is_err());
-        assert!(target("ws://127.0.0.1/ws", Rc::new(Encoding::Json)).is_err());
+        assert!(target("http://127.0.0.1:7400/ws", Rc::new(Encoding::Json), &options).is_err());
+        assert!(target("ws://127.0.0.1/ws", Rc::new(Encoding::Json), &options).is_err());
+        assert!(parts.tls.is_none());
+        let options = ServerOptions { insecure_tls: true, ..options };
+        assert!(target("wss://127.0.0.1:7400/ws", Rc::new(Encoding::Json), &options).unwrap().tls.is_some());
     }
 }

@@ -31,7 +31,7 @@ pub struct Subject {
 #[derive(Debug)]
 struct Launch {
     command: String,
-    url: Option<String>,
+    options: ServerOptions,
     adapter: Rc<dyn Adapter>,
     cores: Option<Cores>,
     /// Goes when the server has gone.
@@ -65,20 +65,20 @@ impl Subject {
     /// When it does not start or its address is no address.
     pub fn start(options: &ServerOptions, adapter: Rc<dyn Adapter>, cores: Option<Cores>) -> Result<Self> {
         if let (Some(url), None) = (&options.url, &options.serve) {
-            let target = Rc::new(target(url, adapter)?);
+            let target = Rc::new(target(url, adapter, options)?);
             return Ok(Self { process: None, launch: None, pid: options.pid, target, name: url.clone() });
         }
         let launch = Launch::new(options, adapter, cores)?;
         let mut process = launch.spawn()?;
-        let target = match &launch.url {
+        let target = match &launch.options.url {
             Some(url) => {
-                let target = target(url, Rc::clone(&launch.adapter))?;
+                let target = target(url, Rc::clone(&launch.adapter), options)?;
                 process.wait_until_accepting(target.address)?;
                 target
             }
             None => {
                 let url = process.wait_for("a ws:// URL", server::find_url)?;
-                target(&url, Rc::clone(&launch.adapter))?
+                target(&url, Rc::clone(&launch.adapter), options)?
             }
         };
         Ok(Self {
@@ -133,11 +133,11 @@ impl Subject {
     /// When it ended instead.
     pub fn is_back(&mut self) -> Result<bool> {
         let (Some(process), Some(launch)) = (&mut self.process, &self.launch) else { return Ok(false) };
-        let back = match &launch.url {
+        let back = match &launch.options.url {
             Some(_) => std::net::TcpStream::connect(self.target.address).is_ok(),
             None => match process.find_line(server::find_url) {
                 Some(url) => {
-                    self.target = Rc::new(target(&url, Rc::clone(&launch.adapter))?);
+                    self.target = Rc::new(target(&url, Rc::clone(&launch.adapter), &launch.options)?);
                     true
                 }
                 None => false,
@@ -166,7 +166,7 @@ impl Launch {
             Some(command) => expand(command, options.config.as_deref(), &mut folder)?,
             None => format!("{} serve --listen 127.0.0.1:0 --shards 1", quoted_fanwire()?),
         };
-        Ok(Self { command, url: options.url.clone(), adapter, cores, _folder: folder })
+        Ok(Self { command, options: options.clone(), adapter, cores, _folder: folder })
     }
 
     fn spawn(&self) -> Result<Process> {
