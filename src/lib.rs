@@ -75,4 +75,5 @@ pub mod session;
 pub mod shard;
 pub mod store;
 pub mod topic;
+pub mod webhook;
 pub mod worker;

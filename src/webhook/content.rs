@@ -1,0 +1,106 @@
+//! What a delivery says: its body as JSON, taken apart where a provider sends several events at once.
+
+use std::borrow::Cow;
+
+use data_encoding::BASE64;
+use serde_json::{Map, Value, value::RawValue};
+
+use super::{Request, form, preset::Preset, raw};
+
+/// One event of a delivery.
+#[derive(Clone, Debug)]
+pub(super) struct Element {
+    /// As it was written, where it was JSON.
+    json: Option<Box<RawValue>>,
+    /// For what was not.
+    text: Option<String>,
+    base64: Option<String>,
+}
+
+impl Element {
+    fn of_json(json: Box<RawValue>) -> Self {
+        Self { json: Some(json), text: None, base64: None }
+    }
+
+    /// The member of the envelope that carries it, as JSON.
+    pub(super) fn member(&self) -> Cow<'_, str> {
+        let quoted = |text: &String| serde_json::to_string(text).unwrap_or_default();
+        match (&self.json, &self.text, &self.base64) {
+            (Some(json), ..) => format!("\"data\":{}", json.get()).into(),
+            (_, Some(text), _) => format!("\"data\":{}", quoted(text)).into(),
+            (.., Some(base64)) => format!("\"raw_b64\":\"{base64}\"").into(),
+            _ => "\"data\":null".into(),
+        }
+    }
+
+    /// Its bytes, to tell it from others.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let json = self.json.as_ref().map(|json| json.get());
+        let text = json.or(self.text.as_deref()).or(self.base64.as_deref());
+        text.unwrap_or_default().as_bytes()
+    }
+
+    /// Its value, for filters and templates.
+    pub(super) fn value(&self) -> Value {
+        match (&self.json, &self.text) {
+            (Some(json), _) => serde_json::from_str(json.get()).unwrap_or_default(),
+            (_, Some(text)) => text.as_str().into(),
+            _ => Value::Null,
+        }
+    }
+}
+
+/// The events of a delivery, at least one.
+pub(super) fn elements(request: &Request<'_>, preset: &Preset) -> Vec<Element> {
+    let Some(text) = json_text(request) else { return vec![not_json(request)] };
+    let wanted_type = preset.split_type.as_deref();
+    let split = wanted_type.is_none_or(|wanted| request.media_type() == wanted);
+    let paths = preset.split.iter().filter(|_| split);
+    let parts = paths.filter_map(|path| raw::elements(&text, path)).next();
+    let whole = || raw::elements(&text, "");
+    match parts.or_else(whole) {
+        Some(parts) => parts.into_iter().map(Element::of_json).collect(),
+        None => vec![not_json(request)],
+    }
+}
+
+fn json_text<'a>(request: &Request<'a>) -> Option<Cow<'a, [u8]>> {
+    match request.is_xml() {
+        true => Some(serde_json::to_vec(request.json()?).ok()?.into()),
+        false => request.json_text(),
+    }
+}
+
+/// Fields of a form as an object, text as text, everything else in base64.
+fn not_json(request: &Request<'_>) -> Element {
+    let nothing = Element { json: None, text: None, base64: None };
+    if request.body.is_empty() {
+        return nothing;
+    }
+    if request.is_form()
+        && let Some(fields) = form_value(request.body)
+    {
+        return Element { json: serde_json::value::to_raw_value(&fields).ok(), ..nothing };
+    }
+    match std::str::from_utf8(request.body) {
+        Ok(text) => Element { text: Some(text.to_owned()), ..nothing },
+        Err(_) => Element { base64: Some(BASE64.encode(request.body)), ..nothing },
+    }
+}
+
+/// A field that is given several times is a list; `None` if any of it is not text.
+fn form_value(body: &[u8]) -> Option<Value> {
+    let mut map = Map::new();
+    for (name, value) in form::fields(body) {
+        let name = String::from_utf8(name.into_owned()).ok()?;
+        let value = Value::String(String::from_utf8(value.into_owned()).ok()?);
+        match map.get_mut(&name) {
+            None => {
+                map.insert(name, value);
+            }
+            Some(Value::Array(list)) => list.push(value),
+            Some(first) => *first = Value::Array(vec![first.take(), value]),
+        }
+    }
+    Some(Value::Object(map))
+}

@@ -1,0 +1,180 @@
+//! Filters as JSON: `{"body":{"action":{"$in":["opened","closed"]}}}`. A plain value means `$eq`, an object without
+//! operators means its members, and everything in it must hold.
+
+use serde_json::{Map, Value};
+
+/// Objects inside objects.
+const DEPTH_MAX: usize = 32;
+
+/// What a delivery must look like to be published.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Filter(Rule);
+
+#[derive(Clone, Debug, PartialEq)]
+enum Rule {
+    Equal(Value),
+    OneOf(Vec<Value>),
+    Greater { than: Value, or_equal: bool },
+    Less { than: Value, or_equal: bool },
+    StartsWith(String),
+    EndsWith(String),
+    Exists(bool),
+    All(Vec<Self>),
+    Any(Vec<Self>),
+    Not(Box<Self>),
+    Member(String, Box<Self>),
+}
+
+impl Filter {
+    /// Reads a filter; the error says where it is none.
+    pub fn read(value: &Value) -> Result<Self, String> {
+        rule(value, 0).map(Self)
+    }
+
+    /// Whether a delivery passes.
+    pub fn passes(&self, delivery: &Value) -> bool {
+        holds(&self.0, Some(delivery))
+    }
+}
+
+fn rule(value: &Value, depth: usize) -> Result<Rule, String> {
+    match value {
+        _ if depth > DEPTH_MAX => Err("it is too deep".into()),
+        Value::Object(members) => {
+            let rules = members.iter().map(|(name, value)| member(name, value, depth + 1));
+            Ok(Rule::All(rules.collect::<Result<_, _>>()?))
+        }
+        plain => Ok(Rule::Equal(plain.clone())),
+    }
+}
+
+fn member(name: &str, value: &Value, depth: usize) -> Result<Rule, String> {
+    let wrong = |what: &str| format!("`{name}` needs {what}");
+    let list = || value.as_array().ok_or_else(|| wrong("a list"));
+    let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong("a text"));
+    let scalar = || match value {
+        Value::Number(_) | Value::String(_) => Ok(value.clone()),
+        _ => Err(wrong("a number or a text")),
+    };
+    let rules = || list()?.iter().map(|value| rule(value, depth)).collect::<Result<Vec<_>, String>>();
+    let not = |rule| Rule::Not(Box::new(rule));
+    Ok(match name {
+        "$eq" => Rule::Equal(value.clone()),
+        "$neq" => not(Rule::Equal(value.clone())),
+        "$in" => Rule::OneOf(list()?.clone()),
+        "$nin" => not(Rule::OneOf(list()?.clone())),
+        "$gt" => Rule::Greater { than: scalar()?, or_equal: false },
+        "$gte" => Rule::Greater { than: scalar()?, or_equal: true },
+        "$lt" => Rule::Less { than: scalar()?, or_equal: false },
+        "$lte" => Rule::Less { than: scalar()?, or_equal: true },
+        "$startsWith" => Rule::StartsWith(text()?),
+        "$endsWith" => Rule::EndsWith(text()?),
+        "$exist" => Rule::Exists(value.as_bool().ok_or_else(|| wrong("true or false"))?),
+        "$and" => Rule::All(rules()?),
+        "$or" => Rule::Any(rules()?),
+        "$not" => not(rule(value, depth)?),
+        unknown if unknown.starts_with('$') => return Err(format!("there is no operator `{unknown}`")),
+        _ => Rule::Member(name.to_owned(), Box::new(rule(value, depth)?)),
+    })
+}
+
+fn holds(rule: &Rule, value: Option<&Value>) -> bool {
+    let text = || value.and_then(Value::as_str);
+    match rule {
+        Rule::Equal(wanted) => value.is_some_and(|value| equal(value, wanted)),
+        Rule::OneOf(list) => value.is_some_and(|value| list.iter().any(|wanted| equal(value, wanted))),
+        Rule::Greater { than, or_equal } => ordered(value, than, std::cmp::Ordering::Greater, *or_equal),
+        Rule::Less { than, or_equal } => ordered(value, than, std::cmp::Ordering::Less, *or_equal),
+        Rule::StartsWith(start) => text().is_some_and(|text| text.starts_with(start.as_str())),
+        Rule::EndsWith(end) => text().is_some_and(|text| text.ends_with(end.as_str())),
+        Rule::Exists(wanted) => value.is_some() == *wanted,
+        Rule::All(rules) => rules.iter().all(|rule| holds(rule, value)),
+        Rule::Any(rules) => rules.iter().any(|rule| holds(rule, value)),
+        Rule::Not(rule) => !holds(rule, value),
+        Rule::Member(name, rule) => holds(rule, value.and_then(|value| value.get(name))),
+    }
+}
+
+/// `1` and `1.0` are the same number. A list has what one of its elements is.
+fn equal(value: &Value, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
+        (Value::Array(list), wanted) if !wanted.is_array() => list.iter().any(|value| equal(value, wanted)),
+        (a, b) => a == b,
+    }
+}
+
+fn ordered(value: Option<&Value>, than: &Value, wanted: std::cmp::Ordering, or_equal: bool) -> bool {
+    let found = match (value, than) {
+        (Some(Value::Number(a)), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()),
+        (Some(Value::String(a)), Value::String(b)) => Some(a.cmp(b)),
+        _ => None,
+    };
+    found.is_some_and(|found| found == wanted || or_equal && found.is_eq())
+}
+
+/// From TOML, which has no null.
+pub fn from_table(table: &toml::Table) -> Result<Filter, String> {
+    let value = serde_json::to_value(table).map_err(|error| error.to_string())?;
+    Filter::read(&Value::Object(value.as_object().cloned().unwrap_or_else(Map::new)))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn passes(filter: Value) -> bool {
+        let delivery = json!({ "body": { "n": 5, "s": "opened", "list": ["a", "b"], "null": null } });
+        Filter::read(&json!({ "body": filter })).unwrap().passes(&delivery)
+    }
+
+    #[test]
+    fn operators_hold() {
+        for held in [
+            json!({ "n": 5, "s": "opened" }),
+            json!({ "n": 5.0 }),
+            json!({ "n": { "$gt": 4, "$lte": 5 } }),
+            json!({ "s": { "$in": ["opened", "closed"] } }),
+            json!({ "s": { "$nin": ["closed"], "$startsWith": "op", "$endsWith": "ed" } }),
+            json!({ "s": { "$neq": "closed", "$gt": "a" } }),
+            json!({ "list": "a" }),
+            json!({ "list": { "$eq": ["a", "b"] } }),
+            json!({ "missing": { "$exist": false }, "null": { "$exist": true } }),
+            json!({ "$or": [{ "n": 1 }, { "n": 5 }] }),
+            json!({ "$and": [{ "n": { "$lt": 6 } }, { "$not": { "s": "x" } }] }),
+        ] {
+            assert!(passes(held.clone()), "{held}");
+        }
+    }
+
+    #[test]
+    fn operators_fail() {
+        for failed in [
+            json!({ "n": "5" }),
+            json!({ "n": { "$lt": 5 } }),
+            json!({ "s": { "$gt": 1 } }),
+            json!({ "missing": 1 }),
+            json!({ "list": "c" }),
+            json!({ "n": { "deeper": 1 } }),
+            json!({ "$not": { "n": 5 } }),
+        ] {
+            assert!(!passes(failed.clone()), "{failed}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_filter_is_refused() {
+        for (wrong, what) in [
+            (json!({ "a": { "$like": 1 } }), "`$like`"),
+            (json!({ "a": { "$in": 1 } }), "a list"),
+            (json!({ "a": { "$gt": true } }), "a number or a text"),
+            (json!({ "a": { "$exist": 1 } }), "true or false"),
+        ] {
+            assert!(Filter::read(&wrong).unwrap_err().contains(what), "{wrong}");
+        }
+        let deep = (0..100).fold(json!(1), |inner, _| json!({ "a": inner }));
+        assert!(Filter::read(&deep).is_err());
+    }
+}

@@ -1,0 +1,143 @@
+//! What providers ask before they send events, and the answers.
+
+use axum::http::{HeaderName, HeaderValue, header};
+use data_encoding::HEXLOWER;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Request,
+    secret::{Secret, is_one_of},
+};
+
+/// A provider's way to make sure that somebody is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Handshake {
+    /// `GET ?hub.mode=subscribe&hub.verify_token=…&hub.challenge=…`: the challenge, if the token is ours.
+    MetaChallenge,
+    /// `{"type":"url_verification","challenge":"…"}`: the challenge.
+    SlackChallenge,
+    /// `{"type":1}`: the same.
+    DiscordPing,
+    /// `{"type":0}`: 204.
+    DiscordEventsPing,
+    /// A message of type `SubscriptionConfirmation`: its `SubscribeURL` is fetched.
+    SnsConfirm,
+    /// `OPTIONS` with `WebHook-Request-Origin` (CloudEvents HTTP webhook §4).
+    CloudeventsOptions,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Answer {
+    /// The status.
+    pub status: u16,
+    /// Headers.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The body.
+    pub body: Vec<u8>,
+    /// An address to fetch first, at the provider's own host.
+    pub fetch: Option<String>,
+}
+
+impl Answer {
+    /// A body of a type.
+    pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
+        let headers = vec![(header::CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { status, headers, body: body.into(), fetch: None }
+    }
+
+    /// The body and its type, for people.
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap_or_else(|_| HEXLOWER.encode(&self.body))
+    }
+}
+
+/// A question that was not answered as it wants to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// Whoever asks does not know our token.
+    #[error("`hub.verify_token` is not one of this source's")]
+    VerifyToken,
+    /// The request is neither a question nor a delivery.
+    #[error("this is neither a handshake nor a delivery")]
+    NotUnderstood,
+    /// The address to confirm is not at the provider's.
+    #[error("`SubscribeURL` leads elsewhere")]
+    Elsewhere,
+}
+
+/// Hosts of SNS.
+pub const SNS_HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
+
+impl Handshake {
+    /// The answer to a question that comes without a signature; `None` if it is not one.
+    pub(super) fn before_verifying(
+        self,
+        request: &Request<'_>,
+        tokens: &[Secret],
+    ) -> Option<Result<Answer, Refused>> {
+        match (self, request.method) {
+            (Self::MetaChallenge, "GET") => Some(meta(request, tokens)),
+            (Self::CloudeventsOptions, "OPTIONS") => Some(cloudevents(request)),
+            _ => None,
+        }
+    }
+
+    /// The answer to a question inside a verified body; `None` if it is not one.
+    pub(super) fn after_verifying(self, request: &Request<'_>) -> Option<Result<Answer, Refused>> {
+        let body = request.json()?;
+        let kind = &body["type"];
+        match self {
+            Self::SlackChallenge if kind == "url_verification" => {
+                let challenge = body["challenge"].as_str()?;
+                Some(Ok(Answer::new(200, "text/plain; charset=utf-8", challenge)))
+            }
+            Self::DiscordPing if *kind == 1 => {
+                Some(Ok(Answer::new(200, "application/json", r#"{"type":1}"#)))
+            }
+            Self::DiscordEventsPing if *kind == 0 => Some(Ok(Answer::new(204, "application/json", ""))),
+            Self::SnsConfirm if body["Type"] == "SubscriptionConfirmation" => {
+                let address = body["SubscribeURL"].as_str().unwrap_or_default();
+                let hosts = SNS_HOSTS.map(str::to_owned);
+                Some(match super::certificate::check_address(address, &hosts) {
+                    Ok(()) => {
+                        let fetch = Some(address.to_owned());
+                        Ok(Answer { fetch, ..Answer::new(200, "text/plain; charset=utf-8", "") })
+                    }
+                    Err(_) => Err(Refused::Elsewhere),
+                })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn meta(request: &Request<'_>, tokens: &[Secret]) -> Result<Answer, Refused> {
+    let parameter = |name| request.parameter(name);
+    if parameter("hub.mode").as_deref() != Some("subscribe") {
+        return Err(Refused::NotUnderstood);
+    }
+    let token = parameter("hub.verify_token").unwrap_or_default();
+    match is_one_of(token.as_bytes(), tokens) {
+        true => {
+            let challenge = parameter("hub.challenge").ok_or(Refused::NotUnderstood)?;
+            let mut answer = Answer::new(200, "text/plain; charset=utf-8", challenge);
+            // The text is the asker's own: no browser may take it for a page.
+            let nosniff = HeaderValue::from_static("nosniff");
+            answer.headers.push((header::X_CONTENT_TYPE_OPTIONS, nosniff));
+            Ok(answer)
+        }
+        false => Err(Refused::VerifyToken),
+    }
+}
+
+fn cloudevents(request: &Request<'_>) -> Result<Answer, Refused> {
+    let origin = request.headers.get("webhook-request-origin").ok_or(Refused::NotUnderstood)?;
+    let allowed = [
+        (header::ALLOW, HeaderValue::from_static("POST")),
+        (HeaderName::from_static("webhook-allowed-origin"), origin.clone()),
+        (HeaderName::from_static("webhook-allowed-rate"), HeaderValue::from_static("*")),
+    ];
+    Ok(Answer { status: 200, headers: allowed.into(), ..Answer::default() })
+}

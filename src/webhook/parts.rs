@@ -1,0 +1,240 @@
+//! What becomes of a verified delivery: its events, what each is known by, and the message each becomes.
+
+use axum::http::HeaderMap;
+use fanwire_proto::{Payload, TopicName};
+use minijinja::value::Serde;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Place, Request,
+    content::{Element, elements},
+    form,
+    place::View,
+    source::{Shape, Source, Verified},
+    verify::{Hash, sha256},
+};
+
+/// Longest name of an event that is kept, in bytes.
+const EVENT_BYTES_MAX: usize = 100;
+
+/// A message to publish.
+#[derive(Clone, Debug)]
+pub struct Outgoing {
+    /// Where to.
+    pub topic: TopicName,
+    /// For topics of kind `latest`.
+    pub key: Option<String>,
+    /// The content.
+    pub payload: Payload,
+}
+
+/// What is to be done with one event.
+#[derive(Clone, Debug)]
+pub enum Fate {
+    /// Published.
+    Publish(Box<Outgoing>),
+    /// The filter does not let it pass.
+    Filtered,
+    /// A template does not fit it.
+    Failed(String),
+}
+
+/// One event of a delivery.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// From 0.
+    pub index: usize,
+    /// Which kind of event, if the provider says so.
+    pub event: Option<String>,
+    /// What it is recognised by: it is known if any of these was seen.
+    pub seen_as: Vec<Hash>,
+    /// What is to be done with it.
+    pub fate: Fate,
+}
+
+/// A delivery's own name, and how large a message may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Naming<'a> {
+    /// The delivery's.
+    pub id: &'a str,
+    /// In bytes; a content that does not fit is left out, and the envelope says where it can be read.
+    pub max_message_bytes: usize,
+}
+
+impl Source {
+    /// The events of a verified delivery, at least one.
+    pub fn parts(&self, request: &Request<'_>, verified: &Verified, naming: Naming<'_>) -> Vec<Part> {
+        let elements = elements(request, self.preset);
+        let several = elements.len() > 1;
+        let part = |(index, element): (usize, &Element)| {
+            let delivery = Delivery { source: self, request, verified, naming, element, index, several };
+            delivery.part()
+        };
+        elements.iter().enumerate().map(part).collect()
+    }
+
+    /// Headers that subscribers see: what tells deliveries apart and lets them verify once more, and nothing secret.
+    fn selected(&self, headers: &HeaderMap) -> Map<String, Value> {
+        let schemes = self.verifiers.iter().filter(|verifier| !verifier.scheme.algorithm.is_bearer());
+        let of_schemes = schemes.flat_map(|verifier| {
+            let scheme = &verifier.scheme;
+            [Some(&scheme.signature), scheme.timestamp.as_ref(), scheme.id.as_ref()].into_iter().flatten()
+        });
+        let all = of_schemes.chain([&self.preset.event, &self.dedupe]);
+        let names = all.flat_map(|places| places.0.iter().flatten()).filter_map(|place| match place {
+            Place::Header(name) => Some(name.as_str()),
+            _ => None,
+        });
+        let shown = names.chain(["content-type"]).filter(|name| !self.is_secret_header(name));
+        let text = |name: &str| Some((name.to_owned(), headers.get(name)?.to_str().ok()?.into()));
+        shown.filter_map(text).collect()
+    }
+}
+
+/// One event on its way.
+struct Delivery<'a> {
+    source: &'a Source,
+    request: &'a Request<'a>,
+    verified: &'a Verified,
+    naming: Naming<'a>,
+    element: &'a Element,
+    index: usize,
+    several: bool,
+}
+
+impl Delivery<'_> {
+    fn part(&self) -> Part {
+        // Reading the value again is only worth it where something depends on it.
+        let value = self.needs_value().then(|| self.element.value());
+        let view = View { request: self.request, element: value.as_ref(), list: &[] };
+        let mut event = self.source.preset.event.text(view);
+        if let Some(event) = &mut event {
+            let end = event.floor_char_boundary(EVENT_BYTES_MAX);
+            event.truncate(end);
+        }
+        let seen_as = self.seen_as(view);
+        let fate = self.fate(event.as_deref(), value.as_ref());
+        Part { index: self.index, event, seen_as, fate }
+    }
+
+    fn needs_value(&self) -> bool {
+        let source = self.source;
+        let places = source.preset.event.0.iter().chain(&source.dedupe.0).flatten();
+        let of_body = places.filter(|place| matches!(place, Place::Json(_))).count() > 0;
+        of_body || self.needs_context()
+    }
+
+    fn needs_context(&self) -> bool {
+        let source = self.source;
+        source.filter.is_some()
+            || source.topic.constant().is_none()
+            || source.key.as_ref().is_some_and(|key| key.constant().is_none())
+            || matches!(source.shape, Shape::Json(_) | Shape::Text(_))
+    }
+
+    /// The provider's name for it, if it has one; and what was signed, where that name is not part of it.
+    fn seen_as(&self, view: View<'_>) -> Vec<Hash> {
+        let name = self.source.name.as_bytes();
+        let mut seen = Vec::new();
+        let id = self.source.dedupe.find(view);
+        if let Some(id) = &id {
+            seen.push(sha256(&[name, b"\0id\0", id]));
+        }
+        let id_is_signed =
+            id.is_some() && (self.verified.id_is_signed || !self.source.dedupe.are_beside_body());
+        let wanted = self.source.dedupe_signed.unwrap_or(self.verified.signed && !id_is_signed);
+        match self.verified.fresh.signed {
+            Some(signed) if wanted && !self.several => seen.push(sha256(&[name, b"\0signed\0", &signed])),
+            Some(_) if wanted && id.is_none() => {
+                seen.push(sha256(&[name, b"\0element\0", self.element.bytes()]));
+            }
+            _ => {}
+        }
+        seen
+    }
+
+    fn fate(&self, event: Option<&str>, value: Option<&Value>) -> Fate {
+        let context = self.needs_context().then(|| self.context(event, value));
+        if let (Some(filter), Some(context)) = (&self.source.filter, &context)
+            && !filter.passes(context)
+        {
+            return Fate::Filtered;
+        }
+        let context = context.as_ref().map_or(minijinja::Value::UNDEFINED, |context| Serde(context).into());
+        match self.outgoing(event, &context) {
+            Ok(outgoing) => Fate::Publish(Box::new(outgoing)),
+            Err(why) => Fate::Failed(why),
+        }
+    }
+
+    fn context(&self, event: Option<&str>, value: Option<&Value>) -> Value {
+        let headers: Map<String, Value> = (self.request.headers.iter())
+            .filter(|(name, _)| !self.source.is_secret_header(name.as_str()))
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
+            .collect();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let query: Map<String, Value> = form::fields(self.request.query().as_bytes())
+            .map(|(name, value)| (text(&name), text(&value)))
+            .filter(|(name, _)| !self.source.is_secret_parameter(name))
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        json!({
+            "id": self.naming.id, "source": self.source.name, "provider": self.source.preset.name,
+            "event": event, "method": self.request.method, "received_at": self.request.received_ms,
+            "body": value, "headers": headers, "query": query,
+        })
+    }
+
+    fn outgoing(&self, event: Option<&str>, context: &minijinja::Value) -> Result<Outgoing, String> {
+        let source = self.source;
+        let render = |what: &str, template: &super::Template| match template.constant() {
+            Some(constant) => Ok(constant.to_owned()),
+            None => template.render(context.clone()).map_err(|error| format!("`{what}`: {error}")),
+        };
+        let topic = render("topic", &source.topic)?;
+        let topic = TopicName::new(&topic).map_err(|error| format!("`topic`: {error}"))?;
+        let key = source.key.as_ref().map(|key| render("key", key)).transpose()?;
+        let payload = match &source.shape {
+            Shape::Envelope => self.envelope(event)?,
+            Shape::Body => self.body()?,
+            Shape::Json(template) => {
+                let text = render("payload", template)?;
+                Payload::json(&text).map_err(|error| format!("`payload` renders no JSON: {error}"))?
+            }
+            Shape::Text(template) => {
+                Payload::text(&render("payload", template)?).map_err(|error| error.to_string())?
+            }
+        };
+        Ok(Outgoing { topic, key, payload })
+    }
+
+    fn body(&self) -> Result<Payload, String> {
+        let bytes = if self.several { self.element.bytes() } else { self.request.body };
+        let text = std::str::from_utf8(bytes).ok();
+        let json = text.and_then(|text| Payload::json(text).ok());
+        let payload = json.or_else(|| Payload::text(text?).ok());
+        Ok(payload.unwrap_or_else(|| Payload::Bytes(bytes::Bytes::copy_from_slice(bytes))))
+    }
+
+    fn envelope(&self, event: Option<&str>) -> Result<Payload, String> {
+        let source = self.source;
+        let head = json!({
+            "id": self.naming.id, "index": self.index, "source": source.name, "provider": source.preset.name,
+            "event": event, "received_at": self.request.received_ms, "verified": self.verified.signed,
+            "headers": source.selected(self.request.headers),
+        });
+        let head = head.to_string();
+        // The content goes in as it was written, before the end of the object.
+        let head = head.strip_suffix('}').unwrap_or_default();
+        let whole = format!("{head},{}}}", self.element.member());
+        if whole.len() <= self.naming.max_message_bytes
+            && let Ok(payload) = Payload::json(&whole)
+        {
+            return Ok(payload);
+        }
+        let bytes = self.element.bytes().len();
+        let reference = format!("/v1/deliveries/{}/raw", self.naming.id);
+        let short = format!("{head},\"bytes\":{bytes},\"ref\":\"{reference}\"}}");
+        Payload::json(&short).map_err(|error| error.to_string())
+    }
+}

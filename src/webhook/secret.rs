@@ -1,0 +1,54 @@
+//! Secrets, and comparing what somebody presents with what is known.
+
+use std::{fmt, sync::LazyLock};
+
+use ring::hmac;
+
+/// A secret of a source, or its public key. Never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<[u8]>);
+
+impl Secret {
+    /// Takes these bytes; `None` if there are none, since anybody knows nothing.
+    pub fn new(bytes: &[u8]) -> Option<Self> {
+        (!bytes.is_empty()).then(|| Self(bytes.into()))
+    }
+
+    /// The bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(hidden)")
+    }
+}
+
+/// Tags of two texts are equal exactly when the texts are, and comparing tags takes the same time whatever they are.
+static BLIND: LazyLock<hmac::Key> = LazyLock::new(|| hmac::Key::new(hmac::HMAC_SHA256, b"comparison"));
+
+/// Whether two texts are the same; the time it takes depends on their lengths only.
+pub(super) fn same(presented: &[u8], known: &[u8]) -> bool {
+    hmac::verify(&BLIND, presented, hmac::sign(&BLIND, known).as_ref()).is_ok()
+}
+
+/// Whether a text is one of the secrets; all of them are compared.
+pub fn is_one_of(presented: &[u8], secrets: &[Secret]) -> bool {
+    secrets.iter().fold(false, |found, secret| found | same(presented, secret.bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_compared_and_not_shown() {
+        let secrets = [Secret::new(b"old").unwrap(), Secret::new(b"new").unwrap()];
+        assert!(is_one_of(b"old", &secrets) && is_one_of(b"new", &secrets));
+        assert!(!is_one_of(b"ne", &secrets) && !is_one_of(b"", &secrets));
+        assert!(Secret::new(b"").is_none());
+        assert!(!format!("{secrets:?}").contains("old"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Templates (minijinja): bounded in steps and in output, and strict: a name that is not there is an error, never an empty
+//! text in a topic.
+
+use std::io::{self, Write};
+
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+/// Steps of one rendering: thousands of substitutions, milliseconds at most.
+const FUEL: u64 = 50_000;
+
+/// Longest rendered text, in bytes: beyond every message.
+const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// Longest segment of a topic that a value can become, in bytes.
+const SEGMENT_BYTES_MAX: usize = 100;
+
+/// What a value becomes when it is put into a text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Output {
+    /// Its text.
+    Text,
+    /// Its JSON, so that no value can break out of its place.
+    Json,
+}
+
+/// A text with places for values.
+#[derive(Clone, Debug)]
+pub struct Template {
+    environment: Environment<'static>,
+    /// The result, if it depends on nothing.
+    constant: Option<String>,
+    /// Names it asks for, such as `body.action`.
+    names: Vec<String>,
+}
+
+impl Template {
+    /// Reads a template; the error says what is wrong and where.
+    pub fn read(text: &str, output: Output) -> Result<Self, String> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(move |_| match output {
+            Output::Text => AutoEscape::None,
+            Output::Json => AutoEscape::Json,
+        });
+        environment.add_filter("topic_segment", topic_segment);
+        environment.add_template_owned("it", text.to_owned()).map_err(|error| told(&error))?;
+        let mut template = Self { environment, constant: None, names: Vec::new() };
+        template.names = template.undeclared()?;
+        if template.names.is_empty() {
+            template.constant = Some(template.render(Value::UNDEFINED)?);
+        }
+        Ok(template)
+    }
+
+    fn undeclared(&self) -> Result<Vec<String>, String> {
+        let globals: Vec<&str> = self.environment.globals().map(|(name, _)| name).collect();
+        let found = self.environment.get_template("it").map_err(|error| told(&error))?;
+        let names = found.undeclared_variables(true).into_iter();
+        Ok(names.filter(|name| !globals.contains(&name.split('.').next().unwrap_or_default())).collect())
+    }
+
+    /// The result, if it is the same for everything.
+    pub fn constant(&self) -> Option<&str> {
+        self.constant.as_deref()
+    }
+
+    /// What it asks for.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Renders it with what a context holds.
+    pub fn render(&self, context: Value) -> Result<String, String> {
+        let mut target = Bounded(Vec::new());
+        let found = self.environment.get_template("it").map_err(|error| told(&error))?;
+        found.render_captured_to(context, &mut target).map_err(|error| told(&error))?;
+        String::from_utf8(target.0).map_err(|error| error.to_string())
+    }
+}
+
+/// The message with its line, without the template's text around it.
+fn told(error: &Error) -> String {
+    let detail = error.detail().unwrap_or_default();
+    let place = error.line().map(|line| format!(", line {line}")).unwrap_or_default();
+    match error.kind() {
+        ErrorKind::OutOfFuel => "it takes too many steps".into(),
+        ErrorKind::WriteFailure => format!("it renders more than {OUTPUT_BYTES_MAX} bytes"),
+        kind if detail.is_empty() => format!("{kind}{place}"),
+        kind => format!("{kind}: {detail}{place}"),
+    }
+}
+
+/// A writer that refuses to hold too much.
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > OUTPUT_BYTES_MAX {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A value as one segment of a topic: refuses what would make it another topic.
+fn topic_segment(value: &str) -> Result<String, Error> {
+    let refused = |what: &str| Error::new(ErrorKind::InvalidOperation, format!("topic_segment: {what}"));
+    match value {
+        "" => Err(refused("the value is empty")),
+        long if long.len() > SEGMENT_BYTES_MAX => Err(refused("the value is too long")),
+        bad if bad.chars().any(|c| matches!(c, '*' | ':') || c.is_control()) => {
+            Err(refused("the value has `:`, `*` or a control character"))
+        }
+        good => Ok(good.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn render(text: &str, output: Output, context: serde_json::Value) -> Result<String, String> {
+        Template::read(text, output)?.render(Value::from(minijinja::value::Serde(context)))
+    }
+
+    #[test]
+    fn values_are_put_in() {
+        let context = json!({ "event": "push", "body": { "n": 1, "s": "a\"b" } });
+        assert_eq!(render("gh:{{ event }}", Output::Text, context.clone()).unwrap(), "gh:push");
+        let json = render(r#"{"s":{{ body.s }},"n":{{ body.n }}}"#, Output::Json, context).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), json!({ "s": "a\"b", "n": 1 }));
+    }
+
+    #[test]
+    fn a_missing_name_is_an_error() {
+        let error = render("gh:{{ body.nothing }}", Output::Text, json!({ "body": {} })).unwrap_err();
+        assert!(error.contains("undefined"), "{error}");
+    }
+
+    #[test]
+    fn names_are_known_beforehand() {
+        let template = Template::read("{{ source }}:{{ body.a.b | topic_segment }}", Output::Text).unwrap();
+        let mut names = template.names().to_vec();
+        names.sort();
+        assert_eq!(names, ["body.a.b", "source"]);
+        assert_eq!(Template::read("hooks", Output::Text).unwrap().constant(), Some("hooks"));
+        assert!(Template::read("{{ a", Output::Text).is_err());
+    }
+
+    #[test]
+    fn a_value_stays_one_segment() {
+        let render = |value: &str| render("t:{{ v | topic_segment }}", Output::Text, json!({ "v": value }));
+        assert_eq!(render("octo/repo").unwrap(), "t:octo/repo");
+        for wrong in ["", "a:b", "*", "a\nb", &"x".repeat(101)] {
+            assert!(render(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn steps_and_output_are_bounded() {
+        let endless = "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}{{ v }}";
+        let error = render(endless, Output::Text, json!({ "v": 1 })).unwrap_err();
+        assert!(error.contains("too many steps"), "{error}");
+        let long = json!({ "v": "x".repeat(3_000_000) });
+        assert!(render("{{ v }}{{ v }}", Output::Text, long).is_err());
+    }
+}
