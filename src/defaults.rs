@@ -260,6 +260,41 @@ pub const AWARENESS_GRACE_MS: u64 = 3_000;
 
 /// How long awareness lasts that is not renewed, in milliseconds: clients renew it every 15 s and drop it after 30 s.
 pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
+/// Largest body of a webhook, in bytes: most providers stay far below; sources can have a bound of their own.
+pub const WEBHOOK_BODY_BYTES: usize = 1024 * 1024;
+
+/// Seconds a webhook delivery is recognised when it comes again: Stripe, Paddle and PayPal retry for three days.
+pub const WEBHOOK_DEDUPE_S: u64 = 4 * 24 * 3_600;
+
+/// Deliveries of all sources that are recognised; beyond it the oldest are forgotten. About 200 bytes each.
+pub const WEBHOOK_SEEN: usize = 1_000_000;
+
+/// Deliveries of a source that are kept for inspection and replay.
+pub const WEBHOOK_KEEP_COUNT: usize = 1_000;
+
+/// Seconds they are kept: a long weekend.
+pub const WEBHOOK_KEEP_AGE_S: u64 = 4 * 24 * 3_600;
+
+/// Bytes of them.
+pub const WEBHOOK_KEEP_BYTES: usize = 64 * 1024 * 1024;
+
+/// Rejected and repeated deliveries of a source that are remembered. Anybody can cause them, so they stay in memory and
+/// never push out what was accepted.
+pub const WEBHOOK_RECENT: usize = 100;
+
+/// Bytes of their bodies.
+pub const WEBHOOK_RECENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Deliveries that were accepted but could not be published yet; beyond it new ones are refused as `overloaded`. Twice as
+/// many of providers that do not send again.
+pub const WEBHOOK_PENDING: usize = 10_000;
+
+/// Milliseconds until a delivery must be kept; then the provider is told to come again. Slack and Discord wait three
+/// seconds in all.
+pub const WEBHOOK_DEADLINE_MS: u64 = 2_500;
+
+/// Least length of a secret in an address: 128 bits in base64.
+pub const WEBHOOK_PATH_TOKEN_BYTES: usize = 22;
 
 const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
 const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");

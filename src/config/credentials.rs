@@ -124,7 +124,7 @@ impl Credentials {
     }
 }
 
-fn without_line_end(bytes: &[u8]) -> &[u8] {
+pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
     let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
     bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }

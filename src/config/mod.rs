@@ -4,6 +4,7 @@
 mod credentials;
 mod rules;
 mod settings;
+mod webhooks;
 
 use std::{
     collections::BTreeSet,
@@ -19,6 +20,7 @@ use credentials::Credentials;
 pub use credentials::KeySettings;
 pub use rules::{KindName, RuleSettings};
 pub use settings::{LogFormat, Settings};
+pub use webhooks::{PayloadType, SourceSettings};
 
 use crate::{
     auth::{Authenticator, Secret},
@@ -27,6 +29,7 @@ use crate::{
     shard::ShardLimits,
     store::Pace,
     topic::Rules,
+    webhook,
 };
 
 /// Prefix of environment variables.
@@ -66,6 +69,10 @@ pub struct Config {
     pub drain: Duration,
     /// Which topic is which kind.
     pub rules: Rules,
+    /// Where webhooks come in.
+    pub webhooks: Vec<webhook::Source>,
+    /// Proxies whose word about the public address of a request is taken.
+    pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Every setting with its value in force.
     pub effective: Settings,
 }
@@ -133,15 +140,17 @@ pub struct Sources {
 impl Sources {
     /// Reads and checks everything.
     pub fn load(&self) -> Result<Config, ConfigErrors> {
-        let unknown = unknown_variables(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()));
-        if !unknown.is_empty() {
-            return Err(ConfigErrors(unknown));
-        }
         let (text, file) = match &self.file {
             Some(path) => read_file(path)?,
             None => (String::new(), Settings::default()),
         };
         let place = Place { file: self.file.as_deref(), text: &text };
+        let of_sources = file.source.iter().flatten().flat_map(SourceSettings::variables).cloned().collect();
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let unknown = unknown_variables(names, &of_sources);
+        if !unknown.is_empty() {
+            return Err(ConfigErrors(unknown));
+        }
         let mut settings = self.given.clone().or(file);
         if self.file.is_none() && settings.rule.is_none() {
             settings.rule = Some(rules::development());
@@ -158,7 +167,7 @@ fn read_file(path: &Path) -> Result<(String, Settings), ConfigErrors> {
 }
 
 /// Names in the environment that look like settings but are none.
-fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
+fn unknown_variables(names: impl Iterator<Item = String>, of_sources: &BTreeSet<String>) -> Vec<String> {
     let command = Settings::augment_args(NoArgs::command());
     let known: BTreeSet<String> = command
         .get_arguments()
@@ -169,7 +178,8 @@ fn unknown_variables(names: impl Iterator<Item = String>) -> Vec<String> {
     let of_orchestrator =
         |name: &str| name.starts_with("FANWIRE_SERVICE_") || name.starts_with("FANWIRE_PORT");
     names
-        .filter(|name| name.starts_with(ENV_PREFIX) && !known.contains(name) && !of_orchestrator(name))
+        .filter(|name| name.starts_with(ENV_PREFIX) && !of_orchestrator(name))
+        .filter(|name| !known.contains(name) && !of_sources.contains(name))
         .map(|name| format!("environment: unknown variable `{name}`"))
         .collect()
 }
@@ -194,6 +204,21 @@ impl Place<'_> {
             _ => format!("`{key}` {what}"),
         }
     }
+
+    /// The same for a key of a source, with the line where the source has its name.
+    fn of_source(&self, source: &str, key: &str, what: &str) -> String {
+        let names_it = |line: &str| {
+            let (key, value) = line.split_once('=').unwrap_or_default();
+            let value = value.split('#').next().unwrap_or_default().trim();
+            key.trim() == "name" && value.trim_matches(['"', '\'']) == source
+        };
+        match (self.file, self.text.lines().position(names_it)) {
+            (Some(file), Some(line)) => {
+                format!("{}:{}: source `{source}`: `{key}` {what}", file.display(), line + 1)
+            }
+            _ => format!("source `{source}`: `{key}` {what}"),
+        }
+    }
 }
 
 impl Config {
@@ -206,7 +231,10 @@ impl Config {
         check_rules(&settings, place, &mut mistakes);
         check_durable(&settings, place, &mut mistakes);
         check_exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
-        let config = Self::from_defaulted(settings, credentials.secret, authenticator, tls);
+        let sources = settings.source.as_deref().unwrap_or_default();
+        let webhooks = webhooks::read(sources, place, &mut mistakes);
+        let mut config = Self::from_defaulted(settings, credentials.secret, authenticator, tls);
+        config.webhooks = webhooks;
         if config.shard.pong_timeout > config.shard.ping {
             mistakes.push(place.mistake("pong_timeout_s", "must not be more than `ping_s`"));
         }
@@ -274,6 +302,8 @@ impl Config {
                 &settings.default.unwrap_or_default(),
                 settings.rule.as_deref().unwrap_or_default(),
             ),
+            webhooks: Vec::new(),
+            trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             effective,
         }
     }
@@ -332,6 +362,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         log_format: Some(LogFormat::default()),
         log_level: Some("info".into()),
         allowed_origins: Some(Vec::new()),
+        trusted_proxies: Some(Vec::new()),
         auth_anonymous: Some(false),
         max_message_bytes: NonZeroUsize::new(defaults::MAX_MESSAGE_BYTES),
         max_update_bytes: NonZeroUsize::new(defaults::MAX_UPDATE_BYTES),
@@ -481,7 +512,9 @@ mod tests {
             "PATH",
         ]
         .map(String::from);
-        assert_eq!(unknown_variables(names.into_iter()), ["environment: unknown variable `FANWIRE_LISTNE`"]);
+        let of_sources = BTreeSet::from(["FANWIRE_STRIPE".to_owned()]);
+        let names = names.into_iter().chain(of_sources.clone());
+        assert_eq!(unknown_variables(names, &of_sources), ["environment: unknown variable `FANWIRE_LISTNE`"]);
     }
 
     #[test]

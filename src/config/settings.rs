@@ -8,7 +8,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{credentials::KeySettings, rules::RuleSettings};
+use super::{credentials::KeySettings, rules::RuleSettings, webhooks::SourceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]
@@ -63,6 +63,10 @@ pub struct Settings {
     /// loopback pages while it listens on loopback
     #[arg(long, env = "FANWIRE_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origins: Option<Vec<String>>,
+    /// Networks (`10.0.0.0/8`) of reverse proxies whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed, for webhooks of
+    /// providers that sign the address
+    #[arg(long, env = "FANWIRE_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub trusted_proxies: Option<Vec<ipnet::IpNet>>,
     /// Secret of at least 32 bytes that client tokens (JWT, HS256) are signed with; turns authentication on
     #[arg(long, env = "FANWIRE_AUTH_HMAC_SECRET", hide_env_values = true, value_name = "SECRET")]
     pub auth_hmac_secret: Option<String>,
@@ -136,6 +140,9 @@ pub struct Settings {
     /// Rules in order of preference (file only).
     #[arg(skip)]
     pub rule: Option<Vec<RuleSettings>>,
+    /// Where webhooks of others come in (file only).
+    #[arg(skip)]
+    pub source: Option<Vec<SourceSettings>>,
 }
 
 macro_rules! prefer {
@@ -145,10 +152,10 @@ macro_rules! prefer {
 impl Settings {
     /// Takes what is missing from settings of lower rank.
     pub fn or(self, other: Self) -> Self {
-        prefer!(self, other, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins
+        prefer!(self, other, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_message_bytes max_update_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
-            max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule)
+            max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule source)
     }
 }

@@ -48,6 +48,8 @@ pub struct Preset {
     /// Methods it uses.
     #[serde(default = "post")]
     pub methods: Vec<String>,
+    /// Largest body it sends, in bytes, where that is known.
+    pub max_body_bytes: Option<usize>,
     /// Status it wants to hear.
     #[serde(default = "ok")]
     pub answer_status: u16,

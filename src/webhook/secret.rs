@@ -14,6 +14,12 @@ impl Secret {
         (!bytes.is_empty()).then(|| Self(bytes.into()))
     }
 
+    /// Whether it can be a segment of an address as it is (RFC 3986 §2.3), and has at least so many bytes.
+    pub fn is_path_segment(&self, bytes_min: usize) -> bool {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+        self.0.len() >= bytes_min && self.0.iter().all(plain)
+    }
+
     /// The bytes.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.0
