@@ -289,6 +289,9 @@ pub const WEBHOOK_RECENT_BYTES: usize = 4 * 1024 * 1024;
 /// many of providers that do not send again.
 pub const WEBHOOK_PENDING: usize = 10_000;
 
+/// Most webhook deliveries in one page of a list.
+pub const DELIVERIES_PAGE_MAX: usize = 500;
+
 /// Milliseconds until a delivery must be kept; then the provider is told to come again. Slack and Discord wait three
 /// seconds in all.
 pub const WEBHOOK_DEADLINE_MS: u64 = 2_500;

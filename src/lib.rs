@@ -23,6 +23,7 @@
 //! - [`frames`]: a message as bytes, encoded once per format
 //! - [`shard`]: threads that own connections and fan out to them
 //! - [`store`]: what is kept beyond the life of the process
+//! - [`webhook`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`broker`]: topics by name and the verbs on them
 //! - [`worker`]: threads for what takes longer than a shard may
 //! - [`doors`]: wire protocols
@@ -68,6 +69,7 @@ pub mod defaults;
 pub mod document;
 pub mod doors;
 pub mod durable;
+pub mod fetch;
 pub mod frames;
 pub mod metrics;
 pub mod server;

@@ -1,20 +1,30 @@
 //! Everything fanwire counts: one struct, one documented field per metric.
 
+use std::sync::Arc;
+
 use metrics::{Counter, Gauge, counter, describe_counter, describe_gauge, gauge};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 use crate::shard::{Tally, TallySink};
+
+/// Webhook deliveries, labelled with `source` and `outcome`.
+const WEBHOOKS: &str = "fanwire_webhooks_total";
 
 macro_rules! metrics {
     ($($(#[doc = $doc:literal])+ $kind:ident $describe:ident $field:ident: $type:ident = $name:literal;)*) => {
         /// Handles of all metrics.
         #[derive(Clone)]
-        pub struct Metrics { $($(#[doc = $doc])+ pub $field: $type,)* }
+        pub struct Metrics {
+            $($(#[doc = $doc])+ pub $field: $type,)*
+            /// Those with labels, which are not known beforehand.
+            labelled: Option<Arc<PrometheusRecorder>>,
+        }
 
         impl Metrics {
             fn register() -> Self {
                 $($describe!($name, concat!($($doc),+).trim());)*
-                Self { $($field: $kind!($name),)* }
+                describe_counter!(WEBHOOKS, "Webhook deliveries by source and what became of them.");
+                Self { $($field: $kind!($name),)* labelled: None }
             }
 
             /// The names on `/metrics`.
@@ -69,9 +79,18 @@ metrics! {
 impl Metrics {
     /// Creates the metrics together with what renders them as Prometheus text.
     pub fn new() -> (Self, PrometheusHandle) {
-        let recorder = PrometheusBuilder::new().build_recorder();
-        let metrics = metrics::with_local_recorder(&recorder, Self::register);
-        (metrics, recorder.handle())
+        let recorder = Arc::new(PrometheusBuilder::new().build_recorder());
+        let metrics = metrics::with_local_recorder(&*recorder, Self::register);
+        let handle = recorder.handle();
+        (Self { labelled: Some(recorder), ..metrics }, handle)
+    }
+
+    /// The count of a source's deliveries with this outcome.
+    pub fn webhooks(&self, source: &str, outcome: &'static str) -> Counter {
+        let register = || counter!(WEBHOOKS, "source" => source.to_owned(), "outcome" => outcome);
+        self.labelled
+            .as_ref()
+            .map_or_else(Counter::noop, |recorder| metrics::with_local_recorder(&**recorder, register))
     }
 }
 

@@ -13,28 +13,38 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
     ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "topic", "worker"]),
     ("clock", &[]),
-    ("config", &["auth", "broker", "shard", "store", "topic"]),
+    ("config", &["auth", "broker", "shard", "store", "topic", "webhook"]),
     ("defaults", &[]),
-    ("doors", &["auth", "broker", "clock", "document", "durable", "session", "shard", "store", "topic"]),
+    (
+        "doors",
+        &[
+            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "topic", "webhook",
+        ],
+    ),
     ("document", &[]),
     ("durable", &["clock", "shard", "store", "topic"]),
+    ("fetch", &[]),
     ("frames", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
     (
         "server",
-        &["auth", "broker", "clock", "config", "doors", "durable", "metrics", "shard", "store", "worker"],
+        &[
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "metrics", "shard", "store", "worker",
+        ],
     ),
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),
     ("store", &[]),
     ("topic", &["frames"]),
+    // What providers of webhooks sign.
+    ("webhook", &[]),
     ("worker", &[]),
 ];
 
 /// Modules that are pure: no clock, no socket, no thread, no log.
-const PURE: &[&str] = &["topic", "session", "auth", "document"];
+const PURE: &[&str] = &["topic", "session", "auth", "document", "webhook"];
 
 const IMPURE: &[&str] = &[
     "crate::clock",

@@ -179,7 +179,10 @@ impl SourceSettings {
         });
         let longest = self.tolerance_s.or(preset.verify.iter().filter_map(|scheme| scheme.tolerance_s).max());
         if longest.is_some_and(|tolerance_s| tolerance_s > self.dedupe_s) {
-            told("dedupe_s", "must not be less than `tolerance_s`, or a captured request could be sent again");
+            told(
+                "dedupe_s",
+                "must not be less than `tolerance_s`, or a captured request could be sent again",
+            );
         }
         let body_bytes = preset.max_body_bytes.unwrap_or(defaults::WEBHOOK_BODY_BYTES);
         Blueprint {
@@ -229,8 +232,10 @@ impl SourceSettings {
                 false => Certificate::from_pem(&pem).map_err(|error| error.to_string()),
             }
         });
-        read.map_err(|error| told("certificate_file", &format!("cannot be used: {}: {error}", path.display())))
-            .ok()
+        read.map_err(|error| {
+            told("certificate_file", &format!("cannot be used: {}: {error}", path.display()))
+        })
+        .ok()
     }
 }
 
@@ -270,7 +275,11 @@ fn secrets(
 }
 
 /// All sources, with every mistake of any.
-pub(super) fn read(settings: &[SourceSettings], place: &Place<'_>, mistakes: &mut Vec<String>) -> Vec<Source> {
+pub(super) fn read(
+    settings: &[SourceSettings],
+    place: &Place<'_>,
+    mistakes: &mut Vec<String>,
+) -> Vec<Source> {
     let mut names = BTreeSet::new();
     let mut sources = Vec::new();
     for settings in settings {

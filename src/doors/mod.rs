@@ -5,4 +5,5 @@ pub mod errors;
 pub mod http;
 pub mod native;
 pub mod sse;
+pub mod webhook;
 pub mod yjs;

@@ -5,15 +5,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{body::Bytes, http::Uri};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_rustls::HttpsConnectorBuilder;
-use hyper_util::{
-    client::legacy::{Client, connect::Connect},
-    rt::TokioExecutor,
-};
+use axum::http::Uri;
 
-use crate::auth::{KeySet, Published};
+use crate::{
+    auth::{KeySet, Published},
+    fetch::{self, FetchError},
+};
 
 /// How long keys are used before they are fetched again.
 const REFRESH: Duration = Duration::from_secs(300);
@@ -54,29 +51,7 @@ async fn refresh(url: Uri, published: Weak<Published>) {
     }
 }
 
-type FetchError = Box<dyn std::error::Error + Send + Sync>;
-
 async fn fetch(url: &Uri) -> Result<KeySet, FetchError> {
-    let builder = Client::builder(TokioExecutor::new());
     // The configuration allows `http:` on loopback only.
-    if url.scheme_str() == Some("http") {
-        return fetch_by(builder.build_http(), url).await;
-    }
-    let connector = HttpsConnectorBuilder::new().with_native_roots()?.https_only().enable_http1().build();
-    fetch_by(builder.build(connector), url).await
-}
-
-async fn fetch_by<C>(client: Client<C, Empty<Bytes>>, url: &Uri) -> Result<KeySet, FetchError>
-where
-    C: Connect + Clone + Send + Sync + 'static,
-{
-    let fetched = async {
-        let response = client.get(url.clone()).await?;
-        if !response.status().is_success() {
-            return Err(format!("the answer was {}", response.status()).into());
-        }
-        let body = Limited::new(response.into_body(), BYTES_MAX).collect().await?.to_bytes();
-        Ok(KeySet::from_jwks(&body)?)
-    };
-    tokio::time::timeout(TIMEOUT, fetched).await?
+    Ok(KeySet::from_jwks(&fetch::fetch(url, BYTES_MAX, TIMEOUT).await?)?)
 }

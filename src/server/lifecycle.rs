@@ -18,7 +18,10 @@ use crate::{
     clock::unix_ms,
     config::{Config, StoreSettings},
     defaults,
-    doors::http::{self, HttpDoor},
+    doors::{
+        http::{self, HttpDoor},
+        webhook::{self, Webhooks},
+    },
     durable::Run,
     metrics::Metrics,
     shard::{ShardHandle, Shards},
@@ -69,6 +72,9 @@ pub enum StartError {
         /// What is wrong.
         source: StoreError,
     },
+    /// What came in by webhooks before.
+    #[error(transparent)]
+    Webhooks(#[from] webhook::StartError),
     /// The system's source of randomness.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
@@ -77,6 +83,7 @@ pub enum StartError {
 /// A running server.
 pub struct Server {
     front: Arc<Front>,
+    webhooks: Arc<Webhooks>,
     address: SocketAddr,
     shards: Vec<JoinHandle<()>>,
     keeper: Keeper,
@@ -114,16 +121,18 @@ impl Server {
             on_loopback: address.ip().is_loopback(),
             ending: watch::Sender::new(false),
         });
+        let webhooks = Webhooks::start(broker.clone(), &config.webhooks, &config.trusted_proxies)?;
         let http = http::router(HttpDoor {
             broker: broker.clone(),
             metrics: rendered,
             body_timeout: config.door.handshake_timeout,
+            webhooks: webhooks.clone(),
         });
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
         fetch_keys(config);
         let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
-        Ok(Self { front, address, shards, keeper, accepting, sweeping, drain: config.drain, tls })
+        Ok(Self { front, webhooks, address, shards, keeper, accepting, sweeping, drain: config.drain, tls })
     }
 
     /// Where it listens.
@@ -149,6 +158,7 @@ impl Server {
         }
         self.front.settings.store(Arc::new(settings));
         self.keep_fetched_keys(config);
+        self.webhooks.reload(&config.webhooks, &config.trusted_proxies);
         for topic in self.front.broker.reload(config.policy()) {
             tracing::warn!(%topic, "keeps its kind, presence and tick until it is forgotten");
         }

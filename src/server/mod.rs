@@ -52,7 +52,7 @@ use crate::{
     broker::Broker,
     config::DoorLimits,
     defaults,
-    doors::{errors::Failure, http::bearer},
+    doors::{errors::Failure, http::bearer, webhook::Peer},
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -220,7 +220,9 @@ async fn answer(
         let failure = Failure::new(ErrorCode::Forbidden, "pages of this origin may not publish");
         return Ok(failure.into_response());
     }
+    let tls = settings.tls.is_some();
     drop(settings);
+    request.extensions_mut().insert(Peer { address: permit.address(), tls });
     request.extensions_mut().insert(permit);
     routes.oneshot(request).await
 }

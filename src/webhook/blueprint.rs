@@ -254,12 +254,7 @@ fn answer(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Answer {
 }
 
 /// Only what is signed decides where a message goes.
-fn check_topic(
-    blueprint: &Blueprint,
-    topic: &Template,
-    verifiers: &[Verifier],
-    mistakes: &mut Vec<Mistake>,
-) {
+fn check_topic(blueprint: &Blueprint, topic: &Template, verifiers: &[Verifier], mistakes: &mut Vec<Mistake>) {
     if let Some(Err(error)) = topic.constant().map(TopicName::new) {
         mistakes.push(("topic", format!("is no topic: {error}")));
     }

@@ -72,7 +72,10 @@ fn covers(pattern: &str, host: &str) -> bool {
     }
     let (wanted, given): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), host.split('.').collect());
     wanted.len() == given.len()
-        && wanted.iter().zip(&given).all(|(wanted, given)| *wanted == "*" || wanted.eq_ignore_ascii_case(given))
+        && wanted
+            .iter()
+            .zip(&given)
+            .all(|(wanted, given)| *wanted == "*" || wanted.eq_ignore_ascii_case(given))
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ mod source;
 mod template;
 mod time;
 #[cfg(test)]
-mod vectors;
+pub(crate) mod vectors;
 mod verify;
 mod xml;
 

@@ -109,8 +109,8 @@ impl Delivery<'_> {
         let view = View { request: self.request, element: value.as_ref(), list: &[] };
         let mut event = self.source.preset.event.text(view);
         if let Some(event) = &mut event {
-            let end = event.floor_char_boundary(EVENT_BYTES_MAX);
-            event.truncate(end);
+            let end = (0..=EVENT_BYTES_MAX.min(event.len())).rev().find(|at| event.is_char_boundary(*at));
+            event.truncate(end.unwrap_or(0));
         }
         let seen_as = self.seen_as(view);
         let fate = self.fate(event.as_deref(), value.as_ref());
@@ -205,6 +205,10 @@ impl Delivery<'_> {
                 Payload::text(&render("payload", template)?).map_err(|error| error.to_string())?
             }
         };
+        let (bytes, limit) = (payload.len(), self.naming.max_message_bytes);
+        if bytes > limit {
+            return Err(format!("the message has {bytes} bytes; `max_message_bytes` is {limit}"));
+        }
         Ok(Outgoing { topic, key, payload })
     }
 

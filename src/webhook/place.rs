@@ -168,9 +168,8 @@ impl<'de> Deserialize<'de> for Places {
 
 impl Serialize for Places {
     fn serialize<S: Serializer>(&self, target: S) -> Result<S::Ok, S::Error> {
-        let joined = |places: &Vec<Place>| {
-            places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ")
-        };
+        let joined =
+            |places: &Vec<Place>| places.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ");
         self.0.iter().map(joined).collect::<Vec<_>>().serialize(target)
     }
 }

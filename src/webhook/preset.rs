@@ -137,7 +137,8 @@ mod tests {
             }
             assert_eq!(preset.verify.is_empty(), preset.unsigned || name == "custom", "{name}");
             assert_eq!(presets.iter().filter(|other| other.name == *name).count(), 1, "{name}");
-            let needs_expect = preset.expect_at.is_some() || preset.verify.iter().any(Scheme::covers_expected);
+            let needs_expect =
+                preset.expect_at.is_some() || preset.verify.iter().any(Scheme::covers_expected);
             assert_eq!(preset.expect.is_some(), needs_expect, "{name}");
             let has_key = preset.verify.iter().all(|scheme| scheme.has_certificate());
             assert_eq!(preset.secret.is_none(), has_key && name != "custom", "{name}");

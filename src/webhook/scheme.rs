@@ -105,7 +105,9 @@ impl Scheme {
             () if self.certificate.is_some() && self.certificate_hosts.is_empty() => {
                 Some("`certificate` without `certificate_hosts`: anybody's would be taken")
             }
-            () if self.when.is_some() != self.when_is.is_some() => Some("`when` and `when_is` belong together"),
+            () if self.when.is_some() != self.when_is.is_some() => {
+                Some("`when` and `when_is` belong together")
+            }
             () => None,
         }
     }

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn templates_are_read_and_written() {
-        for text in ["{body}", "v0:{timestamp}:{body}", "{id}|{timestamp}|{expect}|{crc32}", "{method}{url}"] {
+        for text in ["{body}", "v0:{timestamp}:{body}", "{id}|{timestamp}|{expect}|{crc32}", "{method}{url}"]
+        {
             assert_eq!(text.parse::<Signed>().unwrap().to_string(), text);
         }
         for wrong in ["", "body", "{body", "{cookie}"] {

@@ -97,9 +97,10 @@ pub struct Verified {
 }
 
 impl Verified {
-    /// For a delivery that was verified when it came.
-    pub const BEFORE: Self =
-        Self { signed: true, fresh: Fresh { signed_ms: None, signed: None }, id_is_signed: true };
+    /// For a delivery that was verified when it came, if there was anything to verify.
+    pub fn before(signed: bool) -> Self {
+        Self { signed, fresh: Fresh { signed_ms: None, signed: None }, id_is_signed: true }
+    }
 }
 
 impl Source {

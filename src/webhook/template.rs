@@ -166,7 +166,8 @@ mod tests {
 
     #[test]
     fn steps_and_output_are_bounded() {
-        let endless = "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}{{ v }}";
+        let endless =
+            "{% for a in range(10000) %}{% for b in range(10000) %}x{% endfor %}{% endfor %}{{ v }}";
         let error = render(endless, Output::Text, json!({ "v": 1 })).unwrap_err();
         assert!(error.contains("too many steps"), "{error}");
         let long = json!({ "v": "x".repeat(3_000_000) });

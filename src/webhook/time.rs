@@ -38,7 +38,8 @@ fn rfc3339(text: &str) -> Option<u64> {
     let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
     let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
     let separators = bytes[4] == b'-' && bytes[7] == b'-' && bytes[13] == b':' && bytes[16] == b':';
-    let in_range = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    let in_range =
+        (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
     if !separators || !in_range || !matches!(bytes[10], b'T' | b't' | b' ') {
         return None;
     }
@@ -97,7 +98,14 @@ mod tests {
         for wrong in ["", "+1", "-1", "1.5", "1e9", " 1", "99999999999999999999"] {
             assert_eq!(TimeFormat::Seconds.read(wrong.as_bytes()), None, "{wrong}");
         }
-        for wrong in ["", "2024", "2024-13-01T00:00:00Z", "2024-01-01T00:00:00", "2024-01-01T00:00:00.Q", "1969-01-01T00:00:00Z"] {
+        for wrong in [
+            "",
+            "2024",
+            "2024-13-01T00:00:00Z",
+            "2024-01-01T00:00:00",
+            "2024-01-01T00:00:00.Q",
+            "1969-01-01T00:00:00Z",
+        ] {
             assert_eq!(TimeFormat::Rfc3339.read(wrong.as_bytes()), None, "{wrong}");
         }
     }

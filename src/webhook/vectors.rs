@@ -9,10 +9,11 @@ use super::*;
 const MINUTE_S: u64 = 60;
 
 /// A source of a provider with defaults for what does not matter here.
-pub(super) fn blueprint(provider: &str, secrets: &[&str]) -> Blueprint {
+pub(crate) fn blueprint(provider: &str, secrets: &[&str]) -> Blueprint {
     let preset = preset(provider).unwrap();
-    let (public, shared): (Vec<&str>, Vec<&str>) =
-        secrets.iter().partition(|secret| matches!(provider, "discord" | "sendgrid") || secret.starts_with("whpk_"));
+    let (public, shared): (Vec<&str>, Vec<&str>) = secrets
+        .iter()
+        .partition(|secret| matches!(provider, "discord" | "sendgrid") || secret.starts_with("whpk_"));
     let secrets = |texts: Vec<&str>| texts.iter().filter_map(|text| Secret::new(text.as_bytes())).collect();
     Blueprint {
         name: "it".into(),
@@ -44,11 +45,11 @@ pub(super) fn blueprint(provider: &str, secrets: &[&str]) -> Blueprint {
     }
 }
 
-pub(super) fn source(provider: &str, secrets: &[&str]) -> Source {
+pub(crate) fn source(provider: &str, secrets: &[&str]) -> Source {
     Source::build(blueprint(provider, secrets)).unwrap()
 }
 
-pub(super) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+pub(crate) fn headers(lines: &[(&str, &str)]) -> HeaderMap {
     let pair = |(name, value): &(&str, &str)| {
         (name.to_ascii_lowercase().parse::<HeaderName>().unwrap(), value.parse().unwrap())
     };
@@ -81,7 +82,9 @@ impl Vector<'_> {
         let other = match name {
             "discord" => "11".repeat(32),
             "sendgrid" => return self.check_bytes(),
-            _ if self.secret.starts_with("whpk_") => "whpk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into(),
+            _ if self.secret.starts_with("whpk_") => {
+                "whpk_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".into()
+            }
             _ => "YW5vdGhlciBzZWNyZXQgYWx0b2dldGhlcg==".to_owned(),
         };
         assert!(self.verify(&[&other, self.secret], self.body, self.at_s).is_ok(), "{name}: rotation");
@@ -107,7 +110,11 @@ impl Vector<'_> {
         let at = |received_s| self.verify(&[self.secret], self.body, received_s);
         assert!(at(self.at_s + tolerance_s).is_ok() && at(self.at_s - tolerance_s).is_ok());
         assert!(matches!(at(self.at_s + tolerance_s + 1), Err(Unverified::Old { .. })), "{}", self.provider);
-        assert!(matches!(at(self.at_s - tolerance_s - 1), Err(Unverified::Early { .. })), "{}", self.provider);
+        assert!(
+            matches!(at(self.at_s - tolerance_s - 1), Err(Unverified::Early { .. })),
+            "{}",
+            self.provider
+        );
     }
 }
 
@@ -131,7 +138,10 @@ fn stripe() {
     Vector { headers: vec![("stripe-signature", rotated)], ..vector }.check();
     let only_v0 = "t=1700000000,v0=d95c6b7477fbd7e9f90b1b0ef5f9c7ac25abca5382460e0d988c2b2a5b71b990";
     let other = Vector { headers: vec![("stripe-signature", only_v0)], ..vector };
-    assert!(matches!(other.verify(&[vector.secret], vector.body, vector.at_s), Err(Unverified::Malformed(_))));
+    assert!(matches!(
+        other.verify(&[vector.secret], vector.body, vector.at_s),
+        Err(Unverified::Malformed(_))
+    ));
 }
 
 #[test]
@@ -295,14 +305,19 @@ fn twilio() {
     };
     assert!(vector.verify(&[vector.secret], vector.body, 0).is_ok());
     // The order of the fields does not matter, nor whether the standard port is spelled out.
-    let body = b"To=%2B18005551212&Digits=1234&CallSid=CA1234567890ABCDE&Caller=%2b14158675310&From=%2B14158675310";
+    let body =
+        b"To=%2B18005551212&Digits=1234&CallSid=CA1234567890ABCDE&Caller=%2b14158675310&From=%2B14158675310";
     assert!(vector.verify(&[vector.secret], body, 0).is_ok());
     let with_port = Vector { url: "https://example.com:443/myapp.php?foo=1&bar=2", ..vector };
     assert!(with_port.verify(&[vector.secret], body, 0).is_ok());
-    let changed = b"To=%2B18005551213&Digits=1234&CallSid=CA1234567890ABCDE&Caller=%2b14158675310&From=%2B14158675310";
+    let changed =
+        b"To=%2B18005551213&Digits=1234&CallSid=CA1234567890ABCDE&Caller=%2b14158675310&From=%2B14158675310";
     assert_eq!(with_port.verify(&[vector.secret], changed, 0), Err(Unverified::Mismatch));
     // Not a form: the hash in the address covers the body, and must be there.
-    let json = headers(&[("X-Twilio-Signature", "L/OH5YylLD5NRKLltdqwSvS0BnU="), ("content-type", "application/json")]);
+    let json = headers(&[
+        ("X-Twilio-Signature", "L/OH5YylLD5NRKLltdqwSvS0BnU="),
+        ("content-type", "application/json"),
+    ]);
     let request = Request::new("POST", vector.url, &json, b"{}", 0);
     assert!(source("twilio", &["12345"]).verify(&request, &NoCertificates).is_err());
 }

@@ -285,13 +285,16 @@ impl Attempt<'_> {
         let signed_ms = self.scheme.timestamp_format.read(timestamp).ok_or(Unverified::Timestamp)?;
         let Some(tolerance_s) = self.tolerance_s else { return Ok(Some(signed_ms)) };
         let tolerance_ms = tolerance_s.saturating_mul(1_000);
-        let (age_ms, ahead_ms) = (received_ms.saturating_sub(signed_ms), signed_ms.saturating_sub(received_ms));
+        let (age_ms, ahead_ms) =
+            (received_ms.saturating_sub(signed_ms), signed_ms.saturating_sub(received_ms));
         match () {
             // Whole seconds: a time without fractions may be almost a second older than it says.
             () if age_ms / 1_000 * 1_000 > tolerance_ms => {
                 Err(Unverified::Old { age_s: age_ms / 1_000, tolerance_s })
             }
-            () if ahead_ms > tolerance_ms => Err(Unverified::Early { ahead_s: ahead_ms / 1_000, tolerance_s }),
+            () if ahead_ms > tolerance_ms => {
+                Err(Unverified::Early { ahead_s: ahead_ms / 1_000, tolerance_s })
+            }
             () => Ok(Some(signed_ms)),
         }
     }

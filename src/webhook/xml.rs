@@ -49,7 +49,8 @@ fn value(node: Node<'_, '_>) -> Option<Value> {
     if nil {
         return Some(Value::Null);
     }
-    let kind = node.attributes().find(|attribute| attribute.name() == "type" && attribute.namespace().is_some());
+    let kind =
+        node.attributes().find(|attribute| attribute.name() == "type" && attribute.namespace().is_some());
     if elements().next().is_none() {
         return Some(node.text().unwrap_or_default().into());
     }

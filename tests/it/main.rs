@@ -62,3 +62,5 @@ mod tls;
 mod watch;
 mod watch_connections;
 mod watch_tap;
+
+mod webhooks;

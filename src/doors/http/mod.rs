@@ -6,9 +6,11 @@ mod body;
 mod caller;
 mod cloudevents;
 mod credentials;
+mod deliveries;
 mod elsewhere;
 mod error_page;
 mod idempotency;
+mod ingest;
 mod item;
 mod lines;
 mod openapi;
@@ -28,7 +30,7 @@ use axum::{
     http::{HeaderValue, Uri, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
-    routing::get,
+    routing::{any, get},
 };
 pub use credentials::{authorize, bearer};
 use fanwire_proto::ErrorCode;
@@ -37,7 +39,7 @@ pub use problem::{Code, Problem};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::errors::Failure;
+use super::{errors::Failure, webhook::Webhooks};
 use crate::broker::Broker;
 
 /// What the server hands to the routes.
@@ -49,6 +51,8 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Time to read a request's body.
     pub body_timeout: Duration,
+    /// Where webhooks come in.
+    pub webhooks: Arc<Webhooks>,
 }
 
 /// What the routes share.
@@ -86,6 +90,7 @@ pub fn router(door: HttpDoor) -> Router {
             .routes(routes!(read::one))
             .routes(routes!(read::presence))
             .merge(watch::routes())
+            .merge(deliveries::routes())
             .routes(routes!(healthy))
             .routes(routes!(ready))
             .routes(routes!(metrics))
@@ -93,6 +98,8 @@ pub fn router(door: HttpDoor) -> Router {
     let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
     router
         .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))
+        .route("/in/{source}", any(ingest::receive))
+        .route("/in/{source}/{token}", any(ingest::receive_with_token))
         .route("/docs/errors", get(error_page::serve))
         .route("/v1/openapi.json", get(async move || openapi::serve(&document)))
         .fallback(async |uri: Uri| not_found(&uri))

@@ -59,6 +59,14 @@ http_codes! {
     Timeout = "timeout", REQUEST_TIMEOUT, retry true;
     /// The body is compressed, or of a format that is not read.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, retry false;
+    /// A webhook that its provider did not send.
+    BadSignature = "bad_signature", UNAUTHORIZED, retry false;
+    /// The same, to providers that would send it again otherwise.
+    NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, retry false;
+    /// A webhook delivery that cannot be taken once more.
+    NotReplayable = "not_replayable", CONFLICT, retry false;
+    /// The source of these webhooks is switched off.
+    SourceDisabled = "source_disabled", GONE, retry false;
     /// A request with the same `Idempotency-Key` is being worked on.
     IdempotencyInProgress = "idempotency_in_progress", CONFLICT, retry true;
     /// The `Idempotency-Key` was used for another request.

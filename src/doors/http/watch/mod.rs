@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Somebody who may look after the broker.
-struct Admin(Caller);
+pub(super) struct Admin(Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for Admin
 where

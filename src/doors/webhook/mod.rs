@@ -1,0 +1,271 @@
+//! Webhooks on their way in: judged by their source, recognised, kept, then published. What is kept is published, also
+//! by the process after this one.
+//!
+//! ```text
+//! take ─► judge (pure: greet · verify · reply · parts) ─► claim ─► seen before? ─► keep (durable) ─► publish ─► 2xx
+//!                                                                      │              │                │
+//!                                                                  duplicate: 2xx   full: 503   refused: again later
+//! ```
+//! The record of a delivery, what it is known by, and the note that it waits to be published are one batch. The note goes
+//! once every message is published, on a durable topic once it is durable. A crash leaves either nothing, and the
+//! provider comes again, or all of it, and it is published at the next start under the same message ids.
+
+mod accept;
+mod address;
+mod certificates;
+mod claims;
+mod inspect;
+mod publish;
+mod record;
+mod seen;
+mod shelf;
+mod upkeep;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+pub use address::Peer;
+use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, Uri};
+use bytes::Bytes;
+pub use inspect::{DeliveryPage, DeliveryQuery, NotReplayed};
+use ipnet::IpNet;
+pub use record::{Delivery, DeliveryId, EventNote, Header, Outcome};
+
+use self::{certificates::Fetched, claims::Claims, publish::Late, shelf::Shelves};
+use crate::{
+    broker::Broker,
+    store::StoreError,
+    webhook::{Answer, Refused, Request, Source, Unverified, Verified},
+};
+
+/// What can be reloaded.
+#[derive(Default)]
+struct Settings {
+    sources: HashMap<String, Arc<Source>>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+/// All sources with what came in through them.
+pub struct Webhooks {
+    broker: Arc<Broker>,
+    settings: ArcSwap<Settings>,
+    claims: Claims,
+    shelves: Shelves,
+    certificates: Fetched,
+    late: Late,
+    /// How many names of deliveries are known.
+    seen: AtomicUsize,
+    /// The number of the last delivery. It starts at random, so that no delivery of two processes has the same name.
+    sequence: AtomicU64,
+}
+
+/// A request that came in at a source.
+#[derive(Clone)]
+pub struct Incoming {
+    /// Which one.
+    pub source: Arc<Source>,
+    /// The method, in upper case.
+    pub method: String,
+    /// The public address.
+    pub url: String,
+    /// All headers.
+    pub headers: HeaderMap,
+    /// The body as it came.
+    pub body: Bytes,
+    /// When it came.
+    pub received_ms: u64,
+}
+
+impl Incoming {
+    fn request(&self) -> Request<'_> {
+        Request::new(&self.method, &self.url, &self.headers, &self.body, self.received_ms)
+    }
+}
+
+/// Why a request is not taken.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum NotTaken {
+    /// It does not come from the provider.
+    #[error("{0}")]
+    Unverified(Unverified),
+    /// A question that has no answer.
+    #[error("{0}")]
+    Refused(Refused),
+    /// It may be taken later.
+    #[error("{0}")]
+    Busy(String),
+}
+
+impl From<StoreError> for NotTaken {
+    fn from(error: StoreError) -> Self {
+        Self::Busy(format!("it cannot be kept: {error}"))
+    }
+}
+
+/// What a request turned out to be.
+enum Judged {
+    Answer(Answer),
+    Delivery(Verified),
+    NeedsCertificate(String),
+    Not(NotTaken),
+}
+
+impl Webhooks {
+    /// Sources over a broker and its store; reads what an earlier run has left.
+    pub fn start(
+        broker: Arc<Broker>,
+        sources: &[Source],
+        trusted_proxies: &[IpNet],
+    ) -> Result<Arc<Self>, StartError> {
+        let webhooks = Self {
+            broker,
+            settings: ArcSwap::default(),
+            claims: Claims::default(),
+            shelves: Shelves::default(),
+            certificates: Fetched::default(),
+            late: Late::default(),
+            seen: AtomicUsize::new(0),
+            sequence: AtomicU64::new(getrandom::u64()? >> 1),
+        };
+        webhooks.reload(sources, trusted_proxies);
+        let store = webhooks.broker.committer().store();
+        webhooks.shelves.load(&**store)?;
+        webhooks.seen.store(seen::count(&**store)?, Ordering::Relaxed);
+        webhooks.recover();
+        let webhooks = Arc::new(webhooks);
+        upkeep::start(&webhooks);
+        Ok(webhooks)
+    }
+
+    /// Replaces the sources.
+    pub fn reload(&self, sources: &[Source], trusted_proxies: &[IpNet]) {
+        for (source, outcome) in
+            sources.iter().flat_map(|source| Outcome::ALL.map(|outcome| (source, outcome)))
+        {
+            self.broker.metrics.webhooks(&source.name, outcome.as_str()).increment(0);
+        }
+        let by_name = |source: &Source| (source.name.clone(), Arc::new(source.clone()));
+        let sources = sources.iter().map(by_name).collect();
+        self.settings.store(Arc::new(Settings { sources, trusted_proxies: trusted_proxies.to_vec() }));
+    }
+
+    /// The source with a name, if the address has its secret.
+    pub fn open(&self, name: &str, token: Option<&str>) -> Option<Arc<Source>> {
+        let settings = self.settings.load();
+        let source = settings.sources.get(name)?;
+        source.opens(token).then(|| source.clone())
+    }
+
+    /// The source with a name.
+    fn source(&self, name: &str) -> Option<Arc<Source>> {
+        self.settings.load().sources.get(name).cloned()
+    }
+
+    /// The public address of a request to a source.
+    pub fn public_address(&self, source: &Source, uri: &Uri, headers: &HeaderMap, peer: Peer) -> String {
+        address::public(source, uri, headers, peer, &self.settings.load().trusted_proxies)
+    }
+
+    /// Takes a request: the answer, once everything it says is kept.
+    pub async fn take(self: &Arc<Self>, incoming: Incoming) -> Result<Answer, NotTaken> {
+        let mut judged = self.judge(&incoming);
+        if let Judged::NeedsCertificate(address) = &judged {
+            let fetched = self.certificates.fetch(address).await;
+            let unavailable =
+                |error| NotTaken::Busy(format!("the certificate could not be fetched: {error}"));
+            judged = match fetched {
+                Ok(()) => self.judge(&incoming),
+                Err(error) => Judged::Not(unavailable(error)),
+            };
+        }
+        match judged {
+            Judged::Answer(answer) => {
+                let detail = match &answer.fetch {
+                    Some(address) => {
+                        let confirmed = certificates::confirm(address).await;
+                        confirmed.map_err(|error| NotTaken::Busy(format!("not confirmed: {error}")))?;
+                        "confirmed".to_owned()
+                    }
+                    None => answer.text(),
+                };
+                self.note(&incoming, Outcome::Handshake, None, &detail);
+                Ok(answer)
+            }
+            Judged::Delivery(verified) => {
+                let answer = incoming.source.answer.clone();
+                self.accept_in_time(incoming, verified).await?;
+                Ok(answer)
+            }
+            Judged::Not(not) => {
+                let cause = match &not {
+                    NotTaken::Unverified(unverified) => unverified.code(),
+                    NotTaken::Refused(_) => "handshake",
+                    NotTaken::Busy(_) => "busy",
+                };
+                self.note(&incoming, Outcome::Rejected, Some(cause), &not.to_string());
+                Err(not)
+            }
+            Judged::NeedsCertificate(_) => Err(NotTaken::Busy("the certificate is gone again".into())),
+        }
+    }
+
+    fn judge(&self, incoming: &Incoming) -> Judged {
+        let (source, request) = (&incoming.source, incoming.request());
+        let answered = |answer: Result<Answer, Refused>| match answer {
+            Ok(answer) => Judged::Answer(answer),
+            Err(refused) => Judged::Not(NotTaken::Refused(refused)),
+        };
+        if let Some(answer) = source.greet(&request) {
+            return answered(answer);
+        }
+        let verified = match source.verify(&request, &self.certificates) {
+            Ok(verified) => verified,
+            Err(Unverified::NeedsCertificate(address)) => return Judged::NeedsCertificate(address),
+            Err(unverified) => return Judged::Not(NotTaken::Unverified(unverified)),
+        };
+        match source.reply(&request) {
+            Some(answer) => answered(answer),
+            None => Judged::Delivery(verified),
+        }
+    }
+
+    fn next_id(&self, source: &Source, received_ms: u64) -> DeliveryId {
+        DeliveryId::new(&source.name, received_ms, self.sequence.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn count(&self, source: &str, outcome: Outcome) {
+        self.broker.metrics.webhooks(source, outcome.as_str()).increment(1);
+    }
+
+    /// Remembers what is not kept.
+    fn note(&self, incoming: &Incoming, outcome: Outcome, cause: Option<&str>, detail: &str) {
+        let source = &incoming.source;
+        let id = self.next_id(source, incoming.received_ms);
+        tracing::debug!(source = source.name, outcome = outcome.as_str(), detail, "a webhook");
+        let delivery = Delivery {
+            outcome,
+            cause: cause.map(str::to_owned),
+            detail: Some(detail.to_owned()),
+            ..Delivery::of(&id, source, &incoming.request())
+        };
+        self.count(&source.name, outcome);
+        self.shelves.remember(delivery, incoming.body.clone());
+    }
+}
+
+/// Why webhooks cannot be taken at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// What an earlier run has left cannot be read.
+    #[error("webhook deliveries: {0}")]
+    Store(#[from] StoreError),
+    /// The system's source of randomness.
+    #[error("no random numbers: {0}")]
+    Random(#[from] getrandom::Error),
+}

@@ -1,0 +1,162 @@
+//! Publishing what was kept: at once, again later if a topic refuses it, and at the start if an earlier run did not get
+//! to it.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::{
+    Incoming, Webhooks,
+    record::{Delivery, DeliveryId, Entry, Outcome},
+};
+use crate::{
+    broker::PublishError,
+    clock::unix_ms,
+    store::{Batch, Space, StoreError},
+    topic::Draft,
+    webhook::{Fate, Naming, Outgoing, Verified},
+};
+
+/// Messages of one delivery, by the number of their event.
+pub(super) type Messages = Vec<(usize, Outgoing)>;
+
+/// Deliveries published again in one go.
+const SLICE: usize = 256;
+
+/// A delivery with events that are still to be published.
+struct Unpublished {
+    id: DeliveryId,
+    /// Which ones; `None` for all that were accepted.
+    events: Option<Vec<usize>>,
+}
+
+/// What is to be published again.
+#[derive(Default)]
+pub(super) struct Late(Mutex<VecDeque<Unpublished>>);
+
+/// A message whose topic has yet to say that it is durable.
+type Waiting = (usize, oneshot::Receiver<bool>);
+
+impl Webhooks {
+    /// Publishes the messages of a delivery that was kept.
+    pub(super) fn publish(self: &Arc<Self>, id: DeliveryId, messages: Messages) {
+        if messages.is_empty() {
+            return;
+        }
+        let (waiting, refused) = self.publish_all(&id, messages);
+        if waiting.is_empty() {
+            return self.settle(id, refused);
+        }
+        let this = self.clone();
+        tokio::spawn(async move {
+            let mut left = refused;
+            for (index, durable) in waiting {
+                if !durable.await.unwrap_or(false) {
+                    left.push(index);
+                }
+            }
+            this.settle(id, left);
+        });
+    }
+
+    /// Message ids make this harmless to repeat.
+    fn publish_all(&self, id: &DeliveryId, messages: Messages) -> (Vec<Waiting>, Vec<usize>) {
+        let (mut waiting, mut refused) = (Vec::new(), Vec::new());
+        for (index, Outgoing { topic, key, payload }) in messages {
+            let message_id = Some(format!("{id}:{index}"));
+            let draft = Draft { payload, key, message_id, tags: None, from: None };
+            match self.broker.publish_and_wait(&topic, draft, None, unix_ms()) {
+                Ok((_, None)) => {}
+                Ok((_, Some(durable))) => waiting.push((index, durable)),
+                Err(error) => {
+                    told(id, &error);
+                    refused.push(index);
+                }
+            }
+        }
+        (waiting, refused)
+    }
+
+    /// Notes that all of a delivery is published, or that some of it has to be once more.
+    fn settle(&self, id: DeliveryId, left: Vec<usize>) {
+        if left.is_empty() {
+            let mut batch = Batch::default();
+            batch.delete(Space::Deliveries, Entry::Pending.key(&id));
+            self.broker.committer().write_later(batch);
+            self.shelves.unmark_pending(&id);
+        } else {
+            self.late.0.lock().push_back(Unpublished { id, events: Some(left) });
+        }
+    }
+
+    /// Queues what an earlier run has left.
+    pub(super) fn recover(&self) {
+        let pending = self.shelves.all_pending();
+        if !pending.is_empty() {
+            tracing::info!(count = pending.len(), "deliveries of an earlier run are to be published");
+        }
+        let unpublished = pending.into_iter().map(|id| Unpublished { id, events: None });
+        self.late.0.lock().extend(unpublished);
+    }
+
+    /// Tries some of what could not be published once more.
+    pub(super) fn publish_late(self: &Arc<Self>) -> Result<(), StoreError> {
+        let count = self.late.0.lock().len().min(SLICE);
+        for _ in 0..count {
+            let Some(unpublished) = self.late.0.lock().pop_front() else { break };
+            match self.messages_of(&unpublished) {
+                Ok(Some(messages)) if messages.is_empty() => self.settle(unpublished.id, Vec::new()),
+                Ok(Some(messages)) => self.publish(unpublished.id, messages),
+                // Its source is not configured; it may be again.
+                Ok(None) => self.late.0.lock().push_back(unpublished),
+                Err(error) => {
+                    self.late.0.lock().push_back(unpublished);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The messages that a kept delivery becomes; `None` while there is nobody who could say.
+    fn messages_of(&self, unpublished: &Unpublished) -> Result<Option<Messages>, StoreError> {
+        let Some(source) = self.source(&unpublished.id.source) else { return Ok(None) };
+        let Some((delivery, body)) = self.kept(&unpublished.id)? else { return Ok(Some(Messages::new())) };
+        let accepted = |index: &usize| {
+            delivery.events.get(*index).is_some_and(|event| event.outcome == Outcome::Accepted)
+        };
+        let wanted = |index: &usize| match &unpublished.events {
+            Some(events) => events.contains(index),
+            None => accepted(index),
+        };
+        let Delivery { method, url, received_at, verified, .. } = &delivery;
+        let incoming = Incoming {
+            source: source.clone(),
+            method: method.clone(),
+            url: url.clone(),
+            headers: delivery.header_map(),
+            body,
+            received_ms: *received_at,
+        };
+        let max_message_bytes = self.broker.policy().limits.max_message_bytes;
+        let naming = Naming { id: &delivery.id, max_message_bytes };
+        let parts = source.parts(&incoming.request(), &Verified::before(*verified), naming);
+        let message = |part: crate::webhook::Part| match part.fate {
+            Fate::Publish(outgoing) => Some((part.index, *outgoing)),
+            fate => {
+                tracing::error!(id = delivery.id, ?fate, "a delivery fits its source no more");
+                None
+            }
+        };
+        Ok(Some(parts.into_iter().filter(|part| wanted(&part.index)).filter_map(message).collect()))
+    }
+}
+
+fn told(id: &DeliveryId, error: &PublishError) {
+    match error {
+        // It goes on at the next start.
+        PublishError::Draining => tracing::debug!(%id, "a delivery waits for the next start"),
+        error => tracing::warn!(%id, %error, "a delivery cannot be published yet"),
+    }
+}
