@@ -18,7 +18,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "topic", "webhook",
+            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "topic",
+            "webhook",
         ],
     ),
     ("document", &[]),
@@ -30,7 +31,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "metrics", "shard", "store", "worker",
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "metrics", "shard", "store",
+            "worker",
         ],
     ),
     ("session", &[]),
