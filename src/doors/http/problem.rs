@@ -59,6 +59,10 @@ http_codes! {
     Timeout = "timeout", REQUEST_TIMEOUT, retry true;
     /// The body is compressed, or of a format that is not read.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE, retry false;
+    /// A request with the same `Idempotency-Key` is being worked on.
+    IdempotencyInProgress = "idempotency_in_progress", CONFLICT, retry true;
+    /// The `Idempotency-Key` was used for another request.
+    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, retry false;
     /// A webhook that its provider did not send.
     BadSignature = "bad_signature", UNAUTHORIZED, retry false;
     /// The same, to providers that would send it again otherwise.
@@ -67,10 +71,6 @@ http_codes! {
     NotReplayable = "not_replayable", CONFLICT, retry false;
     /// The source of these webhooks is switched off.
     SourceDisabled = "source_disabled", GONE, retry false;
-    /// A request with the same `Idempotency-Key` is being worked on.
-    IdempotencyInProgress = "idempotency_in_progress", CONFLICT, retry true;
-    /// The `Idempotency-Key` was used for another request.
-    IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, retry false;
 }
 
 /// The HTTP status of each code (RFC 9110 §15).
