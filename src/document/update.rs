@@ -71,7 +71,7 @@ fn deletions(reader: &mut Reader<'_>, visit: &mut impl Visit) -> Result<(), Malf
             return Err(reader.wrong("a client for the second time"));
         }
         for _ in 0..reader.count(2)? {
-            let (clock, length) = (reader.clock()?, reader.clock()?);
+            let (clock, length) = (reader.clock()?, not_empty(reader)?);
             end(reader, clock, length)?;
             visit.delete(client, clock, length);
         }
@@ -168,6 +168,7 @@ fn shared_type(reader: &mut Reader<'_>) -> Result<(), Malformed> {
     }
 }
 
+/// A length of nothing: Yjs cannot write such a deletion again, and throws where it has to.
 fn not_empty(reader: &mut Reader<'_>) -> Result<u32, Malformed> {
     match reader.clock()? {
         0 => Err(reader.wrong("content without length")),

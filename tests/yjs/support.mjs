@@ -8,6 +8,8 @@ import WebSocket from 'ws';
 import { WebsocketProvider } from 'y-websocket';
 import * as Y from 'yjs';
 
+process.setMaxListeners(0);
+
 const BINARY = process.env.FANWIRE_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
 
 /** A folder that goes with the process. */
