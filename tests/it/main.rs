@@ -64,3 +64,4 @@ mod watch_connections;
 mod watch_tap;
 
 mod webhooks;
+mod yjs_damage;
