@@ -12,11 +12,15 @@
 //! - [`awareness`]: who is there, with cursor and name
 //! - [`compact`]: many updates into one, what a client lacks
 //!
-//! Only `compact` and `edit` decode into a document, with `yrs`; they do it where a panic can be caught.
+//! - [`content`], [`edit`]: a document as JSON and text, and made into something else
+//!
+//! Only `compact`, `content` and `edit` decode into a document, with `yrs`; they do it where a panic can be caught.
 
 pub mod awareness;
 pub mod compact;
+pub mod content;
 pub mod coverage;
+pub mod edit;
 pub mod lib0;
 pub mod message;
 pub mod update;
