@@ -46,6 +46,8 @@ pub enum Command {
     Fanout(FanoutOptions),
     /// Memory, descriptors and CPU of many idle subscribed connections, and connects per second
     Idle(IdleOptions),
+    /// How many messages a second publishers that pipeline get acknowledged, and what each costs
+    Publish(PublishOptions),
     /// The bare send() loop that `fanout` starts by itself
     #[command(hide = true)]
     Bare(BareOptions),
@@ -143,6 +145,41 @@ pub struct IdleOptions {
     /// Threshold: bytes of user memory per connection
     #[arg(long, default_value_t = 4096.0)]
     pub max_memory: f64,
+}
+
+/// Options of `publish`.
+#[derive(Debug, Args)]
+pub struct PublishOptions {
+    /// The server.
+    #[command(flatten)]
+    pub server: ServerOptions,
+    /// Encoding of the connections
+    #[arg(long, value_enum, default_value_t = Encoding::Json)]
+    pub encoding: Encoding,
+    /// Connections that publish
+    #[arg(long, default_value_t = 64)]
+    pub publishers: usize,
+    /// Unanswered messages of each
+    #[arg(long, default_value_t = 128)]
+    pub window: usize,
+    /// Topics that the publishers share out among them
+    #[arg(long, default_value_t = 1)]
+    pub topics: usize,
+    /// What the topics' names begin with
+    #[arg(long, default_value = "publish")]
+    pub topic: String,
+    /// Ask for durable acknowledgements
+    #[arg(long)]
+    pub durable: bool,
+    /// Bytes of payload
+    #[arg(long, default_value_t = 128)]
+    pub payload: usize,
+    /// How long it is measured
+    #[arg(long, default_value_t = 5.0)]
+    pub seconds: f64,
+    /// Unmeasured seconds before
+    #[arg(long, default_value_t = 1.0)]
+    pub warmup: f64,
 }
 
 /// Options of the bare loop.

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Command::Presets { name } => run::presets(name.as_deref()),
         Command::Fanout(options) => scenario::fanout::run(&options),
         Command::Idle(options) => scenario::idle::run(&options),
+        Command::Publish(options) => scenario::publish::run(&options),
         Command::Bare(options) => bare::serve(&options).map(|()| 0),
         Command::Relay(options) => relay::serve(&options).map(|()| 0),
         Command::Null(options) => null::serve(&options).map(|()| 0),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::scenario::{idle, summary};
+use crate::scenario::{idle, publish, summary};
 use crate::verdict::{Check, Verdict};
 
 /// The report of a fan-out run.
@@ -112,6 +112,45 @@ pub fn idle(summary: &idle::Summary) -> String {
         format_args!(
             "idle CPU              {:.3} % of a core over {:.0} s",
             summary.idle_cpu_percent, summary.idle_seconds
+        ),
+    );
+    ending(&mut out, &summary.checks, &summary.notes, summary.verdict);
+    out
+}
+
+/// The report of publishers that pipeline.
+#[must_use]
+pub fn publish(summary: &publish::Summary) -> String {
+    let mut out = String::new();
+    let means = if summary.durable { "durable" } else { "as the topic's rule says" };
+    line(&mut out, format_args!("server: {}", summary.server));
+    line(
+        &mut out,
+        format_args!(
+            "{} publishers with {} messages of {} bytes under way each; acknowledged means {means}",
+            summary.publishers, summary.window, summary.payload
+        ),
+    );
+    line(
+        &mut out,
+        format_args!(
+            "acknowledged per second {:.0} ({} in all, {} refused)",
+            summary.acknowledged_per_second, summary.acknowledged, summary.refused
+        ),
+    );
+    line(
+        &mut out,
+        format_args!(
+            "server CPU per message  {:.2} µs ({:.0} % of a core; tester {:.0} %)",
+            summary.cpu_us, summary.server_cpu_percent, summary.tester_cpu_percent
+        ),
+    );
+    let ack = &summary.ack;
+    line(
+        &mut out,
+        format_args!(
+            "to the acknowledgement  p50 {:.1} ms, p99 {:.1} ms, max {:.1} ms",
+            ack.p50_ms, ack.p99_ms, ack.max_ms
         ),
     );
     ending(&mut out, &summary.checks, &summary.notes, summary.verdict);

@@ -109,6 +109,12 @@ pub struct Connection {
     fragments: Vec<u8>,
 }
 
+/// A mask for a frame (RFC 6455 §5.3); no intermediary has to be fooled here.
+fn mask() -> [u8; 4] {
+    let [a, b, c, d, ..] = crate::clock::now_ns().to_le_bytes();
+    [a, b, c, d]
+}
+
 impl Connection {
     /// Starts to connect.
     pub(super) fn open(target: &Rc<Target>, role: Role) -> io::Result<Self> {
@@ -189,6 +195,21 @@ impl Connection {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// Sends messages with one write, as far as the socket takes them.
+    pub(super) fn publish_all<'a>(
+        &mut self,
+        publications: impl Iterator<Item = Publication<'a>>,
+    ) -> Result<()> {
+        let adapter = &self.target.adapter;
+        for publication in publications {
+            let bytes = adapter.publish(&publication)?;
+            frame::write_client(&mut self.unsent, adapter.opcode(), &bytes, mask());
+        }
+        // An error shows again when the socket is next read or written.
+        let _ = self.flush();
         Ok(())
     }
 
@@ -442,8 +463,7 @@ impl Connection {
     }
 
     fn send_frame(&mut self, opcode: u8, payload: &[u8]) {
-        let [a, b, c, d, ..] = crate::clock::now_ns().to_le_bytes();
-        frame::write_client(&mut self.unsent, opcode, payload, [a, b, c, d]);
+        frame::write_client(&mut self.unsent, opcode, payload, mask());
         // An error shows again when the socket is next read or written.
         let _ = self.flush();
     }

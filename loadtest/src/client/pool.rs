@@ -162,6 +162,22 @@ impl Pool {
         connection.publish(publication)
     }
 
+    /// Sends messages on connection `at` together; one that has ended takes none.
+    ///
+    /// # Errors
+    /// When one cannot be encoded.
+    pub fn publish_all<'a>(
+        &mut self,
+        at: usize,
+        publications: impl Iterator<Item = Publication<'a>>,
+    ) -> Result<()> {
+        let connection = &mut self.connections[at];
+        match connection.state {
+            State::Ended(_) => Ok(()),
+            _ => connection.publish_all(publications),
+        }
+    }
+
     /// How far connection `at` has come.
     #[must_use]
     pub fn state(&self, at: usize) -> &State {

@@ -2,6 +2,7 @@
 
 pub mod fanout;
 pub mod idle;
+pub mod publish;
 mod subject;
 pub mod summary;
 
