@@ -324,3 +324,13 @@ pub const COMMIT_MESSAGES: usize = 1_024;
 
 /// Old blocks of one topic that one commit removes, so that retention never makes a commit long.
 pub const COMMIT_OLD_BLOCKS: usize = 256;
+
+/// Seconds after which a durable topic that has become empty is forgotten, and its epoch with it: longer than any client
+/// stays away and hopes to resume.
+pub const EMPTY_TOPIC_S: u64 = 86_400;
+
+/// Topics on the disk that are looked at each second for content that is too old: a hundred thousand in an hour.
+pub const VISITS_PER_SWEEP: usize = 32;
+
+/// Topics that are forgotten at most each second; each costs a commit that is waited for.
+pub const FORGOTTEN_PER_SWEEP: usize = 4;

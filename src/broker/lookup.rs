@@ -53,7 +53,7 @@ impl Default for Restoring {
 }
 
 impl Restoring {
-    fn lock(&self, name: &TopicName) -> MutexGuard<'_, ()> {
+    pub(super) fn lock(&self, name: &TopicName) -> MutexGuard<'_, ()> {
         let hash = FxBuildHasher.hash_one(name);
         self.0[usize::try_from(hash % self.0.len() as u64).unwrap_or(0)].lock()
     }

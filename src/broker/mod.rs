@@ -2,6 +2,8 @@
 
 mod access;
 mod documents;
+#[cfg(test)]
+mod durable_test;
 mod inspect;
 mod lookup;
 mod publish;
@@ -22,6 +24,7 @@ use fanwire_proto::{ClientId, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
 pub use lookup::{NoTopic, TooManyTopics, Unreadable};
+use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
 pub use room::Room;
 pub use subscribe::SubscribeError;
@@ -69,6 +72,8 @@ pub struct Policy {
 pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
     restoring: Restoring,
+    /// The last topic on the disk that was looked at.
+    visited: Mutex<Option<TopicName>>,
     durable: Arc<Durable>,
     /// Documents with clients that have a say about themselves.
     rooms: DashMap<TopicName, Arc<Room>>,
@@ -102,6 +107,7 @@ impl Broker {
         Ok(Self {
             topics: DashMap::new(),
             restoring: Restoring::default(),
+            visited: Mutex::default(),
             durable: Arc::new(Durable::new(committer, shards.clone(), run)),
             rooms: DashMap::new(),
             workers,

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use fanwire_proto::TopicName;
+
 use super::Broker;
-use crate::{defaults, topic::Topic};
+use crate::{defaults, durable::Due, store::StoreError, topic::Topic};
 
 impl Broker {
     /// Lets every topic remove what is too old, and forgets those that are empty and unused.
@@ -19,11 +21,49 @@ impl Broker {
         for topic in closed {
             self.forget(&topic);
         }
+        if let Err(error) = self.visit_stored(now_ms) {
+            tracing::warn!(%error, "topics on the disk could not be looked at");
+        }
         self.expire_revocations(now_ms);
         self.sweep_documents(now_ms);
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));
+    }
+
+    /// Looks at the next few topics that are only on the disk.
+    fn visit_stored(&self, now_ms: u64) -> Result<(), StoreError> {
+        let after = self.visited.lock().take();
+        let mut names: Vec<TopicName> = Vec::new();
+        self.durable.topics(after.as_ref(), |name| {
+            names.push(name.clone());
+            names.len() < defaults::VISITS_PER_SWEEP
+        })?;
+        // Fewer than asked for: that was the end, and the next time begins anew.
+        *self.visited.lock() = names.last().filter(|_| names.len() == defaults::VISITS_PER_SWEEP).cloned();
+        let policy = self.policy.load();
+        let mut forgotten = 0;
+        for name in names.iter().filter(|name| self.find(name).is_none()) {
+            match self.durable.due(name, &policy.rules.of(name), now_ms)? {
+                Due::Nothing => {}
+                Due::Restore => drop(self.find_or_restore(name, now_ms)),
+                Due::Forget if forgotten == defaults::FORGOTTEN_PER_SWEEP => {}
+                Due::Forget => {
+                    forgotten += 1;
+                    self.forget_stored(name)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a topic's head, unless somebody has restored the topic meanwhile.
+    fn forget_stored(&self, name: &TopicName) -> Result<(), StoreError> {
+        let _alone = self.restoring.lock(name);
+        match self.find(name) {
+            Some(_) => Ok(()),
+            None => self.durable.forget(name),
+        }
     }
 
     /// Removes a closed topic, unless another one has taken its name.

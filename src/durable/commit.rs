@@ -126,7 +126,11 @@ impl Job for TopicCommit {
 
 fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_serde::encode::Error> {
     if let Some(head) = &writing.head {
-        batch.put(Space::Topics, writing.name.as_str().as_bytes().to_vec(), encode_head(head, crashes)?);
+        batch.put(
+            Space::Topics,
+            writing.name.as_str().as_bytes().to_vec(),
+            encode_head(head, crashes, unix_ms())?,
+        );
     }
     if !writing.state.is_empty() {
         let entries: Vec<&Unkept> = writing.state.iter().collect();

@@ -8,13 +8,13 @@ use std::ops::Bound;
 use fanwire_proto::{Epoch, Kind, Offset, TopicName};
 
 use super::{
-    Durable, END_OF_NAME, block_key, prefix_of,
+    Durable, END_OF_NAME, prefix_of,
     record::{Block, decode_block, decode_head},
-    state_key,
+    salvage, state_key,
 };
 use crate::{
     defaults,
-    store::{Entry, Scan, Space, Store, StoreError},
+    store::{Scan, Space, Store, StoreError},
     topic::{self, Keeping, KindRule, Restored, Rule},
 };
 
@@ -99,18 +99,22 @@ impl Durable {
     ) -> Restored {
         let Found { blocks, state, damaged, lost, is_document } = found;
         let kind = rule.kind.kind();
-        let of_blocks = blocks.last().map(|block| (block.epoch, last_of(block), block.crashes));
-        let of_head = head.map(|head| (head.head.epoch, head.head.last, head.crashes));
-        let newer = |a: (Epoch, Offset, u64), b: (Epoch, Offset, u64)| if b.1 >= a.1 { b } else { a };
-        let of_state = state.as_ref().map(|block| (block.epoch, last_of(block), block.crashes));
-        let known = of_blocks.into_iter().chain(of_head).chain(of_state).reduce(newer);
-        let (old_epoch, last, crashes) =
-            known.map_or((None, Offset::ZERO, 0), |(epoch, last, crashes)| (Some(epoch), last, crashes));
+        let traces: Vec<Trace> = (head.iter().map(Trace::of_head))
+            .chain(state.iter().chain(blocks.last()).map(Trace::of_block))
+            .collect();
+        let newest = traces.iter().max_by_key(|trace| trace.last);
+        let last = newest.map_or(Offset::ZERO, |trace| trace.last);
+        let crashes = traces.iter().map(|trace| trace.crashes).max().unwrap_or(0);
         let crashes_since = self.run.crashes.saturating_sub(crashes);
-        let floor = Offset(last.0 + crashes_since * defaults::UNKEPT_COUNT as u64);
+        let of_last_run = traces.iter().filter(|trace| trace.crashes == crashes);
+        let numbered = of_last_run.map(|trace| trace.numbered).max().unwrap_or_default().max(last);
+        let floor = Offset(numbered.0 + crashes_since * defaults::UNKEPT_COUNT as u64);
         let changed_kind = head.is_some_and(|head| head.head.kind != kind);
         let seen_early = rule.keeping == Keeping::DurableSeenEarly && crashes_since > 0;
-        let epoch = old_epoch.filter(|_| !changed_kind && !seen_early).unwrap_or_else(new_epoch);
+        // A value that is gone cannot be told from one that did not change.
+        let values_lost = kind == Kind::Latest && damaged;
+        let goes_on = !changed_kind && !seen_early && !values_lost;
+        let epoch = newest.map(|trace| trace.epoch).filter(|_| goes_on).unwrap_or_else(new_epoch);
         let evicted = match (lost, damaged) {
             _ if is_document => state.as_ref().map_or(Offset::ZERO, last_of),
             (Some(lost), _) => lost,
@@ -120,8 +124,7 @@ impl Durable {
         // What was lost behind the last readable message has been seen: the topic stands after it.
         let last = lost.map_or(last, |lost| last.max(lost));
         Restored {
-            head: topic::Head { kind, epoch, last, evicted },
-            numbered: floor.max(last),
+            head: topic::Head { kind, epoch, last, numbered: floor.max(last), evicted },
             blocks: match kind {
                 Kind::Log | Kind::Document => blocks.iter().map(range_of).collect(),
                 Kind::Latest | Kind::Volatile => Default::default(),
@@ -135,6 +138,29 @@ impl Durable {
                 }
             },
         }
+    }
+}
+
+/// What one thing on the disk says of its topic's numbering.
+struct Trace {
+    epoch: Epoch,
+    /// A durable offset.
+    last: Offset,
+    /// An offset that was handed out.
+    numbered: Offset,
+    /// In the run after so many crashes.
+    crashes: u64,
+}
+
+impl Trace {
+    fn of_head(head: &super::Head) -> Self {
+        let topic::Head { epoch, last, numbered, .. } = head.head;
+        Self { epoch, last, numbered, crashes: head.crashes }
+    }
+
+    fn of_block(block: &Block) -> Self {
+        let last = last_of(block);
+        Self { epoch: block.epoch, last, numbered: last, crashes: block.crashes }
     }
 }
 
@@ -217,68 +243,38 @@ fn after_block(first: u64) -> Offset {
     Offset(first.saturating_add(defaults::UNKEPT_COUNT as u64))
 }
 
-/// Reads backwards, one by one, up to what cannot be read.
+/// Reads backwards, up to what cannot be read.
 fn from_the_end(store: &dyn Store, name: &TopicName, found: &mut Found) -> Result<(), StoreError> {
-    let mut backwards = Scan { reverse: true, limit: 1, ..Scan::prefix(Space::Messages, prefix_of(name)) };
-    let mut entries: Vec<Entry> = Vec::new();
-    loop {
-        match store.scan(&backwards) {
-            Ok(entry) if entry.is_empty() => break,
-            Ok(entry) => {
-                backwards.to = Bound::Excluded(entry[0].0.clone());
-                entries.extend(entry);
-            }
-            Err(StoreError::Corrupt(_)) if entries.is_empty() => {
-                found.lost = Some(after_block(last_key(store, name)?));
-                break;
-            }
-            Err(StoreError::Corrupt(_)) => {
-                found.damaged = true;
-                break;
-            }
-            Err(error) => return Err(error),
-        }
+    let entries = salvage::readable_end(store, Scan::prefix(Space::Messages, prefix_of(name)))?;
+    match entries.is_empty() {
+        true => found.lost = Some(after_block(salvage::last_block(store, name)?.0)),
+        false => found.damaged = true,
     }
-    entries.iter().rev().for_each(|(key, value)| found.take(name, key, value));
+    entries.iter().for_each(|(key, value)| found.take(name, key, value));
     Ok(())
-}
-
-/// The first offset of the last block, which cannot be read: above it there is nothing, and reading from it fails.
-fn last_key(store: &dyn Store, name: &TopicName) -> Result<u64, StoreError> {
-    let (mut fails, mut empty) = (0, u64::MAX);
-    while empty - fails > 1 {
-        let middle = fails + (empty - fails) / 2;
-        let from = Bound::Included(block_key(name, Offset(middle)));
-        let scan = Scan { from, limit: 1, ..Scan::prefix(Space::Messages, prefix_of(name)) };
-        match store.scan(&scan) {
-            Ok(_) => empty = middle,
-            Err(StoreError::Corrupt(_)) => fails = middle,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(fails)
 }
 
 /// Every value that can be read, oldest first.
 fn values_of(store: &dyn Store, name: &TopicName) -> Result<Found, StoreError> {
     let mut found = Found::default();
-    let mut forwards = Scan { limit: PAGE, ..Scan::prefix(Space::Values, prefix_of(name)) };
-    loop {
-        let entries = match store.scan(&forwards) {
-            Ok(entries) => entries,
-            Err(StoreError::Corrupt(what)) => {
-                report(name, &what);
+    let all = Scan::prefix(Space::Values, prefix_of(name));
+    let entries = match store.scan(&all) {
+        Ok(entries) => entries,
+        Err(StoreError::Corrupt(what)) => {
+            report(name, &what);
+            found.damaged = true;
+            let mut entries = salvage::readable(store, &all)?;
+            entries.extend(salvage::readable_end(store, all)?);
+            entries
+        }
+        Err(error) => return Err(error),
+    };
+    for (_, value) in &entries {
+        match decode_block(name, value) {
+            Ok(block) => found.blocks.push(block),
+            Err(error) => {
+                report(name, &error);
                 found.damaged = true;
-                break;
-            }
-            Err(error) => return Err(error),
-        };
-        let Some((last, _)) = entries.last() else { break };
-        forwards.from = Bound::Excluded(last.clone());
-        for (_, value) in &entries {
-            match decode_block(name, value) {
-                Ok(block) => found.blocks.push(block),
-                Err(error) => report(name, &error),
             }
         }
     }

@@ -17,7 +17,7 @@
 //! # Layout
 //! | space | key | value |
 //! |---|---|---|
-//! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then |
+//! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then, when it was written |
 //! | `messages` | name, 0, first offset | block: epoch, crashes, last offset before it, messages |
 //! | `values` | name, 0, key | block of one message |
 //! | `documents` | name, 0, `state` | block of what was merged: updates that had to be left apart, then one for all the rest |
@@ -27,6 +27,8 @@ mod commit;
 mod load;
 mod record;
 mod run;
+mod salvage;
+mod upkeep;
 
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ use fanwire_proto::{Offset, TopicName};
 pub use load::topic_of;
 pub use record::{Block, DamagedRecord, Head, decode_block, decode_head};
 pub use run::Run;
+pub use upkeep::Due;
 
 use crate::{shard::ShardHandle, store::Committer};
 

@@ -32,6 +32,8 @@ pub struct Head {
     pub head: topic::Head,
     /// Crashes until it was written.
     pub crashes: u64,
+    /// When it was written, in milliseconds since 1970.
+    pub written_ms: u64,
 }
 
 /// A block as it is on the disk.
@@ -53,8 +55,10 @@ struct HeadWire {
     kind: u8,
     epoch: u64,
     last: u64,
+    numbered: u64,
     evicted: u64,
     crashes: u64,
+    written_ms: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -103,14 +107,20 @@ fn check_version(version: u8) -> Result<(), DamagedRecord> {
 }
 
 /// Writes a head.
-pub(super) fn encode_head(head: &topic::Head, crashes: u64) -> Result<Bytes, rmp_serde::encode::Error> {
+pub(super) fn encode_head(
+    head: &topic::Head,
+    crashes: u64,
+    written_ms: u64,
+) -> Result<Bytes, rmp_serde::encode::Error> {
     let wire = HeadWire {
         version: VERSION,
         kind: number_of(head.kind),
         epoch: head.epoch.0,
         last: head.last.0,
+        numbered: head.numbered.0,
         evicted: head.evicted.0,
         crashes,
+        written_ms,
     };
     Ok(rmp_serde::to_vec(&wire)?.into())
 }
@@ -123,9 +133,10 @@ pub fn decode_head(bytes: &[u8]) -> Result<Head, DamagedRecord> {
         kind: kind_of(wire.kind)?,
         epoch: Epoch(wire.epoch),
         last: Offset(wire.last),
+        numbered: Offset(wire.numbered),
         evicted: Offset(wire.evicted),
     };
-    Ok(Head { head, crashes: wire.crashes })
+    Ok(Head { head, crashes: wire.crashes, written_ms: wire.written_ms })
 }
 
 /// Writes a block.
@@ -257,10 +268,15 @@ mod tests {
 
     #[test]
     fn a_head_comes_back_as_it_was() {
-        let head =
-            topic::Head { kind: Kind::Latest, epoch: Epoch(u64::MAX), last: Offset(5), evicted: Offset(4) };
-        let bytes = encode_head(&head, 3).unwrap();
-        assert_eq!(decode_head(&bytes), Ok(Head { head, crashes: 3 }));
+        let head = topic::Head {
+            kind: Kind::Latest,
+            epoch: Epoch(u64::MAX),
+            last: Offset(5),
+            numbered: Offset(6),
+            evicted: Offset(4),
+        };
+        let bytes = encode_head(&head, 3, 9).unwrap();
+        assert_eq!(decode_head(&bytes), Ok(Head { head, crashes: 3, written_ms: 9 }));
         assert!(decode_head(&bytes[..bytes.len() - 1]).is_err());
     }
 }

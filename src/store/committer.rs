@@ -133,13 +133,21 @@ impl Committer {
     /// Keeps a batch; ready once it is durable or has failed.
     pub async fn keep(&self, batch: Batch) -> Result<(), StoreError> {
         let (done, outcome) = oneshot::channel();
-        self.submit(Box::new(OneBatch { batch, done: Some(done) }));
+        // Whoever asked may not be waiting any more.
+        self.submit(Box::new(OneBatch { batch, done: |kept| drop(done.send(kept)) }));
         outcome.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Keeps a batch, and blocks until it is durable or has failed.
+    pub fn keep_now(&self, batch: Batch) -> Result<(), StoreError> {
+        let (done, outcome) = mpsc::sync_channel(1);
+        self.submit(Box::new(OneBatch { batch, done: move |kept| drop(done.send(kept)) }));
+        outcome.recv().unwrap_or(Err(StoreError::Closed))
     }
 
     /// Keeps a batch some time soon; nobody waits for it, and a failure is only logged.
     pub fn write_later(&self, batch: Batch) {
-        self.submit(Box::new(OneBatch { batch, done: None }));
+        self.submit(Box::new(OneBatch { batch, done: |_| {} }));
     }
 
     /// Commits what is queued, takes nothing more, and ends the thread.
@@ -149,22 +157,19 @@ impl Committer {
     }
 }
 
-struct OneBatch {
+struct OneBatch<F> {
     batch: Batch,
-    done: Option<oneshot::Sender<Result<(), StoreError>>>,
+    done: F,
 }
 
-impl Job for OneBatch {
+impl<F: FnOnce(Result<(), StoreError>) + Send> Job for OneBatch<F> {
     fn write(&mut self, batch: &mut Batch) -> usize {
         batch.writes.append(&mut self.batch.writes);
         1
     }
 
-    fn settled(mut self: Box<Self>, outcome: &Result<(), StoreError>) {
-        if let Some(done) = self.done.take() {
-            // Whoever asked may not be waiting any more.
-            let _ = done.send(outcome.clone());
-        }
+    fn settled(self: Box<Self>, outcome: &Result<(), StoreError>) {
+        (self.done)(outcome.clone());
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Head {
     pub epoch: Epoch,
     /// Its last durable offset.
     pub last: Offset,
+    /// The last offset that was handed out by then. After a crash it may be far above `last`.
+    pub numbered: Offset,
     /// Kind `log`: the highest offset that was removed. Kind `document`: the highest one that was merged.
     pub evicted: Offset,
 }
@@ -71,10 +73,8 @@ impl Writing {
 /// A durable topic as it was found.
 #[derive(Debug)]
 pub struct Restored {
-    /// What is known of it.
+    /// What is known of it; numbering goes on after `numbered`.
     pub head: Head,
-    /// The highest offset that may have been handed out.
-    pub numbered: Offset,
     /// Messages in offset order, each with what makes its publish idempotent.
     pub messages: Vec<(Message, Option<String>)>,
     /// Kind `log`: their blocks in order.

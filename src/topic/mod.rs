@@ -10,6 +10,8 @@
 mod conflated;
 mod dedupe;
 mod document;
+#[cfg(test)]
+mod durable_model;
 mod kept;
 mod presence;
 #[cfg(test)]

@@ -78,7 +78,7 @@ impl State {
 
     /// A durable topic as it was found.
     pub(super) fn restore(name: TopicName, rule: Arc<Rule>, restored: Restored, now_ms: u64) -> Self {
-        let Restored { head, numbered, messages, blocks } = restored;
+        let Restored { head, messages, blocks } = restored;
         let mut state = Self::new(name, rule, head.epoch, now_ms);
         for (message, message_id) in messages {
             if let Some(id) = message_id {
@@ -93,7 +93,7 @@ impl State {
             document.restored(head.evicted);
         }
         state.last = head.last;
-        state.numbered = numbered;
+        state.numbered = head.numbered;
         state.on_disk = OnDisk::new(head.last, blocks);
         state.prune(now_ms);
         state
@@ -170,7 +170,8 @@ impl State {
             self.on_disk.head_is_old || !state.is_empty() || !old_blocks.is_empty() || !old_keys.is_empty();
         self.on_disk.head_is_old = false;
         let kind = self.rule.kind.kind();
-        let head = with_head.then_some(Head { kind, epoch: self.epoch, last, evicted });
+        let head =
+            with_head.then_some(Head { kind, epoch: self.epoch, last, numbered: self.numbered, evicted });
         Writing {
             name: self.name.clone(),
             head,
