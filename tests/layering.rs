@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("session", &[]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),
-    ("store", &[]),
+    ("store", &["clock"]),
     ("topic", &["frames"]),
     // What providers of webhooks sign.
     ("webhook", &[]),

@@ -15,7 +15,10 @@
 //! Who commits what, and when, is [`committer`]'s matter: it gathers the batches of many into one commit.
 
 mod committer;
+#[cfg(test)]
+mod conformance;
 mod disk;
+mod faulty;
 mod memory;
 
 use std::{ops::Bound, sync::Arc};
@@ -23,6 +26,7 @@ use std::{ops::Bound, sync::Arc};
 use bytes::Bytes;
 pub use committer::{Committer, Job, Pace};
 pub use disk::{Disk, Options as DiskOptions};
+pub use faulty::{Fault, Faulty, Held};
 pub use memory::Memory;
 
 /// A map of its own. The numbers are on disk: never reuse one.

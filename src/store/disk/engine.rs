@@ -7,6 +7,8 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -14,47 +16,101 @@ use fjall::{
     Database, Error as DatabaseError, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable,
 };
 
-use super::seal::{seal, unseal};
+use super::{
+    seal::{seal, unseal},
+    stamp::{STAMP_KEY, STAMP_SPACE, Stamp},
+};
 use crate::{
     defaults,
     store::{Batch, Entry, Scan, Space, StoreError, Write},
 };
 
+/// Spaces on disk: the library's own, ours, and the one for stamps.
+pub(super) const SPACES: usize = Space::ALL.len() + 2;
+
+/// From so many tables of one space in memory on, or not merged yet on disk, a commit waits for the background threads.
+/// The library waits by itself a little above, but forever if one of them has failed meanwhile.
+const UNWRITTEN_MAX: usize = 2;
+const UNMERGED_MAX: usize = 18;
+
+/// How long it waits.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// An open database with its spaces.
 pub(super) struct Engine {
     database: Database,
     spaces: Vec<Keyspace>,
+    stamps: Keyspace,
 }
 
 impl Engine {
-    /// Opens or creates the database in a directory.
-    pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+    /// Creates an empty database.
+    pub(super) fn create(path: &Path) -> Result<(), StoreError> {
         contained(|| {
-            let database = Database::builder(path)
-                .cache_size(cache_bytes)
-                .max_journaling_size(defaults::STORE_JOURNAL_BYTES)
-                .worker_threads(defaults::STORE_WORKERS)
-                .manual_journal_persist(true)
-                .open()
-                .map_err(|error| translated(&error, "opening"))?;
-            let spaces = Space::ALL.iter().map(|space| {
+            let database = opened(path, 0)?;
+            for name in names() {
                 let options =
                     || KeyspaceCreateOptions::default().max_memtable_size(defaults::STORE_MEMTABLE_BYTES);
-                database.keyspace(space.name(), options).map_err(|error| translated(&error, space.name()))
-            });
-            let spaces = spaces.collect::<Result<_, _>>()?;
-            Ok(Self { database, spaces })
+                database.keyspace(name, options).map_err(|error| translated(&error, name))?;
+            }
+            Ok(())
         })
+    }
+
+    /// Opens a database that has every space.
+    pub(super) fn open(path: &Path, cache_bytes: u64) -> Result<Self, StoreError> {
+        contained(|| {
+            let database = opened(path, cache_bytes)?;
+            let space = |name: &'static str| match database.keyspace_exists(name) {
+                true => database
+                    .keyspace(name, KeyspaceCreateOptions::default)
+                    .map_err(|error| translated(&error, name)),
+                false => Err(StoreError::Corrupt(format!("{}: no space {name}", path.display()).into())),
+            };
+            let spaces = Space::ALL.iter().map(|known| space(known.name())).collect::<Result<_, _>>()?;
+            let stamps = space(STAMP_SPACE)?;
+            Ok(Self { database, spaces, stamps })
+        })
+    }
+
+    /// Closes it, whatever state it is in.
+    pub(super) fn close(self) {
+        if let Err(error) = contained(|| {
+            drop(self);
+            Ok(())
+        }) {
+            tracing::warn!(%error, "closing the database");
+        }
     }
 
     fn keyspace(&self, space: Space) -> &Keyspace {
         &self.spaces[space as usize]
     }
 
-    /// Writes a batch and waits until it is on the disk.
-    pub(super) fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+    /// The number of the newest commit.
+    pub(super) fn last_commit(&self) -> Result<u64, StoreError> {
         contained(|| {
-            let mut writes = self.database.batch().durability(Some(PersistMode::SyncAll));
+            let stamp = self.stamps.get(STAMP_KEY).map_err(|error| translated(&error, STAMP_SPACE))?;
+            let Some(stamp) = stamp else { return Ok(0) };
+            let stamp = Stamp::decode(&stamp)
+                .ok_or_else(|| StoreError::Corrupt(format!("{STAMP_SPACE}: no stamp").into()))?;
+            Ok(stamp.number)
+        })
+    }
+
+    /// Whether it still takes commits; it does not once a background thread has failed.
+    pub(super) fn works(&self) -> bool {
+        contained(|| self.database.persist(PersistMode::Buffer).map_err(|error| translated(&error, "")))
+            .is_ok()
+    }
+
+    /// Writes a batch and waits until it is on the disk.
+    pub(super) fn commit(&self, batch: &Batch, stamp: Stamp) -> Result<(), StoreError> {
+        contained(|| {
+            self.wait_for_background()?;
+            let mut writes =
+                fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.writes.len() + 1)
+                    .durability(Some(PersistMode::SyncAll));
             for write in &batch.writes {
                 match write {
                     Write::Put(space, key, value) => {
@@ -63,8 +119,27 @@ impl Engine {
                     Write::Delete(space, key) => writes.remove(self.keyspace(*space), key.clone()),
                 }
             }
+            // Last, as `journal` expects it.
+            writes.insert(&self.stamps, STAMP_KEY, stamp.encode());
             writes.commit().map_err(|error| translated(&error, "committing"))
         })
+    }
+
+    fn wait_for_background(&self) -> Result<(), StoreError> {
+        let behind = |space: &Keyspace| {
+            space.sealed_memtable_count() > UNWRITTEN_MAX || space.l0_table_count() > UNMERGED_MAX
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while self.spaces.iter().any(behind) {
+            if !self.works() {
+                return Err(StoreError::Io("a background thread of the database failed".into()));
+            }
+            if Instant::now() > deadline {
+                return Err(StoreError::Io("the disk does not keep up with what is written".into()));
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     /// The value of a key.
@@ -102,6 +177,21 @@ impl Engine {
     pub(super) fn size(&self) -> Result<u64, StoreError> {
         contained(|| self.database.disk_space().map_err(|error| translated(&error, "measuring")))
     }
+}
+
+/// The spaces in the order of their creation, which their numbers on disk follow.
+fn names() -> impl Iterator<Item = &'static str> {
+    Space::ALL.iter().map(|space| space.name()).chain([STAMP_SPACE])
+}
+
+fn opened(path: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
+    Database::builder(path)
+        .cache_size(cache_bytes)
+        .max_journaling_size(defaults::STORE_JOURNAL_BYTES)
+        .worker_threads(defaults::STORE_WORKERS)
+        .manual_journal_persist(true)
+        .open()
+        .map_err(|error| translated(&error, "opening"))
 }
 
 /// Runs code of the library, which may panic on files that are not what it wrote.

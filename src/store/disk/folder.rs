@@ -1,4 +1,13 @@
-//! The data directory: one process at a time, one format.
+//! The data directory: one process at a time, one format, complete before it counts.
+//!
+//! | name | what |
+//! |---|---|
+//! | `FORMAT` | the format's version and the store's own number, as text; written last |
+//! | `LOCK` | locked by the process that has the store open |
+//! | `ACKNOWLEDGED` | the newest acknowledged commit, see [`mark`](super::mark) |
+//! | `ACCEPTED` | losses that the operator accepted, as text, if any |
+//! | `db/` | the database of the library: journals `*.jnl`, tables in `keyspaces/` |
+//! | `set-aside-…/` | files as they were before a loss was accepted |
 
 use std::{
     fs::{self, File, TryLockError},
@@ -6,43 +15,56 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{mark::Mark, stamp::StoreId};
 use crate::store::StoreError;
 
-/// What is written to [`FORMAT`]; a change of anything on disk changes it.
-const FORMAT_TEXT: &str = "fanwire store 1\n";
+/// The only format there is; a change of anything on disk changes it.
+const FORMAT_LINE: &str = "fanwire store 1";
 
-/// Says which format the directory has.
 const FORMAT: &str = "FORMAT";
 
-/// Locked by the process that has the store open. Stays when the process ends, the lock does not.
+/// The format of a directory that is being created. It becomes [`FORMAT`] when everything is there.
+const FORMAT_NEW: &str = "FORMAT.new";
+
 const LOCK: &str = "LOCK";
 
-/// The database of the library.
 const DATABASE: &str = "db";
 
 /// A directory that belongs to this process until it is dropped.
 pub(super) struct Folder {
     path: PathBuf,
+    /// The store's own number.
+    pub id: StoreId,
     /// Unlocked when closed.
     _lock: File,
 }
 
 impl Folder {
-    /// Creates what is missing, and locks.
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let named = |error| failed(path, &error);
-        fs::create_dir_all(path).map_err(named)?;
-        let lock = path.join(LOCK);
-        let lock_file = File::options().create(true).write(true).truncate(false).open(&lock);
-        let lock_file = lock_file.map_err(|error| failed(&lock, &error))?;
-        match lock_file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(StoreError::Locked),
-            Err(TryLockError::Error(error)) => return Err(failed(&lock, &error)),
+    /// Locks a directory, and creates it if it is missing or empty; `fill` makes an empty database at a path.
+    pub(super) fn open(
+        path: &Path,
+        fill: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<Self, StoreError> {
+        fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
+        let lock = lock(path)?;
+        let id = match read_format(&path.join(FORMAT))? {
+            Some(id) => id,
+            None => create(path, fill)?,
+        };
+        Ok(Self { path: path.to_owned(), id, _lock: lock })
+    }
+
+    /// Locks a directory that must be a store already.
+    pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let format = path.join(FORMAT);
+        if !path.join(LOCK).exists() && !format.exists() {
+            return Err(StoreError::Io(format!("{} is no fanwire store", path.display()).into()));
         }
-        let folder = Self { path: path.to_owned(), _lock: lock_file };
-        folder.check_format()?;
-        Ok(folder)
+        let lock = lock(path)?;
+        match read_format(&format)? {
+            Some(id) => Ok(Self { path: path.to_owned(), id, _lock: lock }),
+            None => Err(super::mark::missing(&format)),
+        }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -52,35 +74,75 @@ impl Folder {
     pub(super) fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
+}
 
-    fn check_format(&self) -> Result<(), StoreError> {
-        let path = self.path.join(FORMAT);
-        match fs::read(&path) {
-            Ok(text) if text == FORMAT_TEXT.as_bytes() => Ok(()),
-            Ok(text) => {
-                let text = String::from_utf8_lossy(&text[..text.len().min(64)]).into_owned();
-                let problem = format!("{} says {text:?}, this version knows {FORMAT_TEXT:?}", path.display());
-                Err(StoreError::Corrupt(problem.into()))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => self.write_format(&path),
-            Err(error) => Err(failed(&path, &error)),
-        }
+fn lock(path: &Path) -> Result<File, StoreError> {
+    let path = path.join(LOCK);
+    let file = File::options().create(true).write(true).truncate(false).open(&path);
+    let file = file.map_err(|error| failed(&path, &error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Locked),
+        Err(TryLockError::Error(error)) => Err(failed(&path, &error)),
     }
+}
 
-    /// Marks a new directory as ours. One that has a database but no format is not new.
-    fn write_format(&self, path: &Path) -> Result<(), StoreError> {
-        if self.database().exists() {
-            let problem = format!("{} is missing, but there is a database beside it", path.display());
-            return Err(StoreError::Corrupt(problem.into()));
-        }
-        let named = |error| failed(path, &error);
-        let new = path.with_extension("new");
-        let mut file = File::create(&new).map_err(named)?;
-        file.write_all(FORMAT_TEXT.as_bytes()).map_err(named)?;
-        file.sync_all().map_err(named)?;
-        fs::rename(&new, path).map_err(named)?;
-        sync_folder(&self.path)
+/// What the format file says; `None` if there is none.
+fn read_format(path: &Path) -> Result<Option<StoreId>, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(path, &error)),
+    };
+    let text = String::from_utf8_lossy(&text).into_owned();
+    let id = text.strip_prefix(FORMAT_LINE).and_then(|rest| {
+        let sealed = rest.strip_prefix("\nid ")?.strip_suffix('\n')?;
+        let (id, sum) = sealed.split_once(' ')?;
+        (sum_of(id) == sum).then(|| StoreId::from_text(id)).flatten()
+    });
+    let problem = || {
+        let text: String = text.chars().take(64).collect();
+        format!("{} says {text:?}; this version knows {FORMAT_LINE:?} with an id", path.display())
+    };
+    id.map(Some).ok_or_else(|| StoreError::Corrupt(problem().into()))
+}
+
+/// Guards the id against a changed digit.
+fn sum_of(id: &str) -> String {
+    format!("{:016x}", xxhash_rust::xxh3::xxh3_64(id.as_bytes()))
+}
+
+/// Makes an empty store. Until [`FORMAT`] is there nothing was ever acknowledged, so what an interrupted creation left
+/// is made anew.
+fn create(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Result<StoreId, StoreError> {
+    let database = path.join(DATABASE);
+    let new = path.join(FORMAT_NEW);
+    if database.exists() && !new.exists() {
+        let problem =
+            format!("{} is missing, but there is a database beside it", path.join(FORMAT).display());
+        return Err(StoreError::Corrupt(problem.into()));
     }
+    let mut id = StoreId([0; 16]);
+    getrandom::fill(&mut id.0).map_err(|error| StoreError::Io(error.to_string().into()))?;
+    write_format(&new, id).map_err(|error| failed(&new, &error))?;
+    sync_folder(path)?;
+    match fs::remove_dir_all(&database) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&database, &error)),
+        _ => {}
+    }
+    fill(&database)?;
+    Mark::create(path, 0)?;
+    sync_folder(path)?;
+    fs::rename(&new, path.join(FORMAT)).map_err(|error| failed(&new, &error))?;
+    sync_folder(path)?;
+    Ok(id)
+}
+
+fn write_format(path: &Path, id: StoreId) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let id = id.to_text();
+    write!(file, "{FORMAT_LINE}\nid {id} {}\n", sum_of(&id))?;
+    file.sync_all()
 }
 
 /// Makes the names in a folder durable.

@@ -1,0 +1,187 @@
+//! Looks at a database before the library opens it, and finds what the library would not notice, or would answer by
+//! deleting: a changed manifest, which makes it take tables for leftovers; a missing one, which makes it take a whole
+//! space for a leftover; a changed journal, which it cuts off; missing journals.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::{
+    accepted::Accepted,
+    folder::failed,
+    journal::{self, Journal, Rest},
+    stamp::StoreId,
+};
+use crate::store::StoreError;
+
+/// Something that is not as it was written.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Damage {
+    /// A file that must be there is not, or is not readable.
+    File {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Bytes of a journal are not what was written; whole commits follow.
+    Journal {
+        /// Where.
+        path: PathBuf,
+        /// From here on.
+        from: u64,
+        /// Up to here.
+        to: u64,
+    },
+    /// Acknowledged commits are not there.
+    Missing {
+        /// The first one.
+        first: u64,
+        /// The last one.
+        last: u64,
+        /// Where they should be.
+        path: PathBuf,
+        /// What is there ends here.
+        end: u64,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path, what } => write!(out, "{}: {what}", path.display()),
+            Self::Journal { path, to: 0, .. } => write!(out, "{}: nothing is in it", path.display()),
+            Self::Journal { path, from, to } => {
+                write!(out, "{}: bytes {from} to {to} are not what was written", path.display())
+            }
+            Self::Missing { first, last, path, end } => write!(
+                out,
+                "{}: commits {first} to {last} were acknowledged and are not there, the file ends at byte {end}",
+                path.display()
+            ),
+        }
+    }
+}
+
+/// What was found.
+#[derive(Debug)]
+pub(super) struct Survey {
+    /// The journals, oldest first.
+    pub journals: Vec<Journal>,
+    /// Everything that is wrong, but for what was accepted.
+    pub damage: Vec<Damage>,
+    /// The newest commit in the journals.
+    pub last: Option<u64>,
+}
+
+impl Survey {
+    /// Looks at a database whose mark says that the commit `acknowledged` is there.
+    pub(super) fn of(
+        database: &Path,
+        store: StoreId,
+        acknowledged: u64,
+        accepted: &Accepted,
+    ) -> Result<Self, StoreError> {
+        let mut damage = manifests(database);
+        let journals = journal::read_all(database, store).map_err(|error| failed(database, &error))?;
+        let last = journals.iter().rev().find_map(|journal| journal.numbers).map(|(_, last)| last);
+        if journals.is_empty() {
+            damage.push(Damage::File { path: database.to_owned(), what: "no journal is there".into() });
+        }
+        damage.extend(in_journals(&journals));
+        damage.extend(between(&journals).filter(|missing| !accepted.covers(missing)));
+        damage.extend(at_the_end(&journals, acknowledged).filter(|missing| !accepted.covers(missing)));
+        Ok(Self { journals, damage, last })
+    }
+
+    /// The error that names all of it.
+    pub(super) fn error(&self) -> Option<StoreError> {
+        let list: Vec<_> = self.damage.iter().map(Damage::to_string).collect();
+        (!list.is_empty()).then(|| StoreError::Corrupt(list.join("; ").into()))
+    }
+}
+
+/// Damage within each journal. Only the newest one may end torn: the others were ended in order.
+fn in_journals(journals: &[Journal]) -> impl Iterator<Item = Damage> {
+    let newest = journals.last().map(|journal| journal.id);
+    journals.iter().filter_map(move |journal| {
+        let path = journal.path.clone();
+        match journal.rest {
+            Rest::Damaged { next, .. } => Some(Damage::Journal { path, from: journal.end, to: next }),
+            Rest::Torn if Some(journal.id) != newest => {
+                let to = fs::metadata(&path).map_or(journal.end, |meta| meta.len());
+                Some(Damage::Journal { path, from: journal.end, to })
+            }
+            // A journal is ended when it is full.
+            Rest::Empty if Some(journal.id) != newest && journal.numbers.is_none() => {
+                Some(Damage::Journal { path, from: 0, to: 0 })
+            }
+            Rest::Torn | Rest::Empty => None,
+        }
+    })
+}
+
+/// Commits that are missing within a journal or between two.
+fn between(journals: &[Journal]) -> impl Iterator<Item = Damage> {
+    let mut before: Option<u64> = None;
+    journals.iter().flat_map(move |journal| {
+        let first = journal.numbers.map(|(first, _)| first);
+        let gap = before.zip(first).filter(|(last, first)| *first != last + 1);
+        before = journal.numbers.map(|(_, last)| last).or(before);
+        gap.into_iter().chain(journal.jumps.iter().copied()).map(|(last, next)| Damage::Missing {
+            first: last + 1,
+            last: next.saturating_sub(1),
+            path: journal.path.clone(),
+            end: journal.end,
+        })
+    })
+}
+
+/// Commits that were acknowledged and are not in the newest journal. If there are none at all, the tables have them.
+fn at_the_end(journals: &[Journal], acknowledged: u64) -> impl Iterator<Item = Damage> {
+    let newest = journals.iter().rev().find_map(|journal| Some((journal, journal.numbers?.1)));
+    let missing = newest.filter(|(_, last)| *last < acknowledged).map(|(journal, last)| Damage::Missing {
+        first: last + 1,
+        last: acknowledged,
+        path: journal.path.clone(),
+        end: journal.end,
+    });
+    missing.into_iter()
+}
+
+/// Bytes of a `current` file: number of the manifest, its checksum, the kind of checksum.
+const CURRENT_BYTES: usize = 25;
+
+/// What is wrong with the files that name all others.
+fn manifests(database: &Path) -> Vec<Damage> {
+    let spaces = database.join("keyspaces");
+    // The library's own space is 0, ours were created in order after it.
+    let folders = (0..super::engine::SPACES).map(|space| spaces.join(space.to_string()));
+    let mut damage: Vec<_> = folders.filter_map(|folder| manifest(&folder).err()).collect();
+    let version = database.join("version");
+    if !matches!(fs::read(&version).as_deref(), Ok(b"FJL\x03")) {
+        damage
+            .push(Damage::File { path: version, what: "missing, or not of a version that is known".into() });
+    }
+    damage
+}
+
+/// Checks the manifest of a space against the checksum that was kept beside it.
+fn manifest(folder: &Path) -> Result<(), Damage> {
+    let path = folder.join("current");
+    let damaged = |path: &Path, what: &str| Damage::File { path: path.to_owned(), what: what.into() };
+    let unreadable = |path: &Path, error: &io::Error| damaged(path, &error.to_string());
+    let current = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+    let current: [u8; CURRENT_BYTES] =
+        current.try_into().map_err(|_| damaged(&path, "not as long as it should be"))?;
+    let [a, b, c, d, e, f, g, h, sum @ .., kind] = current;
+    let manifest = folder.join(format!("v{}", u64::from_le_bytes([a, b, c, d, e, f, g, h])));
+    let bytes = fs::read(&manifest).map_err(|error| unreadable(&manifest, &error))?;
+    if kind != 0 || xxh3_128(&bytes) != u128::from_le_bytes(sum) {
+        return Err(damaged(&manifest, "does not have the checksum that is kept in `current` beside it"));
+    }
+    Ok(())
+}
