@@ -14,6 +14,7 @@ mod ingest;
 mod item;
 mod lines;
 mod openapi;
+mod pages;
 mod problem;
 mod publish;
 mod query;
@@ -29,7 +30,7 @@ use axum::{
     extract::{FromRef, Request, State},
     http::{HeaderValue, Uri, header},
     middleware::{self, Next},
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
     routing::{any, get},
 };
 pub use credentials::{authorize, bearer};
@@ -70,13 +71,6 @@ impl FromRef<Api> for HttpDoor {
     }
 }
 
-/// A page for people, without anything from elsewhere.
-const CONSOLE: &str = include_str!("console.html");
-
-/// The page needs its own script and style and its own broker, nothing else.
-const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; \
-    connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-
 /// All routes but `/ws`.
 pub fn router(door: HttpDoor) -> Router {
     let answers = Arc::new(idempotency::Answers::open(door.broker.committer().clone()));
@@ -97,7 +91,7 @@ pub fn router(door: HttpDoor) -> Router {
             .split_for_parts();
     let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
     router
-        .route("/", get(async || ([(header::CONTENT_SECURITY_POLICY, CONSOLE_POLICY)], Html(CONSOLE))))
+        .merge(pages::routes())
         .route("/in/{source}", any(ingest::receive))
         .route("/in/{source}/{token}", any(ingest::receive_with_token))
         .route("/docs/errors", get(error_page::serve))
