@@ -52,7 +52,7 @@ macro_rules! demos {
 }
 
 /// Each a page of its own; what they share is a module beside them.
-const DEMOS: &[File] = demos!("chat.html", "game.html", "ticker.html");
+const DEMOS: &[File] = demos!("chat.html", "game.html", "payments.html", "ticker.html");
 
 const DEMO_CLIENT: &str = include_str!("../../../examples/web/fanwire.js");
 

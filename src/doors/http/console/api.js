@@ -36,6 +36,9 @@ export function address(path, parameters = {}) {
 
 export const get = async (path, parameters) => (await ask(address(path, parameters))).json();
 
+/** The body as it is. */
+export const text = async (path) => (await ask(path)).text();
+
 export async function post(path, body, headers = {}) {
   const response = await ask(path, { method: 'POST', body, headers });
   const text = await response.text();

@@ -1,87 +1,99 @@
 // Deliveries: webhooks that came in, what became of them, and another try.
 
-import { get, post, Problem } from './api.js';
+import { get, post, text } from './api.js';
 import { empty, h, keep, say, settled, tableHead, tableRow } from './dom.js';
 import { ago, bytes } from './format.js';
+import { jsonTree } from './json.js';
 
-const PAGE = 100, EVERY_MS = 2_000;
-const OUTCOMES = ['accepted', 'duplicate', 'filtered', 'rejected'];
+const PAGE = 100, EVERY_MS = 2_000, BODY_SHOWN = 100_000;
+const OUTCOMES = ['accepted', 'duplicate', 'filtered', 'failed', 'rejected', 'handshake'];
 
 export function deliveries(app) {
   const source = h('input', { type: 'search', placeholder: 'a source’s name', spellcheck: 'false' });
-  const outcome = h('select', {}, ['', ...OUTCOMES].map((value) => h('option', { value }, value || 'any outcome')));
+  const outcome = h('select', {}, ['', ...OUTCOMES].map((value) => h('option', { value }, value || 'any')));
   const body = h('tbody'), fault = h('p', { class: 'fault', role: 'alert' });
-  const none = empty('No deliveries yet', 'Requests to /in/… of the configured sources show up here, with what became of them.');
-  const absent = empty('No webhooks here', 'This broker keeps no webhook deliveries. Where sources are configured, each request to /in/… is listed here, with its outcome, its raw content and a button to replay it.');
-  const columns = [['', 'Delivery'], ['', 'Source'], ['', 'Outcome'], ['wide', 'Why'], ['number', 'Came'], ['number', '']];
+  const none = empty('No deliveries', 'Webhooks that others send to /in/… show up here: what came, what became of it and why. A source is a few lines of configuration:',
+    h('pre', { class: 'shell' }, '[[source]]\nname = "payments"\nprovider = "stripe"\nsecret_env = "STRIPE_WEBHOOK_SECRET"'));
+  const columns = [['', 'Event'], ['', 'Source'], ['', 'Outcome'], ['number wide', 'Size'], ['number', 'Came'], ['number', '']];
   const table = h('div', { class: 'scroll', hidden: true }, h('table', {}, tableHead(columns), body));
-  const raw = h('pre', { class: 'shell' }), rawTitle = h('h2', { class: 'mono' });
-  const rawCard = h('section', { class: 'card', hidden: true, tabIndex: -1 }, h('div', { class: 'head' }, rawTitle, h('button', { type: 'button', class: 'small', onclick: () => { rawCard.hidden = true; } }, 'Close')), raw);
-  const filters = h('span', { class: 'row' }, h('label', {}, 'Source', source), h('label', {}, 'Outcome', outcome));
-  const element = h('div', { class: 'view' }, rawCard, h('section', { class: 'card' }, h('div', { class: 'head' }, h('h1', {}, 'Deliveries'), filters), fault, table, none, absent));
+  const open = h('section', { class: 'card stack', hidden: true, tabIndex: -1, 'aria-label': 'Delivery' });
+  const element = h('div', { class: 'view' }, open, h('section', { class: 'card' },
+    h('div', { class: 'head' }, h('h1', {}, 'Deliveries'), h('label', {}, 'Source', source), h('label', {}, 'Outcome', outcome)), fault, table, none));
 
   const cells = [
-    ['name', ({ id, event }, cell) => { if (!cell.firstChild) cell.append(event ?? id, h('div', { class: 'soft' }, event ? id : '')); }],
-    ['', ({ source: name }) => name ?? ''],
-    ['', ({ status }, cell) => { cell.className = `outcome ${status === 'rejected' ? 'bad' : status === 'accepted' ? 'good' : 'soft'}`; return status ?? ''; }],
-    ['wide soft', ({ cause }) => cause ?? ''],
+    ['name', ({ id, events, method, replay_of: of }, cell) => {
+      if (!cell.firstChild) cell.append(eventNames(events) || method, h('div', { class: 'soft' }, of ? `replay of ${of}` : id));
+    }],
+    ['', ({ source: name, provider }, cell) => { cell.title = provider; return name; }],
+    ['', ({ outcome: what, detail, pending, verified }, cell) => {
+      cell.className = `outcome ${{ accepted: 'good', rejected: 'bad', failed: 'bad' }[what] ?? 'soft'}`;
+      cell.title = detail ?? (verified ? 'its signature was verified' : '');
+      return pending ? `${what}, waits` : what;
+    }],
+    ['number wide', ({ bytes: size }) => bytes(size)],
     ['number soft', ({ received_at: came }) => ago(came, app.now())],
     ['number', (delivery, cell) => { if (!cell.firstChild) cell.append(actions(delivery)); }],
   ];
 
   let timer, round = 0;
 
+  const told = (problem) => { if (!app.refused(problem)) say(fault, problem.message); };
+
   async function load() {
     clearTimeout(timer);
     const mine = ++round;
     try {
-      const page = await get('/v1/deliveries', { source: source.value.trim(), status: outcome.value, limit: PAGE });
+      const { deliveries: list } = await get('/v1/deliveries', { source: source.value.trim(), outcome: outcome.value, limit: PAGE });
       if (mine !== round) return;
       say(fault, '');
-      show(page.deliveries ?? []);
+      table.hidden = list.length === 0;
+      none.hidden = list.length > 0;
+      keep(body, list, ({ id }) => id, () => tableRow(cells));
     } catch (problem) {
-      if (mine !== round || app.refused(problem)) return;
-      if (problem instanceof Problem && problem.status === 404) return show(undefined);
-      say(fault, problem.message);
+      if (mine !== round) return;
+      told(problem);
     }
     if (mine === round) timer = setTimeout(load, EVERY_MS);
   }
 
-  function show(list) {
-    absent.hidden = list !== undefined;
-    filters.hidden = list === undefined;
-    none.hidden = list === undefined || list.length > 0;
-    table.hidden = !list || list.length === 0;
-    if (list) keep(body, list, ({ id }) => id, () => tableRow(cells));
-  }
-
-  function actions({ id }) {
+  function actions({ id, outcome: what }) {
     const path = `/v1/deliveries/${encodeURIComponent(id)}`;
-    const view = h('button', { class: 'small quiet', type: 'button', 'aria-label': `Show delivery ${id}` }, 'View');
-    view.addEventListener('click', async () => {
-      try {
-        const whole = await get(path);
-        rawCard.hidden = false;
-        say(rawTitle, `${id}${whole.bytes === undefined ? '' : `, ${bytes(whole.bytes)}`}`);
-        say(raw, JSON.stringify(whole, null, 2));
-        rawCard.focus();
-      } catch (problem) { if (!app.refused(problem)) say(fault, problem.message); }
-    });
-    const replay = h('button', { class: 'small quiet', type: 'button', 'aria-label': `Replay delivery ${id}` }, 'Replay');
+    const view = h('button', { class: 'small quiet', type: 'button', 'aria-label': `View ${id}` }, 'View');
+    view.addEventListener('click', () => show(path).catch(told));
+    if (what === 'handshake') return view;
+    const replay = h('button', { class: 'small quiet', type: 'button', 'aria-label': `Replay ${id}` }, 'Replay');
     replay.addEventListener('click', async () => {
       replay.disabled = true;
-      await post(`${path}/replay`).then(load, (problem) => app.refused(problem) || say(fault, problem.message));
+      await post(`${path}/replay`).then(load, told);
       replay.disabled = false;
     });
     return h('span', {}, view, replay);
   }
 
+  async function show(path) {
+    const [delivery, raw] = await Promise.all([get(path), text(`${path}/raw`)]);
+    const facts = [['Outcome', [delivery.outcome, delivery.detail].filter(Boolean).join(': ')], ['Verified', delivery.verified ? 'yes' : 'no'],
+      ['Provider', delivery.provider], ['Came', new Date(delivery.received_at).toISOString()], ['Request', `${delivery.method} ${delivery.url}`],
+      ...delivery.headers.map(({ name, value }) => [name, value])];
+    let content;
+    try { content = jsonTree(JSON.parse(raw)); } catch { content = h('pre', { class: 'shell' }, raw.slice(0, BODY_SHOWN)); }
+    const download = h('button', { class: 'small', type: 'button' }, 'Copy the body');
+    download.addEventListener('click', () => navigator.clipboard?.writeText(raw).then(() => say(download, 'Copied'), () => say(download, 'Not allowed')));
+    open.replaceChildren(h('div', { class: 'head' }, h('h2', { class: 'mono' }, delivery.id), download, h('button', { class: 'small', type: 'button', onclick: () => { open.hidden = true; } }, 'Close')),
+      content, h('dl', { class: 'facts' }, facts.flatMap(([name, value]) => [h('dt', {}, name), h('dd', { class: 'mono' }, value)])));
+    open.hidden = false;
+    open.scrollIntoView({ block: 'nearest' });
+    open.focus();
+  }
+
   source.addEventListener('input', settled(load));
   outcome.addEventListener('change', load);
-  none.hidden = absent.hidden = true;
+  none.hidden = true;
   return {
     element,
     enter() { app.watch({ limit: 1 }); load(); },
     leave() { round += 1; clearTimeout(timer); },
   };
 }
+
+const eventNames = (events = []) => [...new Set(events.map(({ event }) => event).filter(Boolean))].slice(0, 3).join(', ');
