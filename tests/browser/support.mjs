@@ -13,9 +13,9 @@ const BINARY = process.env.FANWIRE_BIN ?? new URL('../../target/debug/fanwire', 
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /**
- * A broker on a free port, with lines of configuration and further arguments; it ends with the test, or before by `kill()`.
+ * A broker on a free port, with lines of configuration, further arguments and environment variables; it ends with the test, or before by `kill()`.
  */
-export async function startBroker(test, configuration, listen = '127.0.0.1:0', more = []) {
+export async function startBroker(test, configuration, listen = '127.0.0.1:0', more = [], environment = {}) {
   const args = ['serve', '--listen', listen, ...more];
   if (configuration !== undefined) {
     const file = join(scratch(test), 'fanwire.toml');
@@ -24,7 +24,7 @@ export async function startBroker(test, configuration, listen = '127.0.0.1:0', m
   }
   // The broker takes its settings from the environment, too; a test's are none of its business.
   const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('FANWIRE_')));
-  const child = spawn(BINARY, args, { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = spawn(BINARY, args, { env: { ...env, ...environment }, stdio: ['ignore', 'pipe', 'inherit'] });
   test.after(() => child.kill('SIGKILL'));
   const ended = new Promise((resolve) => child.once('exit', resolve));
   const kill = () => { child.kill('SIGKILL'); return ended; };
