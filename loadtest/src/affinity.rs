@@ -23,6 +23,16 @@ pub fn choose() -> Result<Option<Cores>> {
     Ok(cpus.next().zip(cpus.next()).map(|(server, tester)| Cores { server, tester }))
 }
 
+/// The CPUs for processes of the tester: all that this one may use but the server's, or that one where there is no other.
+///
+/// # Errors
+/// When the system does not tell.
+pub fn testers() -> Result<Vec<usize>> {
+    let Some(cores) = choose()? else { return Ok(Vec::new()) };
+    let allowed = sched_getaffinity(None).context("sched_getaffinity")?;
+    Ok((0..CpuSet::MAX_CPU).filter(|&cpu| allowed.is_set(cpu) && cpu != cores.server).collect())
+}
+
 /// Moves the calling thread to `cpu`. What it spawns from then on starts there too: that is how a server is pinned
 /// before its first thread exists.
 ///

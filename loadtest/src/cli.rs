@@ -51,6 +51,9 @@ pub enum Command {
     /// The bare send() loop that `fanout` starts by itself
     #[command(hide = true)]
     Bare(BareOptions),
+    /// One more process of a run that takes several
+    #[command(hide = true)]
+    Follow,
     /// A relay before a real broker that misbehaves: to see whether the tester notices
     #[command(hide = true)]
     Relay(RelayOptions),
@@ -84,6 +87,12 @@ pub struct ServerOptions {
     /// Trust any certificate
     #[arg(long, conflicts_with = "ca")]
     pub insecure_tls: bool,
+    /// Processes of the tester [default: as many as the descriptors of all connections take]
+    #[arg(long, value_name = "COUNT")]
+    pub processes: Option<usize>,
+    /// The most connections set up a second
+    #[arg(long, value_name = "RATE")]
+    pub connect_rate: Option<f64>,
     /// Connections being set up at once
     #[arg(long, default_value_t = 128)]
     pub at_once: usize,
@@ -219,6 +228,12 @@ pub struct NullOptions {
     /// Write after every message instead of once per turn
     #[arg(long)]
     pub eager: bool,
+    /// So many brokers that know nothing of each other share the port: for more connections than one can hold
+    #[arg(long, default_value_t = 1)]
+    pub processes: usize,
+    /// Share this port with others [default: a free one of its own]
+    #[arg(long)]
+    pub port: Option<u16>,
     /// What to do wrong, to see whether the tester notices
     #[arg(long, value_enum, default_value_t = Fault::None)]
     pub fault: Fault,

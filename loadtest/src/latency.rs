@@ -15,6 +15,14 @@ pub struct Latency {
     negative: u64,
 }
 
+/// A record in a form that travels: values and how often each occurred.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    counts: Vec<(u64, u64)>,
+    max_ns: u64,
+    negative: u64,
+}
+
 /// The figures of one record, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
@@ -59,6 +67,23 @@ impl Latency {
         let _ = self.histogram.add(&other.histogram);
         self.max_ns = self.max_ns.max(other.max_ns);
         self.negative += other.negative;
+    }
+
+    /// The record in a form that travels.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        let counts = self.histogram.iter_recorded();
+        let counts = counts.map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
+        Record { counts, max_ns: self.max_ns, negative: self.negative }
+    }
+
+    /// Adds what another process recorded.
+    pub fn add_record(&mut self, record: &Record) {
+        for &(value, count) in &record.counts {
+            self.histogram.saturating_record_n(value, count);
+        }
+        self.max_ns = self.max_ns.max(record.max_ns);
+        self.negative += record.negative;
     }
 
     /// Forgets everything.
@@ -117,5 +142,8 @@ mod tests {
         assert!((figures.p99_ms - 99.0).abs() < 0.2, "{figures:?}");
         assert!((figures.max_ms - 100.0).abs() < 0.01);
         assert_eq!((figures.samples, figures.negative), (101, 1));
+        let mut other = Latency::new().unwrap();
+        other.add_record(&latency.record());
+        assert_eq!(other.figures(), figures);
     }
 }

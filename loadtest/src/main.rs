@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Command::Idle(options) => scenario::idle::run(&options),
         Command::Publish(options) => scenario::publish::run(&options),
         Command::Bare(options) => bare::serve(&options).map(|()| 0),
+        Command::Follow => run::crew::follow(),
         Command::Relay(options) => relay::serve(&options).map(|()| 0),
         Command::Null(options) => null::serve(&options).map(|()| 0),
     };

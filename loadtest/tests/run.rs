@@ -155,6 +155,36 @@ fn a_server_that_does_not_come_back_is_reported() {
 }
 
 #[test]
+fn several_processes_find_what_one_would() {
+    let clean = [
+        "0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt",
+        "in 3 processes",
+        "delivered 500 of 500",
+    ];
+    expect(&run("", &["--processes", "3"]), PASS, &clean);
+    expect(&run("", &["--processes", "3", "--stalled", "20%", "--kind", "volatile"]), PASS, &["0 duplicate"]);
+    // 100 messages × 5 subscribers of each topic, a fault every 100 deliveries: five.
+    for (fault, words) in [
+        ("drop", "BROKEN  acked_missing == 0: 5"),
+        ("duplicate", "BROKEN  duplicate == 0: 5"),
+        ("leak", "BROKEN  wrong_topic == 0: 5"),
+        ("gap", "signalled gaps 5"),
+    ] {
+        let code = if fault == "gap" { PASS } else { BROKEN };
+        let output = run(&format!("--fault {fault} --fault-every 100"), &["--processes", "3"]);
+        expect(&output, code, &[words, "in 3 processes"]);
+    }
+    expect(&run("", &["--processes", "11"]), USAGE, &["more than there are subscribers"]);
+    expect(&run("", &["--processes", "2", "--kill-at", "1s"]), USAGE, &["neither restart"]);
+}
+
+#[test]
+fn connections_come_no_faster_than_asked_for() {
+    let output = run("", &["--connect-rate", "40", "--threshold", "connects_per_second < 60"]);
+    expect(&output, PASS, &["ok      connects_per_second"]);
+}
+
+#[test]
 fn a_storm_cuts_everyone_at_once() {
     let file = std::env::temp_dir().join(format!("loadtest-storm-{}.toml", std::process::id()));
     std::fs::write(

@@ -32,6 +32,24 @@ pub struct Pool {
     load: Load,
 }
 
+/// How fast connections are opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pace {
+    /// The most under way at any moment, so that the server's accept queue never overflows.
+    pub at_once: usize,
+    /// The most a second.
+    pub rate: Option<f64>,
+}
+
+impl Pace {
+    /// How many may have been opened after so long.
+    fn allows(&self, since_ns: u64) -> usize {
+        let allowed =
+            |rate: f64| usize::try_from(clock::whole(rate * since_ns as f64 / 1e9)).unwrap_or(usize::MAX);
+        self.rate.map_or(usize::MAX, |rate| allowed(rate).max(1))
+    }
+}
+
 /// How the turns went so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Load {
@@ -108,10 +126,11 @@ impl Pool {
         clients: Vec<Vec<Subscription>>,
         at_once: usize,
     ) -> Result<()> {
-        self.open_roles(target, clients.into_iter().map(Role::Client).collect(), at_once, &mut Ignore)
+        let pace = Pace { at_once, rate: None };
+        self.open_roles(target, clients.into_iter().map(Role::Client).collect(), pace, &mut Ignore)
     }
 
-    /// The same for connections of any role, with a sink for what arrives meanwhile.
+    /// The same for connections of any role, at a pace, with a sink for what arrives meanwhile.
     ///
     /// # Errors
     /// When one of them cannot be set up, with the server's reason.
@@ -119,21 +138,27 @@ impl Pool {
         &mut self,
         target: &Rc<Target>,
         roles: Vec<Role>,
-        at_once: usize,
+        pace: Pace,
         sink: &mut impl Sink,
     ) -> Result<()> {
         let mut waiting = roles.into_iter();
         let mut under_way = VecDeque::new();
-        let mut progress_ns = clock::now_ns();
+        let (begin_ns, mut opened) = (clock::now_ns(), 0);
+        let mut progress_ns = begin_ns;
         loop {
-            while under_way.len() < at_once.max(1) {
+            while under_way.len() < pace.at_once.max(1) && opened < pace.allows(clock::now_ns() - begin_ns) {
                 let Some(role) = waiting.next() else { break };
+                opened += 1;
                 under_way.push_back(self.connect(target, role)?);
             }
-            if under_way.is_empty() {
+            if under_way.is_empty() && waiting.len() == 0 {
                 return Ok(());
             }
-            self.turn(Some(Duration::from_millis(100)), sink)?;
+            if under_way.is_empty() {
+                progress_ns = clock::now_ns();
+            }
+            let patience = if pace.rate.is_some() { 1 } else { 100 };
+            self.turn(Some(Duration::from_millis(patience)), sink)?;
             let before = under_way.len();
             for _ in 0..before {
                 let Some(at) = under_way.pop_front() else { break };

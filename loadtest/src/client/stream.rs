@@ -58,10 +58,12 @@ impl Stream {
     }
 }
 
-/// Connecting from an address of one's own leaves each address its own range of ports.
+/// Connecting from an address of one's own gives each address its own range of ports. The port is chosen when the
+/// destination is known, not before: a port that is taken for all destinations is one less for everyone on the machine.
 fn connect_from(source: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
+    nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::IpBindAddressNoPort, &true)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
     match socket.connect(&to.into()) {
         Err(error) if error.raw_os_error() != Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {

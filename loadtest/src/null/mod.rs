@@ -14,8 +14,11 @@ use mio::{Events, Interest, Poll, Token};
 use crate::cli::NullOptions;
 use crate::error::{Context, Result};
 use peer::Peer;
+use socket2::{Domain, Socket, Type};
 use topics::Topics;
 
+/// Testers connect in hordes.
+const BACKLOG: i32 = 4096;
 const LISTENER: Token = Token(usize::MAX);
 
 /// Listens on a port of its own, prints its URL and serves until it is killed.
@@ -25,10 +28,31 @@ const LISTENER: Token = Token(usize::MAX);
 pub fn serve(options: &NullOptions) -> Result<()> {
     crate::memory::raise_descriptor_limit()?;
     let mut broker = Broker::new(options)?;
-    println!("null broker at ws://{}/ws", broker.address()?);
+    let address = broker.address()?;
+    for _ in 1..options.processes {
+        let own = std::env::current_exe().context("finding loadtest itself")?;
+        // Of the same process group, so that a signal for the group ends all of them.
+        let port = address.port().to_string();
+        let stdout = std::process::Stdio::null();
+        let another = std::process::Command::new(own).args(["null", "--port", &port]).stdout(stdout).spawn();
+        another.context("starting another null broker")?;
+    }
+    println!("null broker at ws://{address}/ws");
     loop {
         broker.turn()?;
     }
+}
+
+/// Several brokers may listen at one port; the system divides the clients among them.
+fn listen(options: &NullOptions) -> io::Result<TcpListener> {
+    let address = SocketAddr::from(([127, 0, 0, 1], options.port.unwrap_or(0)));
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(options.processes > 1 || options.port.is_some())?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(TcpListener::from_std(socket.into()))
 }
 
 #[derive(Debug)]
@@ -43,7 +67,7 @@ struct Broker {
 
 impl Broker {
     fn new(options: &NullOptions) -> Result<Self> {
-        let mut listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).context("listening")?;
+        let mut listener = listen(options).context("listening")?;
         let poll = Poll::new().context("epoll")?;
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE).context("epoll")?;
         Ok(Self {

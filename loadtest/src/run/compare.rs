@@ -143,8 +143,8 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
         return Err(Error::Usage("--repeat must not be 0".into()));
     }
     let common = options.common.server();
-    let scenario = effective(&options.scenario, &options.overrides)?;
-    let cores = prepare(&common, scenario.subscribers + scenario.publishers)?;
+    effective(&options.scenario, &options.overrides)?;
+    let cores = prepare(&common, 0)?;
     let stop = catch_interrupts()?;
     let mut servers: Vec<Measured> =
         options.servers.iter().map(|choice| Measured { name: choice.name(), runs: Vec::new() }).collect();

@@ -88,3 +88,43 @@ pub struct Counts {
     /// Topics that could not be read from their beginning.
     pub unaudited_topics: u64,
 }
+
+impl Ledger {
+    /// Adds what another process found.
+    pub fn add(&mut self, other: &Self) {
+        self.missing += other.missing;
+        self.acked_missing += other.acked_missing;
+        self.duplicate += other.duplicate;
+        self.reordered += other.reordered;
+        self.corrupt += other.corrupt;
+        self.phantom += other.phantom;
+        self.wrong_topic += other.wrong_topic;
+        self.last_value_missing += other.last_value_missing;
+        self.skipped_mismatch += other.skipped_mismatch;
+        self.stale += other.stale;
+        self.redelivered += other.redelivered;
+        self.signalled += other.signalled;
+        self.conflated += other.conflated;
+        self.dropped += other.dropped;
+        self.away += other.away;
+        self.cut_off += other.cut_off;
+    }
+}
+
+impl Counts {
+    /// Adds what happened to the subscribers of another process, which published nothing.
+    pub fn add_subscribers(&mut self, other: &Self) {
+        self.expected += other.expected;
+        self.deliveries += other.deliveries;
+        self.measured += other.measured;
+        self.bytes += other.bytes;
+        self.reads += other.reads;
+        self.errors += other.errors;
+        self.disconnects += other.disconnects;
+        self.cuts += other.cuts;
+        self.recovered += other.recovered;
+        self.unrecovered += other.unrecovered;
+        self.late_subscribers += other.late_subscribers;
+        self.stranded += other.stranded;
+    }
+}

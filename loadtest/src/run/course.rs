@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write};
 
 use super::account::Account;
 use super::counts::Counts;
+use super::crew::Progress;
 use super::result::Sample;
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::cpu;
@@ -45,6 +46,9 @@ pub(super) struct Course {
     pub(super) after: Option<memory::Holding>,
     show: Show,
     drawn: usize,
+    /// How the other processes of the tester are.
+    pub(super) elsewhere: Progress,
+    last_elsewhere: u64,
 }
 
 /// How progress is shown on standard error.
@@ -91,6 +95,8 @@ impl Course {
             after: None,
             show,
             drawn: 0,
+            elsewhere: Progress::default(),
+            last_elsewhere: 0,
         })
     }
 
@@ -205,12 +211,15 @@ impl Course {
         let mut sample = Sample {
             at_s: now_ns.saturating_sub(self.start_ns) as f64 / 1e9,
             sent_per_second: per_second(account.counts.sent - self.last_counts.sent),
-            deliveries_per_second: per_second(account.counts.deliveries - self.last_counts.deliveries),
+            deliveries_per_second: per_second(
+                account.counts.deliveries - self.last_counts.deliveries + self.elsewhere.deliveries
+                    - self.last_elsewhere,
+            ),
             p50_ms: latency.p50_ms,
             p99_ms: latency.p99_ms,
             max_ms: latency.max_ms,
             lag_ms: self.lag.figures().p99_ms,
-            connected: account.connected(),
+            connected: account.connected() + self.elsewhere.connected,
             ..Sample::default()
         };
         let seen = self.pid.and_then(|pid| cpu::sample(pid).ok().zip(memory::rss_anon(pid).ok()));
@@ -224,6 +233,7 @@ impl Course {
         account.interval.clear();
         self.lag.clear();
         (self.last_ns, self.last_counts) = (now_ns, account.counts);
+        self.last_elsewhere = self.elsewhere.deliveries;
         self.samples.push(sample);
     }
 
@@ -248,7 +258,7 @@ impl Course {
             sample.deliveries_per_second,
             sample.p50_ms,
             sample.p99_ms,
-            account.faults_so_far(),
+            account.faults_so_far() + self.elsewhere.faults,
         );
     }
 
@@ -285,7 +295,7 @@ impl Course {
         }
         lines.push(format!(
             "faults      {:>10}  connected {}, lag p99 {:.2} ms",
-            account.faults_so_far(),
+            account.faults_so_far() + self.elsewhere.faults,
             sample.connected,
             sample.lag_ms
         ));

@@ -121,12 +121,8 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
     }
     let common = options.common.server();
     let own = threshold::parse(&options.slo)?;
-    let base = effective(&options.scenario, &options.overrides)?;
-    let most = match options.vary {
-        Vary::Rate => base.subscribers,
-        Vary::Subscribers => usize::try_from(clock::whole(options.to)).unwrap_or(usize::MAX),
-    };
-    let cores = prepare(&common, most + base.publishers)?;
+    effective(&options.scenario, &options.overrides)?;
+    let cores = prepare(&common, 0)?;
     let stop = catch_interrupts()?;
     let mut search = Search::new(options.from, options.to, options.precision);
     let mut steps: Vec<RunResult> = Vec::new();

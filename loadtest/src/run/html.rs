@@ -147,6 +147,20 @@ fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
             counts.cuts, counts.recovered, counts.unrecovered
         )?;
     }
+    if counts.kills > 0 {
+        write!(
+            out,
+            "<tr><td>server killed<td>{}<td class=\"text soft\">{} connections ended with it, {} messages sent again, {} subscriptions recovered, {} not</tr>",
+            counts.kills, counts.severed, counts.retried, counts.recovered, counts.unrecovered
+        )?;
+    }
+    if counts.audited > 0 {
+        write!(
+            out,
+            "<tr><td>audited<td>{}<td class=\"text soft\">messages read back from the beginning of their topics</tr>",
+            counts.audited
+        )?;
+    }
     Ok(())
 }
 
@@ -162,14 +176,26 @@ fn write_machine(out: &mut String, result: &RunResult) -> std::fmt::Result {
     row(
         "tester",
         format!(
-            "loadtest {}, {:.0} % of a core, {:.0} % of events behind, {} connections at {:.0} a second",
+            "loadtest {}, {:.0} % of a core, {:.0} % of events behind, {} connections in {} processes at {:.0} a second, {:.0} bytes each",
             environment.version,
             tester.cpu_percent,
             tester.behind_percent,
             tester.connections,
-            tester.connects_per_second
+            tester.processes,
+            tester.connects_per_second,
+            tester.bytes_per_connection
         ),
     )?;
+    let fairness = result.fairness;
+    if fairness.subscribers > 1 {
+        row(
+            "fairness",
+            format!(
+                "index {:.3}; the slowest tenth of the subscribers waits {:.2} times as long as the median one; {:.2} ms from the fastest to the slowest",
+                fairness.index, fairness.slowest_tenth, fairness.spread_ms
+            ),
+        )?;
+    }
     if let Some(cost) = result.cost {
         row(
             "server",
@@ -205,6 +231,8 @@ fn write_latency(out: &mut String, result: &RunResult) -> std::fmt::Result {
         ("completion", &result.completion, "until the last subscriber had it"),
         ("ack", &result.ack, "until the publisher was answered"),
         ("reconnect", &result.reconnect, "until subscribed again"),
+        ("restart", &result.restart, "until the killed server listened again"),
+        ("recovery", &result.recovery, "from the kill until subscribed again"),
         ("send lag", &result.lag, "the tester's own lateness"),
     ] {
         if figures.samples == 0 {
@@ -294,7 +322,7 @@ fn charts(result: &RunResult) -> Vec<Chart> {
         let memory = Line::new("server", 5, over_time(|s| s.server_mib));
         charts.push(time("Server memory", "MiB", Scale::Even, vec![memory]));
     }
-    if result.counts.cuts > 0 || result.counts.disconnects > 0 {
+    if result.counts.cuts + result.counts.disconnects + result.counts.kills > 0 {
         let connected = Line::new("connected", 0, over_time(|s| s.connected as f64));
         charts.push(time("Subscribers connected", "subscribers", Scale::Even, vec![connected]));
     }

@@ -16,6 +16,8 @@ pub struct Layout {
     pub slots: usize,
     /// Publishers.
     pub publishers: usize,
+    /// Number of this process's first subscriber among those of the whole run.
+    pub first: usize,
     subscribers: usize,
     per_subscriber: usize,
 }
@@ -31,9 +33,16 @@ impl Layout {
             keys: (0..if latest { scenario.keys } else { 0 }).map(|key| format!("k{key}")).collect(),
             slots: if latest { scenario.keys } else { scenario.publishers },
             publishers: scenario.publishers,
+            first: 0,
             subscribers: scenario.subscribers,
             per_subscriber: scenario.topics_per_subscriber,
         }
+    }
+
+    /// The same for a process whose subscribers are not the first ones.
+    #[must_use]
+    pub fn starting_at(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     /// How many streams there are.
@@ -44,13 +53,14 @@ impl Layout {
 
     /// The topics that subscriber `at` listens to: spread evenly.
     pub fn topics_of(&self, at: usize) -> impl Iterator<Item = usize> + '_ {
+        let at = self.first + at;
         (0..self.per_subscriber).map(move |nth| (at * self.per_subscriber + nth) % self.topics.len())
     }
 
     /// Which of its subscriptions brings subscriber `at` messages of `topic`.
     #[must_use]
     pub fn position(&self, at: usize, topic: usize) -> Option<usize> {
-        let count = self.topics.len();
+        let (at, count) = (self.first + at, self.topics.len());
         let nth = (topic + count - (at * self.per_subscriber) % count) % count;
         (nth < self.per_subscriber).then_some(nth)
     }
@@ -86,14 +96,17 @@ mod tests {
     fn a_subscriber_finds_each_of_its_topics_and_no_other() {
         let scenario =
             Scenario { topics: 7, subscribers: 20, topics_per_subscriber: 3, ..Scenario::default() };
-        let layout = Layout::new(&scenario, 5);
-        for at in 0..20 {
-            let own: Vec<usize> = layout.topics_of(at).collect();
-            for topic in 0..7 {
-                assert_eq!(layout.position(at, topic), own.iter().position(|&t| t == topic), "{at} {topic}");
+        for first in [0, 3] {
+            let layout = Layout::new(&scenario, 5).starting_at(first);
+            for at in 0..20 {
+                let own: Vec<usize> = layout.topics_of(at).collect();
+                for topic in 0..7 {
+                    let nth = own.iter().position(|&t| t == topic);
+                    assert_eq!(layout.position(at, topic), nth, "{at} {topic}");
+                }
             }
+            assert_eq!(layout.audiences().iter().sum::<u32>(), 60);
         }
-        assert_eq!(layout.audiences().iter().sum::<u32>(), 60);
     }
 
     #[test]

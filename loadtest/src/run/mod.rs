@@ -8,9 +8,11 @@ pub mod chart;
 pub mod compare;
 mod counts;
 mod course;
+pub mod crew;
 pub mod diff;
 pub mod doctor;
 mod engine;
+pub mod fairness;
 pub mod find_max;
 pub mod html;
 pub mod layout;
@@ -33,7 +35,9 @@ use clap::Args;
 pub use counts::{Counts, Ledger};
 
 use self::course::{Course, Show};
+use self::crew::{Company, Lead};
 use self::engine::{Ended, Engine, Means};
+use self::fairness::Fairness;
 use self::result::{Cost, Environment, RunResult, Tester};
 use self::scenario::{Ack, Arrival, Churn, Kind, Scenario, Signal, Slow, Via};
 use self::servers::Known;
@@ -43,7 +47,7 @@ use crate::adapter::Name;
 use crate::affinity::Cores;
 use crate::cli::ServerOptions;
 use crate::error::{Context, Error, Result};
-use crate::scenario::{Subject, prepare, write_json};
+use crate::scenario::{SPARE_DESCRIPTORS, Subject, prepare, write_json};
 use crate::verdict::Verdict;
 use crate::{clock, memory, stamp};
 
@@ -242,7 +246,7 @@ pub fn run(options: &RunOptions) -> Result<u8> {
     let scenario = effective(&options.scenario, &overrides)?;
     let mut own = threshold::parse(&scenario.thresholds)?;
     own.extend(threshold::parse(&options.threshold)?);
-    let cores = prepare(server, scenario.subscribers + scenario.publishers)?;
+    let cores = prepare(server, 0)?;
     let stop = catch_interrupts()?;
     let show = if options.quiet { Show::Nothing } else { Show::fitting() };
     let result = measure(&scenario, server, cores, &own, &stop, show)?;
@@ -291,8 +295,22 @@ fn measure(
     let before = subject.pid.map(memory::holding).transpose()?;
     let course = Course::new(subject.pid, &scenario.name, scenario.seconds(), show)?;
     let run = run_number();
-    let means = Means { scenario, run, at_once: server.at_once, stop: Arc::clone(stop) };
-    let mut ended = Engine::new(&means, subject, course)?.run()?;
+    let count = processes(scenario, &server)?;
+    let (mut company, part) = if count > 1 {
+        let (lead, part) = Lead::start(scenario, run, count, &subject.target, &server)?;
+        (Company::Lead(lead), part)
+    } else {
+        (Company::Alone, scenario.clone())
+    };
+    let means = Means {
+        scenario: &part,
+        run,
+        first: 0,
+        at_once: server.at_once,
+        connect_rate: server.connect_rate.map(|rate| rate / count as f64),
+        stop: Arc::clone(stop),
+    };
+    let mut ended = Engine::new(&means, subject, course)?.run(&mut company)?;
     ended.course.mark_losses(ended.start_ns, &ended.closed.lost_due_ns);
     let cost = before.map(|before| cost(&ended, before, ended.course.after.unwrap_or(before)));
     let mut result = result_of(scenario, name, ended, cost)?;
@@ -304,6 +322,28 @@ fn measure(
     result.checks = threshold::findings(&result, own)?;
     result.verdict = verdict(&result);
     Ok(result)
+}
+
+/// How many processes a scenario takes.
+fn processes(scenario: &Scenario, server: &ServerOptions) -> Result<usize> {
+    let descriptors = usize::try_from(memory::raise_descriptor_limit()?).unwrap_or(usize::MAX);
+    let connections = scenario.subscribers + scenario.publishers;
+    let room = descriptors.saturating_sub(SPARE_DESCRIPTORS);
+    let count = crew::processes(server.processes, connections, room);
+    if count > 1 && (scenario.restarts() || scenario.server.as_ref().is_some_and(|plan| plan.audit)) {
+        return Err(Error::Usage(
+            "a run by several processes can neither restart the server nor audit it".into(),
+        ));
+    }
+    if count > scenario.subscribers {
+        return Err(Error::Usage(format!("{count} processes are more than there are subscribers")));
+    }
+    if connections.div_ceil(count) > room {
+        return Err(Error::Usage(format!(
+            "{connections} connections are too many for {count} processes with {descriptors} descriptors each"
+        )));
+    }
+    Ok(count)
 }
 
 fn verdict(result: &RunResult) -> Verdict {
@@ -375,7 +415,10 @@ fn result_of(scenario: &Scenario, server: String, ended: Ended, cost: Option<Cos
             behind_percent: ended.behind_percent,
             connections: ended.connections,
             connects_per_second: ended.connects_per_second,
+            processes: ended.processes,
+            bytes_per_connection: ended.memory as f64 / ended.connections.max(1) as f64,
         },
+        fairness: Fairness::of(ended.typical_ns),
         timeline: course.samples,
         kills_s: course.kills_s,
         notes: account.notes,

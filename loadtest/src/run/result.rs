@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Ledger};
+use super::fairness::Fairness;
 use super::scenario::Scenario;
 use super::threshold::{Finding, Unit};
 use crate::error::{Context, Error, Result};
@@ -57,6 +58,9 @@ pub struct RunResult {
     pub service_curve: Vec<(f64, f64)>,
     /// Deliveries a second within the measured time.
     pub deliveries_per_second: f64,
+    /// How evenly the subscribers were served.
+    #[serde(default)]
+    pub fairness: Fairness,
     /// Bytes on the wire per delivery.
     pub bytes_per_delivery: f64,
     /// Longest time without any delivery while messages were due, in milliseconds.
@@ -123,6 +127,12 @@ pub struct Tester {
     pub connections: usize,
     /// Clients connected a second.
     pub connects_per_second: f64,
+    /// Processes that took part.
+    #[serde(default)]
+    pub processes: usize,
+    /// What each connection, and the account of it, took of the tester's own memory before the first message.
+    #[serde(default)]
+    pub bytes_per_connection: f64,
 }
 
 /// One interval of the course.
@@ -194,6 +204,10 @@ impl RunResult {
         plain("silence", self.silence_ms, Unit::Milliseconds);
         plain("deliveries_per_second", self.deliveries_per_second, Unit::Number);
         plain("bytes_per_delivery", self.bytes_per_delivery, Unit::Bytes);
+        plain("fairness.index", self.fairness.index, Unit::Number);
+        plain("fairness.slowest_tenth", self.fairness.slowest_tenth, Unit::Number);
+        plain("fairness.spread", self.fairness.spread_ms, Unit::Milliseconds);
+        plain("tester.bytes_per_connection", self.tester.bytes_per_connection, Unit::Bytes);
         plain("tester.cpu", self.tester.cpu_percent, Unit::Percent);
         plain("tester.behind", self.tester.behind_percent, Unit::Percent);
         plain("connects_per_second", self.tester.connects_per_second, Unit::Number);

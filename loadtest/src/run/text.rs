@@ -153,9 +153,23 @@ fn write_costs(out: &mut String, result: &RunResult) -> std::fmt::Result {
             cost.after.descriptors
         )?;
     }
+    let fairness = result.fairness;
+    if fairness.subscribers > 1 {
+        writeln!(
+            out,
+            "fairness: index {:.3}, the slowest tenth waits {:.2} times as long as the median subscriber, spread {:.2} ms",
+            fairness.index, fairness.slowest_tenth, fairness.spread_ms
+        )?;
+    }
+    let processes =
+        if tester.processes > 1 { format!(" in {} processes", tester.processes) } else { String::new() };
     writeln!(
         out,
-        "tester: {:.0} % of a core, {:.0} % of events behind, {} connections at {:.0} a second\n",
-        tester.cpu_percent, tester.behind_percent, tester.connections, tester.connects_per_second
+        "tester: {:.0} % of a core, {:.0} % of events behind, {} connections{processes} at {:.0} a second, {:.0} bytes each\n",
+        tester.cpu_percent,
+        tester.behind_percent,
+        tester.connections,
+        tester.connects_per_second,
+        tester.bytes_per_connection
     )
 }

@@ -21,7 +21,7 @@ use crate::error::{Context, Error, Result};
 use crate::memory;
 
 /// Descriptors a run needs besides its connections.
-const SPARE_DESCRIPTORS: u64 = 64;
+pub const SPARE_DESCRIPTORS: usize = 64;
 
 /// Prepares this process: descriptors, and its own core. Returns the cores, unless pinning is off or impossible.
 ///
@@ -29,7 +29,7 @@ const SPARE_DESCRIPTORS: u64 = 64;
 /// When there are fewer descriptors than connections.
 pub fn prepare(options: &ServerOptions, connections: usize) -> Result<Option<Cores>> {
     let limit = memory::raise_descriptor_limit()?;
-    let needed = connections as u64 + SPARE_DESCRIPTORS;
+    let needed = (connections + SPARE_DESCRIPTORS) as u64;
     if needed > limit {
         return Err(Error::Usage(format!(
             "{connections} connections need {needed} descriptors, the limit is {limit}"
@@ -79,7 +79,11 @@ pub fn target(url: &str, adapter: Rc<dyn Adapter>, options: &ServerOptions) -> R
     Ok(Target { tls, ..Target::new(address, host, path, adapter) })
 }
 
-fn tls(host: &str, options: &ServerOptions) -> Result<Tls> {
+/// TLS with the host of a `HOST:PORT`.
+///
+/// # Errors
+/// When that is no name, or there are no certificates to trust.
+pub fn tls(host: &str, options: &ServerOptions) -> Result<Tls> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let name = name.trim_matches(['[', ']']).to_owned();
     let name = name.try_into().map_err(|_| Error::Usage(format!("{host} is no name for a certificate")))?;

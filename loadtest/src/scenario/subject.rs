@@ -90,6 +90,12 @@ impl Subject {
         })
     }
 
+    /// A server that another process has started.
+    #[must_use]
+    pub fn elsewhere(target: Target) -> Self {
+        Self { process: None, launch: None, pid: None, name: target.host.clone(), target: Rc::new(target) }
+    }
+
     /// The process to measure.
     ///
     /// # Errors

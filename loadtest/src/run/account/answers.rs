@@ -106,7 +106,8 @@ impl Account {
         // A few of these are enough; faults need the room.
         if self.notes.len() < NAMED / 4 {
             let span = to.saturating_sub(from);
-            self.notes.push(format!("subscriber {at}: the server signalled a gap of {span}"));
+            let who = self.layout.first + at;
+            self.notes.push(format!("subscriber {who}: the server signalled a gap of {span}"));
         }
     }
 }

@@ -42,12 +42,6 @@ impl Account {
         }
         // Counted by the streams as repeats, but known for what they are.
         sum.ledger.duplicate -= subscribers.iter().map(|subscriber| subscriber.redelivered).sum::<u64>();
-        for message in &self.messages {
-            let (from, to) = self.measured_ns;
-            if message.outstanding == 0 && (from..to).contains(&message.due_ns) {
-                self.completion.enter(message.due_ns, message.last_ns);
-            }
-        }
         self.find_late(&subscribers);
         self.subscribers = subscribers;
         (self, Closed { ledger: sum.ledger, lost_due_ns: sum.lost_due_ns })
@@ -136,8 +130,12 @@ impl Account {
         let slot = place.stream % self.layout.slots;
         let topic = &self.layout.topics[place.topic];
         match self.layout.key(slot) {
-            Some(key) => format!("subscriber {}, {topic}, key {key}", place.at),
-            None => format!("subscriber {}, {topic}, publisher {}", place.at, self.layout.publisher(slot)),
+            Some(key) => format!("subscriber {}, {topic}, key {key}", self.layout.first + place.at),
+            None => format!(
+                "subscriber {}, {topic}, publisher {}",
+                self.layout.first + place.at,
+                self.layout.publisher(slot)
+            ),
         }
     }
 
@@ -151,6 +149,7 @@ impl Account {
                 continue;
             };
             self.counts.late_subscribers += 1;
+            let at = self.layout.first + at;
             let ms = |ns: u64| ns as f64 / MILLISECOND as f64;
             self.note(|| {
                 let (own, usual) = (ms(own), ms(usual));

@@ -3,6 +3,7 @@
 mod answers;
 mod audit;
 mod closing;
+mod crew;
 mod excuse;
 mod sink;
 #[cfg(test)]
@@ -73,6 +74,9 @@ struct Subscriber {
     /// What was due before came late because it was away.
     back_ns: u64,
     fastest_ns: Option<u64>,
+    /// Of what it got in the measured time: the sum of all latencies, and their number.
+    sum_ns: u64,
+    samples: u64,
     /// Messages that came again because their publisher had to send them again.
     redelivered: u64,
 }
@@ -374,7 +378,8 @@ impl Account {
             && self.by_stream.get(stream).is_some_and(|sent| stamp.sequence < sent.len() as u64);
         if !known {
             self.ledger.phantom += 1;
-            self.note(|| format!("subscriber {at}: a message that was never sent"));
+            let who = self.layout.first + at;
+            self.note(|| format!("subscriber {who}: a message that was never sent"));
             return None;
         }
         let topic = stream / self.layout.slots;
@@ -382,7 +387,8 @@ impl Account {
         let Some(nth) = nth else {
             self.ledger.wrong_topic += 1;
             let topic = self.layout.topics[topic].clone();
-            self.note(|| format!("subscriber {at} got a message of {topic}, to which it does not listen"));
+            let who = self.layout.first + at;
+            self.note(|| format!("subscriber {who} got a message of {topic}, to which it does not listen"));
             return None;
         };
         Some((stream, nth * self.layout.slots + stream % self.layout.slots))

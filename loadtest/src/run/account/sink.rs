@@ -38,12 +38,17 @@ impl Sink for Account {
             self.counts.measured += 1;
             self.last_measured_ns = arrived_ns;
             self.response.enter(stamp.intended_ns, arrived_ns);
-            self.service.enter(message.sent_ns, arrived_ns);
+            // A follower does not know when a message was really sent.
+            let sent_ns = if message.sent_ns == 0 { stamp.intended_ns } else { message.sent_ns };
+            if message.sent_ns > 0 {
+                self.service.enter(sent_ns, arrived_ns);
+            }
             self.interval.enter(stamp.intended_ns, arrived_ns);
             let span = arrived_ns.saturating_sub(stamp.intended_ns);
+            subscriber.sum_ns += span;
+            subscriber.samples += 1;
             subscriber.fastest_ns = Some(subscriber.fastest_ns.map_or(span, |known| known.min(span)));
-            let stale =
-                self.max_age_ns.is_some_and(|limit| arrived_ns.saturating_sub(message.sent_ns) > limit);
+            let stale = self.max_age_ns.is_some_and(|limit| arrived_ns.saturating_sub(sent_ns) > limit);
             self.ledger.stale += u64::from(stale);
         }
         arrival == Arrival::Next && !self.track
@@ -55,7 +60,8 @@ impl Sink for Account {
         }
         self.counts.deliveries += 1;
         self.ledger.corrupt += 1;
-        self.note(|| format!("subscriber {at}: a corrupt message ({damage:?})"));
+        let who = self.layout.first + at;
+        self.note(|| format!("subscriber {who}: a corrupt message ({damage:?})"));
         // Which message it was is known when the stamp is whole; then it is damaged, not lost.
         let Corrupt::Payload(stamp) = damage else { return };
         if let Some((stream, local)) = self.place(at, &stamp) {
@@ -106,7 +112,8 @@ impl Sink for Account {
                 }
                 let (code, words) = (reply.code.clone(), reply.message.clone());
                 let (code, words) = (code.unwrap_or_default(), words.unwrap_or_default());
-                self.note(|| format!("connection {at}: {} {code} {words}", reply.kind));
+                let who = self.layout.first + at;
+                self.note(|| format!("connection {who}: {} {code} {words}", reply.kind));
             }
             _ => {}
         }
@@ -133,6 +140,7 @@ impl Sink for Account {
             self.ended += usize::from(!subscriber.ended);
             subscriber.ended = true;
         }
-        self.note(|| format!("connection {at} ended: {reason}"));
+        let who = self.layout.first + at;
+        self.note(|| format!("connection {who} ended: {reason}"));
     }
 }

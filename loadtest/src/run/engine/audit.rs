@@ -7,7 +7,7 @@ use super::Engine;
 use crate::adapter::Subscription;
 use crate::client::Sink;
 use crate::client::connection::{Role, State};
-use crate::client::pool::Pool;
+use crate::client::pool::{Pace, Pool};
 use crate::clock::{self, SECOND};
 use crate::error::Result;
 use crate::stamp::{Corrupt, Stamp};
@@ -62,7 +62,8 @@ impl Engine<'_> {
         let mut pool = Pool::new()?;
         let roles = (0..topics).map(|topic| Role::Client(vec![self.whole_of(topic)])).collect();
         let begin_ns = clock::now_ns();
-        pool.open_roles(&self.subject.target, roles, self.means.at_once, &mut found)?;
+        let pace = Pace { at_once: self.means.at_once, rate: None };
+        pool.open_roles(&self.subject.target, roles, pace, &mut found)?;
         loop {
             pool.turn(Some(Duration::from_millis(20)), &mut found)?;
             let now_ns = clock::now_ns();

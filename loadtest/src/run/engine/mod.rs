@@ -17,16 +17,18 @@ use self::outage::Outage;
 use self::publishing::Publishers;
 use super::account::{Account, Closed};
 use super::course::Course;
+use super::crew::{Company, Ready, Report};
 use super::layout::Layout;
 use super::rng::Rng;
 use super::scenario::{Kind, Scenario, Via};
 use super::schedule::Schedule;
 use crate::adapter::Subscription;
 use crate::client::connection::Role;
-use crate::client::pool::Pool;
+use crate::client::pool::{Pace, Pool};
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::error::Result;
 use crate::latency::Latency;
+use crate::memory;
 use crate::scenario::Subject;
 
 /// From the decision to the first due message.
@@ -55,7 +57,11 @@ struct Sipper {
 pub(super) struct Means<'a> {
     pub(super) scenario: &'a Scenario,
     pub(super) run: u32,
+    /// Number of this process's first subscriber.
+    pub(super) first: usize,
     pub(super) at_once: usize,
+    /// The most connections a second.
+    pub(super) connect_rate: Option<f64>,
     pub(super) stop: Arc<AtomicBool>,
 }
 
@@ -63,6 +69,8 @@ pub(super) struct Means<'a> {
 pub(super) struct Engine<'a> {
     means: &'a Means<'a>,
     subject: Subject,
+    /// What this process held before it did anything.
+    memory: u64,
     layout: Layout,
     pool: Pool,
     account: Account,
@@ -90,17 +98,42 @@ pub(super) struct Ended {
     pub(super) own_cpu_percent: f64,
     pub(super) behind_percent: f64,
     pub(super) connections: usize,
+    /// The tester's own memory for them, all processes together, in bytes.
+    pub(super) memory: u64,
+    /// How many processes took part.
+    pub(super) processes: usize,
+    /// The average latency of each subscriber.
+    pub(super) typical_ns: Vec<u64>,
     pub(super) interrupted: bool,
     pub(super) start_ns: u64,
+}
+
+impl Ended {
+    /// Adds what another process measured.
+    fn add(&mut self, report: &Report) {
+        self.closed.ledger.add(&report.ledger);
+        self.closed.lost_due_ns.extend(&report.lost_due_ns);
+        self.account.counts.add_subscribers(&report.counts);
+        self.account.response.add_record(&report.response);
+        self.reconnect.add_record(&report.reconnect);
+        self.account.add_arrivals(&report.arrivals);
+        self.account.last_measured_ns = self.account.last_measured_ns.max(report.last_measured_ns);
+        self.account.notes.extend_from_slice(&report.notes);
+        self.typical_ns.extend(&report.typical_ns);
+        self.own_cpu_percent = self.own_cpu_percent.max(report.cpu_percent);
+        self.behind_percent = self.behind_percent.max(report.behind_percent);
+    }
 }
 
 impl<'a> Engine<'a> {
     pub(super) fn new(means: &'a Means<'a>, subject: Subject, course: Course) -> Result<Self> {
         let scenario = means.scenario;
-        let layout = Layout::new(scenario, means.run);
+        let memory = memory::rss_anon(std::process::id())?;
+        let layout = Layout::new(scenario, means.run).starting_at(means.first);
         Ok(Self {
             means,
             subject,
+            memory,
             pool: Pool::new()?,
             account: Account::new(means.run, scenario, layout.clone())?,
             layout,
@@ -117,33 +150,35 @@ impl<'a> Engine<'a> {
     }
 
     /// Does it all.
-    pub(super) fn run(mut self) -> Result<Ended> {
-        let begin_ns = clock::now_ns();
-        self.connect()?;
-        let connections = self.pool.len();
-        let connects_per_second = connections as f64 * 1e9 / (clock::now_ns() - begin_ns).max(1) as f64;
+    pub(super) fn run(mut self, company: &mut Company) -> Result<Ended> {
+        let mut ready = vec![self.connect(company)?];
+        let (start_ns, others) = self.agree(company, ready[0])?;
+        ready.extend(others);
+        let connections = ready.iter().map(|ready| ready.connections).sum();
+        let connects_per_second = ready.iter().map(|ready| ready.connects_per_second).sum();
         self.course.connected(connections, connects_per_second);
 
-        let confirmed = self.subject.target.adapter.greets();
-        self.start_ns = clock::now_ns() + if confirmed { LEAD_NS } else { UNCONFIRMED_LEAD_NS };
+        self.start_ns = start_ns;
         let scenario = self.means.scenario;
         let end_ns = self.start_ns + clock::span_ns(scenario.seconds());
         self.account.measured_ns = (self.start_ns + clock::span_ns(scenario.warmup.0), end_ns);
         self.plan_disturbances(end_ns);
         self.course.start(self.start_ns)?;
         let (own_before, load_before) = (clock::own_cpu_ns(), self.pool.load());
-        let interrupted = self.publish(end_ns)?;
+        let interrupted = self.publish(company, end_ns)?;
         let spent_ns = clock::now_ns().saturating_sub(self.start_ns).max(1);
         let own_cpu_percent = (clock::own_cpu_ns() - own_before) as f64 * 100.0 / spent_ns as f64;
         let behind_percent = self.pool.load().behind_percent(load_before);
-        self.drain()?;
+        self.drain(company)?;
+        let reports = self.settle(company)?;
         self.course.finish(&self.account);
         let found = self.audit()?;
         let (mut account, mut closed) = self.account.close();
         if let Some(found) = found {
             account.enter_audit(&found, &mut closed);
         }
-        Ok(Ended {
+        let mut ended = Ended {
+            typical_ns: account.typical_ns(),
             account,
             closed,
             course: self.course,
@@ -155,18 +190,78 @@ impl<'a> Engine<'a> {
             own_cpu_percent,
             behind_percent,
             connections,
+            memory: ready.iter().map(|ready| ready.memory).sum(),
+            processes: ready.len(),
             interrupted,
             start_ns: self.start_ns,
-        })
+        };
+        for report in &reports {
+            ended.add(report);
+        }
+        ended.account.enter_completion();
+        Ok(ended)
     }
 
-    fn connect(&mut self) -> Result<()> {
+    /// Agrees with the others when the first message is due; what the others report of themselves.
+    fn agree(&mut self, company: &mut Company, own: Ready) -> Result<(u64, Vec<Ready>)> {
+        let confirmed = self.subject.target.adapter.greets();
+        let lead_ns = if confirmed { LEAD_NS } else { UNCONFIRMED_LEAD_NS };
+        let (pool, account) = (&mut self.pool, &mut self.account);
+        let idle = || pool.turn(Some(Duration::from_millis(1)), account);
+        match company {
+            Company::Alone => Ok((clock::now_ns() + lead_ns, Vec::new())),
+            Company::Lead(lead) => lead.begin(lead_ns + LEAD_NS, idle),
+            Company::Follower(line) => Ok((line.begin(own, idle)?, Vec::new())),
+        }
+    }
+
+    /// Tells the others what became of the messages, or is told; what the others measured.
+    fn settle(&mut self, company: &mut Company) -> Result<Vec<Report>> {
+        match company {
+            Company::Alone => Ok(Vec::new()),
+            Company::Lead(lead) => {
+                let (pool, account) = (&mut self.pool, &mut self.account);
+                lead.wait_for_the_last(|| pool.turn(Some(Duration::from_millis(1)), account))?;
+                let fates = self.account.fates();
+                let (pool, account) = (&mut self.pool, &mut self.account);
+                lead.settle(fates, || pool.turn(Some(Duration::from_millis(1)), account))
+            }
+            Company::Follower(line) => {
+                let (pool, account) = (&mut self.pool, &mut self.account);
+                let fates = line.settle(|| pool.turn(Some(Duration::from_millis(1)), account))?;
+                self.account.adopt(&fates);
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// Hears from the others, or tells how things are.
+    fn keep_company(&mut self, company: &mut Company, now_ns: u64) -> Result<()> {
+        match company {
+            Company::Alone => Ok(()),
+            Company::Lead(lead) => {
+                self.course.elsewhere = lead.look()?;
+                if self.means.stop.load(Ordering::Relaxed) { lead.stop() } else { Ok(()) }
+            }
+            Company::Follower(line) => line.look(now_ns, &self.account),
+        }
+    }
+
+    fn connect(&mut self, company: &Company) -> Result<Ready> {
+        let begin_ns = clock::now_ns();
         let scenario = self.means.scenario;
         let mut roles: Vec<Role> =
             (0..scenario.subscribers).map(|at| Role::Client(self.subscriptions(at, false))).collect();
-        let publishes = scenario.legs().iter().any(|leg| leg.from.max(leg.to) > 0.0);
+        let publishes = company.publishes() && scenario.legs().iter().any(|leg| leg.from.max(leg.to) > 0.0);
         roles.extend((0..if publishes { scenario.publishers } else { 0 }).map(|_| self.publisher_role()));
-        self.pool.open_roles(&self.subject.target, roles, self.means.at_once, &mut self.account)?;
+        let pace = Pace { at_once: self.means.at_once, rate: self.means.connect_rate };
+        self.pool.open_roles(&self.subject.target, roles, pace, &mut self.account)?;
+        let connections = self.pool.len();
+        let ready = Ready {
+            connections,
+            connects_per_second: connections as f64 * 1e9 / (clock::now_ns() - begin_ns).max(1) as f64,
+            memory: memory::rss_anon(std::process::id())?.saturating_sub(self.memory),
+        };
         let mut next = scenario.subscribers;
         for slow in &scenario.slow {
             let count = clock::whole(slow.share.0 * scenario.subscribers as f64);
@@ -182,7 +277,7 @@ impl<'a> Engine<'a> {
                 self.sippers.push(Sipper { at: next, bytes });
             }
         }
-        Ok(())
+        Ok(ready)
     }
 
     fn publisher_role(&self) -> Role {
@@ -203,14 +298,16 @@ impl<'a> Engine<'a> {
     }
 
     /// Sends everything that becomes due until the end; true when interrupted.
-    fn publish(&mut self, end_ns: u64) -> Result<bool> {
+    fn publish(&mut self, company: &mut Company, end_ns: u64) -> Result<bool> {
         let scenario = self.means.scenario;
         let schedule = Schedule::new(scenario.legs(), scenario.arrival, scenario.seed, self.start_ns);
         let mut schedule = schedule.peekable();
         let mut sip_ns = self.start_ns;
         let mut armed_ns = 0;
+        let ahead_ns = company.ahead_ns();
         loop {
             let now_ns = clock::now_ns();
+            self.keep_company(company, now_ns)?;
             if self.means.stop.load(Ordering::Relaxed) {
                 return Ok(true);
             }
@@ -219,8 +316,9 @@ impl<'a> Engine<'a> {
                 return Ok(false);
             }
             let mut sent = 0;
-            while let Some(due_ns) = schedule.next_if(|&due_ns| due_ns <= now_ns && sent < BURST) {
-                self.send(due_ns)?;
+            let until_ns = now_ns + ahead_ns;
+            while let Some(due_ns) = schedule.next_if(|&due_ns| due_ns <= until_ns && sent < BURST) {
+                self.send(due_ns, company.publishes())?;
                 sent += 1;
             }
             if now_ns >= end_ns && schedule.peek().is_none() {
@@ -233,8 +331,11 @@ impl<'a> Engine<'a> {
             self.disturb(now_ns)?;
             self.bring_back(now_ns)?;
             self.course.turn(now_ns, &mut self.account);
-            let due_ns = schedule.peek().copied().unwrap_or(end_ns);
+            let due_ns = schedule.peek().map_or(end_ns, |due_ns| due_ns.saturating_sub(ahead_ns));
             let mut wake_ns = due_ns.min(self.course.next_ns()).min(self.disturbance_wake_ns(now_ns));
+            if let Company::Follower(line) = company {
+                wake_ns = wake_ns.min(line.next_ns());
+            }
             if !self.sippers.is_empty() {
                 wake_ns = wake_ns.min(sip_ns);
             }
@@ -258,7 +359,7 @@ impl<'a> Engine<'a> {
     }
 
     /// Lets everyone read to the end, and waits for what is missing.
-    fn drain(&mut self) -> Result<()> {
+    fn drain(&mut self, company: &mut Company) -> Result<()> {
         for sipper in std::mem::take(&mut self.sippers) {
             if !self.account.has_ended(sipper.at) {
                 self.pool.unmute(sipper.at)?;
@@ -271,6 +372,7 @@ impl<'a> Engine<'a> {
         loop {
             self.pool.turn(Some(Duration::from_millis(5)), &mut self.account)?;
             let now_ns = clock::now_ns();
+            self.keep_company(company, now_ns)?;
             self.outage(now_ns)?;
             self.bring_back(now_ns)?;
             self.course.turn(now_ns, &mut self.account);
@@ -283,7 +385,7 @@ impl<'a> Engine<'a> {
                 // A server has its time to catch up from when everyone is back.
                 begin_ns = now_ns;
             }
-            let answered = state.1 == 0 || !self.acknowledged();
+            let answered = state.1 == 0 || !self.acknowledged() || !company.publishes();
             if now_ns < progress_ns + GRACE_NS {
                 continue;
             }

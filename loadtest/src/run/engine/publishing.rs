@@ -40,17 +40,18 @@ impl Publishers {
 
 impl Engine<'_> {
     /// Enters the message due at `due_ns` and sends it, or holds it back while its publisher has no connection.
-    pub(super) fn send(&mut self, due_ns: u64) -> Result<()> {
+    /// What another process publishes is only entered.
+    pub(super) fn send(&mut self, due_ns: u64, own: bool) -> Result<()> {
         let scenario = self.means.scenario;
         let topic = self.rng.below(self.layout.topics.len());
         let slot = self.rng.below(self.layout.slots);
         let size = scenario.size.min + self.rng.below(scenario.size.max - scenario.size.min + 1);
         let stream = topic * self.layout.slots + slot;
         let nth = self.layout.publisher(slot);
-        let ready = self.publishers.each[nth].ready;
+        let ready = own && self.publishers.each[nth].ready;
         let now_ns = clock::now_ns();
         let (id, sequence) = self.account.send(stream, size, due_ns, if ready { now_ns } else { 0 });
-        if self.publishers.retry {
+        if own && self.publishers.retry {
             self.remember(nth, (id, topic, slot));
         }
         if !ready {
