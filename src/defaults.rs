@@ -245,6 +245,15 @@ pub const MERGE_BYTES: usize = 64 * 1024;
 /// A document that has not changed for so long, in milliseconds, is merged whatever has come.
 pub const MERGE_IDLE_MS: u64 = 5_000;
 
+/// Named versions of a document; each is as large as the document was.
+pub const VERSIONS: usize = 100;
+
+/// Bytes of a version's name.
+pub const VERSION_NAME_BYTES: usize = 200;
+
+/// Requests about the content of documents at a time; each may decode one. Beyond it they are refused as `overloaded`.
+pub const CONVERSIONS: usize = 8;
+
 /// Bytes of what one client of a document says of itself: a name, a colour and a cursor are a few hundred.
 pub const AWARENESS_BYTES: usize = 16 * 1024;
 

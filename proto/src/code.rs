@@ -76,6 +76,8 @@ error_codes! {
     InvalidToken = "invalid_token", retry false;
     /// The token does not allow this on this topic.
     Forbidden = "forbidden", retry false;
+    /// The document was deleted.
+    Deleted = "deleted", retry false;
     /// A fault of the broker.
     Internal = "internal", retry true;
 }

@@ -50,7 +50,7 @@ impl Broker {
     }
 
     /// Gives every shard an order and adds up what they report.
-    async fn order_all(&self, make: impl Fn(oneshot::Sender<usize>) -> Order) -> usize {
+    pub(super) async fn order_all(&self, make: impl Fn(oneshot::Sender<usize>) -> Order) -> usize {
         let ask = |shard: &crate::shard::ShardHandle| {
             let (done, report) = oneshot::channel();
             shard.order(make(done));

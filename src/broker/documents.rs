@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dashmap::Entry;
-use fanwire_proto::{Offset, Payload, TopicName};
+use fanwire_proto::{Offset, Payload, Position, TopicName};
 
 use super::{Broker, PublishError, Room};
 use crate::{
@@ -97,7 +97,10 @@ impl Updates {
 fn merge(topic: &Topic) {
     let log = topic.mergeable();
     match merged(&log) {
-        Ok(Some((upto, state, apart))) => topic.merged(upto, state, &apart),
+        Ok(Some((offset, state, apart))) => {
+            let upto = Position { epoch: log.position.epoch, offset };
+            topic.merged(upto, state, &apart);
+        }
         Ok(None) => topic.not_merged(),
         Err(error) => {
             tracing::warn!(topic = %topic.name, %error, "a document is kept as it is");

@@ -4,6 +4,7 @@ mod access;
 mod documents;
 #[cfg(test)]
 mod durable_test;
+mod edit;
 mod inspect;
 mod lookup;
 mod publish;
@@ -12,6 +13,7 @@ mod room;
 mod subscribe;
 mod sweep;
 mod tap;
+mod versions;
 
 use std::sync::{
     Arc,
@@ -20,6 +22,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
+pub use edit::{Condition, DocumentError, NewContent};
 use fanwire_proto::{ClientId, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
@@ -29,6 +32,7 @@ pub use publish::{PublishError, Published};
 pub use room::Room;
 pub use subscribe::SubscribeError;
 pub use tap::{Tap, Tapped};
+pub use versions::Version;
 
 use crate::{
     auth::Authenticator,

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use bytes::Bytes;
 use fanwire_proto::{Ack, Payload, TopicName};
 use tokio::sync::oneshot;
 
@@ -72,7 +73,7 @@ impl Broker {
         now_ms: u64,
     ) -> Result<Published, PublishError> {
         let tapped = self.taps.copy(topic, &draft, now_ms);
-        let outcome = self.try_publish(topic, draft, ack, asker, now_ms);
+        let outcome = self.try_publish(topic, draft, None, ack, asker, now_ms);
         match &outcome {
             Ok(Published { receipt, .. }) => {
                 self.metrics.published.increment(1);
@@ -109,10 +110,32 @@ impl Broker {
         Ok((receipt, kept.filter(|_| waits)))
     }
 
+    /// Publishes an update that the broker made itself, which may be larger than a client's; says by the receiver, if
+    /// there is one, whether it became durable.
+    pub(super) fn publish_edit(
+        &self,
+        topic: &TopicName,
+        update: Bytes,
+        now_ms: u64,
+    ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
+        let draft =
+            Draft { payload: Payload::Bytes(update), key: None, message_id: None, tags: None, from: None };
+        let (tell, wait) = oneshot::channel();
+        let asker = || {
+            Some(Asker::Call(Box::new(move |durable| {
+                // Whoever asked may not be waiting any more.
+                let _ = tell.send(durable);
+            })))
+        };
+        let Published { receipt, waits } =
+            self.try_publish(topic, draft, Some(usize::MAX), None, asker, now_ms)?;
+        Ok((receipt, waits.then_some(wait)))
+    }
+
     /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
     /// none.
     pub fn check(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
-        self.check_draft(topic, draft)?;
+        self.check_draft(topic, draft, None)?;
         let policy = self.policy.load();
         let rule = policy.rules.of(topic);
         if rule.keeping.is_durable() {
@@ -130,13 +153,19 @@ impl Broker {
         }
     }
 
-    fn check_draft(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
+    fn check_draft(
+        &self,
+        topic: &TopicName,
+        draft: &Draft,
+        limit: Option<usize>,
+    ) -> Result<(), PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
         let is_document = self.kind_of(topic) == Kind::Document;
         let limits = &self.policy.load().limits;
-        let limit = if is_document { limits.max_update_bytes } else { limits.max_message_bytes };
+        let usual = if is_document { limits.max_update_bytes } else { limits.max_message_bytes };
+        let limit = limit.unwrap_or(usual);
         let bytes = draft.payload.len();
         match bytes > limit {
             true => Err(PublishError::TooLarge { bytes, limit }),
@@ -157,13 +186,14 @@ impl Broker {
         &self,
         topic: &TopicName,
         mut draft: Draft,
+        limit: Option<usize>,
         ack: Option<Ack>,
         asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
     ) -> Result<Published, PublishError> {
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
-        self.check_draft(topic, &draft)?;
+        self.check_draft(topic, &draft, limit)?;
         let mut asker = Some(asker);
         loop {
             let found = self.find_or_make(topic, now_ms)?;

@@ -4,7 +4,7 @@ use fanwire_proto::ErrorCode;
 
 use crate::{
     auth::{InvalidToken, Verb},
-    broker::{NoTopic, PublishError, SubscribeError, Unreadable},
+    broker::{DocumentError, NoTopic, PublishError, SubscribeError, Unreadable},
     durable::Trouble,
     topic::Refusal,
 };
@@ -85,6 +85,29 @@ impl From<PublishError> for Failure {
             PublishError::Refused(refusal) => code_of(refusal),
         };
         Self::new(code, error.to_string())
+    }
+}
+
+impl From<DocumentError> for Failure {
+    fn from(error: DocumentError) -> Self {
+        let code = match &error {
+            DocumentError::WrongKind => ErrorCode::WrongKind,
+            DocumentError::Unreadable(_) | DocumentError::Store(_) | DocumentError::NotKept => {
+                ErrorCode::StorageFailed
+            }
+            DocumentError::Content(_) => ErrorCode::BadPayload,
+            DocumentError::Busy => ErrorCode::Overloaded,
+            DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
+            // HTTP has codes of its own for these.
+            DocumentError::Changed(_) | DocumentError::NoVersion(_) | DocumentError::TooManyVersions(_) => {
+                ErrorCode::BadRequest
+            }
+            DocumentError::Publish(_) => ErrorCode::Internal,
+        };
+        match error {
+            DocumentError::Publish(error) => error.into(),
+            other => Self::new(code, other.to_string()),
+        }
     }
 }
 

@@ -132,10 +132,14 @@ fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_s
             encode_head(head, crashes, unix_ms())?,
         );
     }
-    if !writing.state.is_empty() {
-        let entries: Vec<&Unkept> = writing.state.iter().collect();
-        let bytes = encode_block(writing.epoch, crashes, Offset::ZERO, &entries)?;
-        batch.put(Space::Documents, state_key(&writing.name), bytes);
+    match writing.state.as_deref() {
+        None => {}
+        Some([]) => batch.delete(Space::Documents, state_key(&writing.name)),
+        Some(state) => {
+            let entries: Vec<&Unkept> = state.iter().collect();
+            let bytes = encode_block(writing.epoch, crashes, Offset::ZERO, &entries)?;
+            batch.put(Space::Documents, state_key(&writing.name), bytes);
+        }
     }
     for block in &writing.old_blocks {
         batch.delete(Space::Messages, block_key(&writing.name, block.first));

@@ -116,7 +116,10 @@ impl Durable {
         let goes_on = !changed_kind && !seen_early && !values_lost;
         let epoch = newest.map(|trace| trace.epoch).filter(|_| goes_on).unwrap_or_else(new_epoch);
         let evicted = match (lost, damaged) {
-            _ if is_document => state.as_ref().map_or(Offset::ZERO, last_of),
+            _ if is_document => {
+                let erased = head.map_or(Offset::ZERO, |head| head.head.evicted);
+                state.as_ref().map_or(Offset::ZERO, last_of).max(erased)
+            }
             (Some(lost), _) => lost,
             (None, true) => blocks.first().map_or(last, |block| block.previous),
             (None, false) => head.map_or(Offset::ZERO, |head| head.head.evicted),

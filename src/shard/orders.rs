@@ -10,7 +10,10 @@ use super::{
     core::{Core, slot32},
     listing::{ConnectionQuery, Listing},
 };
-use crate::frames::{self, Wire};
+use crate::frames::{self, Closing, Wire};
+
+/// Providers stay away after it.
+const DELETED: Closing = Closing { code: 4404, reason: "the document was deleted" };
 
 /// Whose connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -52,6 +55,13 @@ pub enum Order {
         /// Gets the count.
         done: oneshot::Sender<usize>,
     },
+    /// End all subscriptions to a document that was deleted.
+    Disband {
+        /// The document.
+        topic: Arc<str>,
+        /// Gets the count.
+        done: oneshot::Sender<usize>,
+    },
     /// Describe some of them.
     List {
         /// Which.
@@ -69,6 +79,7 @@ impl Core {
         let _heard = match order {
             Order::Disconnect { who, done } => done.send(self.disconnect(&who)).is_ok(),
             Order::Unsubscribe { who, topic, done } => done.send(self.unsubscribe_all(&who, &topic)).is_ok(),
+            Order::Disband { topic, done } => done.send(self.disband(&topic)).is_ok(),
             Order::List { query, from, done } => done.send(self.list(&query, from)).is_ok(),
         };
     }
@@ -76,6 +87,31 @@ impl Core {
     fn meant(&self, who: &Who) -> Vec<u32> {
         let open = self.conns.iter().filter(|(_, conn)| conn.is_open() && who.is(conn));
         open.map(|(slot, _)| slot32(slot)).collect()
+    }
+
+    fn disband(&mut self, topic: &str) -> usize {
+        let of_topic = |feed: &super::feed::Feed| feed.topic.name.as_str() == topic;
+        let feeds = self.feeds.iter().filter(|(_, feed)| of_topic(feed));
+        let slots: Vec<u32> = feeds.flat_map(|(_, feed)| feed.subs.iter().map(|sub| sub.conn)).collect();
+        for &slot in &slots {
+            self.end_subscription(slot, topic, ErrorCode::Deleted);
+        }
+        slots.len()
+    }
+
+    /// Ends a subscription with a code; an editor's connection with it, which is for the document and nothing else.
+    fn end_subscription(&mut self, slot: u32, topic: &str, code: ErrorCode) {
+        let Some(at) = self.find_sub(slot, topic) else { return };
+        match self.conns[slot as usize].wire {
+            Wire::Yjs if code == ErrorCode::Deleted => self.close_with(slot, DELETED),
+            Wire::Yjs => self.close(slot, CloseCode::Disconnected),
+            wire @ Wire::Native(_) => {
+                let end = Event::End { topic: self.feeds[at.feed as usize].topic.name.clone(), code };
+                frames::append_event(&mut self.replies, wire, &end);
+                self.remove_sub(at);
+            }
+        }
+        self.stage_replies(slot);
     }
 
     fn disconnect(&mut self, who: &Who) -> usize {
@@ -90,20 +126,10 @@ impl Core {
     fn unsubscribe_all(&mut self, who: &Who, topic: &str) -> usize {
         let mut count = 0;
         for slot in self.meant(who) {
-            let Some(at) = self.find_sub(slot, topic) else { continue };
-            let end = Event::End {
-                topic: self.feeds[at.feed as usize].topic.name.clone(),
-                code: ErrorCode::Forbidden,
-            };
-            let wire = self.conns[slot as usize].wire;
-            if wire == Wire::Yjs {
-                // The connection is for the document and nothing else.
-                self.close(slot, CloseCode::Disconnected);
-            } else {
-                frames::append_event(&mut self.replies, wire, &end);
-                self.remove_sub(at);
+            if self.find_sub(slot, topic).is_none() {
+                continue;
             }
-            self.stage_replies(slot);
+            self.end_subscription(slot, topic, ErrorCode::Forbidden);
             count += 1;
         }
         count

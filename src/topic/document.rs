@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanwire_proto::{Message, Offset, Payload};
+use fanwire_proto::{Message, Offset, Payload, Position};
 
 use super::{
     Refusal, Unkept, Updates,
@@ -51,6 +51,10 @@ impl Document {
     }
 
     pub(super) fn push(&mut self, update: Arc<FrameSet>) {
+        if update.message.offset <= self.merged_upto {
+            // It was on its way to the disk when the document was erased.
+            return;
+        }
         self.log.push(update);
         self.fresh += 1;
     }
@@ -60,18 +64,18 @@ impl Document {
     }
 
     /// What a commit is to write of what was merged.
-    pub(super) fn take_unwritten(&mut self) -> Vec<Unkept> {
-        match std::mem::take(&mut self.unwritten) {
-            true => self
-                .front()
-                .map(|update| Unkept { message: update.message.clone(), message_id: None })
-                .collect(),
-            false => Vec::new(),
-        }
+    pub(super) fn take_unwritten(&mut self) -> Option<Vec<Unkept>> {
+        let unkept = |update: &Arc<FrameSet>| Unkept { message: update.message.clone(), message_id: None };
+        std::mem::take(&mut self.unwritten).then(|| self.front().map(unkept).collect())
     }
 
-    pub(super) fn not_written(&mut self, state: &[Unkept]) {
-        self.unwritten |= !state.is_empty();
+    pub(super) fn not_written(&mut self, state: bool) {
+        self.unwritten |= state;
+    }
+
+    /// Forgets everything up to an offset.
+    pub(super) fn erase(&mut self, upto: Offset) {
+        *self = Self { merged_upto: upto, unwritten: true, ..Self::default() };
     }
 
     /// All updates are here, and those up to an offset were merged.
@@ -129,9 +133,14 @@ impl State {
         updates
     }
 
-    pub(super) fn merged(&mut self, upto: Offset, state: Bytes, apart: &[Offset]) {
+    pub(super) fn merged(&mut self, upto: Position, state: Bytes, apart: &[Offset]) {
         let pinned_after = self.pulled_by_all();
         let Store::Document(document) = &mut self.store else { return };
+        if upto.epoch != self.epoch {
+            // It was erased meanwhile.
+            return;
+        }
+        let upto = upto.offset;
         document.merging = false;
         document.patience = 0;
         debug_assert!(upto <= pinned_after, "positions only move on");

@@ -45,8 +45,8 @@ pub struct Writing {
     pub previous: Offset,
     /// New messages in offset order.
     pub entries: Vec<Unkept>,
-    /// Kind `document`: what was merged, where that is new.
-    pub state: Vec<Unkept>,
+    /// Kind `document`: what was merged, where that is new; nothing at all for one that was erased.
+    pub state: Option<Vec<Unkept>>,
     /// Kinds `log` and `document`: blocks to be removed.
     pub old_blocks: Vec<Block>,
     /// Kind `latest`: keys to be removed, before the new messages are written.
@@ -58,7 +58,7 @@ impl Writing {
     pub fn is_empty(&self) -> bool {
         self.head.is_none()
             && self.entries.is_empty()
-            && self.state.is_empty()
+            && self.state.is_none()
             && self.old_blocks.is_empty()
             && self.old_keys.is_empty()
     }

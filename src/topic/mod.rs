@@ -341,8 +341,13 @@ impl Topic {
     }
 
     /// Kind `document`: replaces the updates up to an offset by one that stands for all of them but those `apart`.
-    pub fn merged(&self, upto: Offset, state: Bytes, apart: &[Offset]) {
+    pub fn merged(&self, upto: Position, state: Bytes, apart: &[Offset]) {
         self.state.lock().merged(upto, state, apart);
+    }
+
+    /// Kind `document`: forgets its content and goes on in another epoch, which must never have been used for it.
+    pub fn erase(&self, epoch: Epoch) {
+        self.state.lock().erase(epoch);
     }
 
     /// Kind `document`: its updates could not be merged.

@@ -162,12 +162,12 @@ impl State {
         let old_keys = std::mem::take(&mut self.on_disk.old_keys);
         let state = match &mut self.store {
             Store::Document(document) => document.take_unwritten(),
-            _ => Vec::new(),
+            _ => None,
         };
         let last = entries.last().map_or(self.on_disk.kept, |entry| entry.message.offset);
         // Without the messages that said so, only the head knows where a topic was.
         let with_head =
-            self.on_disk.head_is_old || !state.is_empty() || !old_blocks.is_empty() || !old_keys.is_empty();
+            self.on_disk.head_is_old || state.is_some() || !old_blocks.is_empty() || !old_keys.is_empty();
         self.on_disk.head_is_old = false;
         let kind = self.rule.kind.kind();
         let head =
@@ -208,7 +208,7 @@ impl State {
     pub(super) fn not_committed(&mut self, mut writing: Writing) -> (Vec<Settled>, bool) {
         self.on_disk.not_written(&mut writing);
         if let Store::Document(document) = &mut self.store {
-            document.not_written(&writing.state);
+            document.not_written(writing.state.is_some());
         }
         (self.gathering.not_kept(writing.entries), self.wants_commit())
     }
@@ -231,6 +231,18 @@ impl State {
     fn has_changes(&self) -> bool {
         let merged = matches!(&self.store, Store::Document(document) if document.is_unwritten());
         merged || self.on_disk.has_changes(self.evicted())
+    }
+
+    /// Kind `document`: forgets its content and goes on in another epoch.
+    pub(super) fn erase(&mut self, epoch: Epoch) {
+        let Store::Document(document) = &mut self.store else { return };
+        // What waits for the disk is part of what is erased.
+        document.erase(self.numbered);
+        self.last = self.numbered;
+        self.epoch = epoch;
+        self.dedupe = Dedupe::default();
+        self.on_disk.head_is_old = true;
+        self.feeds.iter_mut().for_each(|feed| feed.pulled = self.numbered);
     }
 
     fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {

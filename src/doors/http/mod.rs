@@ -7,6 +7,7 @@ mod caller;
 mod cloudevents;
 mod credentials;
 mod deliveries;
+mod documents;
 mod elsewhere;
 mod error_page;
 mod idempotency;
@@ -20,6 +21,7 @@ mod publish;
 mod query;
 mod read;
 mod stream;
+mod versions;
 mod watch;
 
 use std::{sync::Arc, time::Duration};
@@ -83,6 +85,11 @@ pub fn router(door: HttpDoor) -> Router {
             .routes(routes!(read::list))
             .routes(routes!(read::one))
             .routes(routes!(read::presence))
+            .routes(routes!(documents::read, documents::replace, documents::delete))
+            .routes(routes!(documents::awareness))
+            .routes(routes!(versions::list, versions::keep))
+            .routes(routes!(versions::delete))
+            .routes(routes!(versions::restore))
             .merge(watch::routes())
             .merge(deliveries::routes())
             .routes(routes!(healthy))

@@ -24,6 +24,7 @@ use super::problem::Code;
     modifiers(&Bearer),
     tags(
         (name = PUBLISH, description = "Sending messages to topics"),
+        (name = DOCUMENTS, description = "Documents that editors share: their content and versions"),
         (name = READ, description = "Topics, their messages and who is there"),
         (name = CONTROL, description = "Connections of others, for back ends"),
         (name = WATCH, description = "What goes on, for those who look after the broker"),
@@ -34,6 +35,7 @@ pub(super) struct Start;
 
 pub(super) const PUBLISH: &str = "publish";
 pub(super) const READ: &str = "read";
+pub(super) const DOCUMENTS: &str = "documents";
 pub(super) const CONTROL: &str = "control";
 pub(super) const WATCH: &str = "watch";
 pub(super) const OPERATE: &str = "operate";
@@ -69,6 +71,22 @@ const BY_CALLERS: &[Code] = &[
 const BY_READERS: &[Code] =
     &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining), of(ErrorCode::StorageFailed)];
 
+const BY_DOCUMENTS: &[Code] = &[
+    of(ErrorCode::BadPayload),
+    of(ErrorCode::TooLarge),
+    of(ErrorCode::WrongKind),
+    of(ErrorCode::TooManyTopics),
+    of(ErrorCode::Overloaded),
+    of(ErrorCode::Draining),
+    of(ErrorCode::StorageFull),
+    of(ErrorCode::StorageFailed),
+    Code::Timeout,
+    Code::UnsupportedMediaType,
+    Code::NotFound,
+    Code::PreconditionFailed,
+    Code::TooManyVersions,
+];
+
 const BY_WATCHERS: &[Code] = &[of(ErrorCode::Overloaded)];
 
 const BY_PUBLISHERS: &[Code] = &[
@@ -91,10 +109,13 @@ const BY_PUBLISHERS: &[Code] = &[
 /// Adds to each operation how it may be refused.
 pub(super) fn complete(mut document: Document) -> Document {
     for item in document.paths.paths.values_mut() {
-        for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+        for operation in
+            [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten()
+        {
             let codes = match operation.tags.as_deref().unwrap_or_default() {
                 [tag] if tag == PUBLISH => [ALWAYS, BY_CALLERS, BY_PUBLISHERS],
                 [tag] if tag == READ => [ALWAYS, BY_CALLERS, BY_READERS],
+                [tag] if tag == DOCUMENTS => [ALWAYS, BY_CALLERS, BY_DOCUMENTS],
                 [tag] if tag == WATCH => [ALWAYS, BY_CALLERS, BY_WATCHERS],
                 [tag] if tag == CONTROL => [ALWAYS, BY_CALLERS, &[]],
                 _ => [ALWAYS, &[of(ErrorCode::Draining)], &[]],

@@ -67,6 +67,10 @@ http_codes! {
     BadSignature = "bad_signature", UNAUTHORIZED, retry false;
     /// The same, to providers that would send it again otherwise.
     NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, retry false;
+    /// The document is not what `If-Match` or `If-None-Match` says.
+    PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, retry false;
+    /// The document has as many named versions as it may.
+    TooManyVersions = "too_many_versions", CONFLICT, retry false;
     /// A webhook delivery that cannot be taken once more.
     NotReplayable = "not_replayable", CONFLICT, retry false;
     /// The source of these webhooks is switched off.
@@ -83,6 +87,7 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::TooManyTopics | ErrorCode::StorageFailed => {
             StatusCode::SERVICE_UNAVAILABLE
         }
+        ErrorCode::Deleted => StatusCode::GONE,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::WrongKind

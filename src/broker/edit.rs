@@ -1,0 +1,276 @@
+//! Documents for those who are no editors: reading and replacing their content, deleting them. What takes long is done by
+//! a worker.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fanwire_proto::{Epoch, Offset, Position, TopicName};
+use serde_json::Value;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::{Broker, NoTopic, PublishError, Unreadable};
+use crate::{
+    defaults,
+    document::{
+        compact::{self, CannotMerge},
+        content,
+        edit::{self, CannotEdit, Content},
+        update::EMPTY,
+    },
+    durable::{NOT_KEPT, Trouble},
+    shard::Order,
+    store::{Batch, StoreError},
+    topic::{Kind, KindRule, Updates},
+};
+
+/// Why something could not be done with a document.
+#[derive(Debug, thiserror::Error)]
+pub enum DocumentError {
+    /// The topic is something else.
+    #[error("the topic is not of kind `document`")]
+    WrongKind,
+    /// It cannot be read from the disk.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Its updates make no sense together, or it cannot become what was asked for.
+    #[error(transparent)]
+    Content(#[from] CannotEdit),
+    /// The change was not taken.
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The change is not durable.
+    #[error("{}", NOT_KEPT)]
+    NotKept,
+    /// The disk does not do its part.
+    #[error("the broker's store failed; its log says why")]
+    Store(#[from] StoreError),
+    /// Too many are asking.
+    #[error("too many documents are being read and changed; try again in a second")]
+    Busy,
+    /// The document is not what the caller thinks.
+    #[error("the document is at {}:{}", .0.epoch, .0.offset)]
+    Changed(Position),
+    /// The document is larger than it may be.
+    #[error("the content has {bytes} bytes; {limit} are allowed")]
+    TooLarge {
+        /// What it would have.
+        bytes: usize,
+        /// What it may have.
+        limit: usize,
+    },
+    /// There is no version of this name.
+    #[error("the document has no version {0}")]
+    NoVersion(u64),
+    /// It has as many as it may.
+    #[error("the document has {0} versions, the most it may have; delete one")]
+    TooManyVersions(usize),
+}
+
+impl From<CannotMerge> for DocumentError {
+    fn from(error: CannotMerge) -> Self {
+        Self::Content(error.into())
+    }
+}
+
+impl From<NoTopic> for DocumentError {
+    fn from(error: NoTopic) -> Self {
+        Self::Publish(error.into())
+    }
+}
+
+impl From<Trouble> for DocumentError {
+    fn from(trouble: Trouble) -> Self {
+        NoTopic::from(trouble).into()
+    }
+}
+
+/// What a document is to become.
+#[derive(Clone, Debug)]
+pub enum NewContent {
+    /// What an update makes.
+    State(Bytes),
+    /// A text, map or list for each name.
+    Json(serde_json::Map<String, Value>),
+    /// A text in one root; without a name, in the only one there is, or in `text`.
+    Text(Option<String>, String),
+}
+
+/// When a document is to be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Condition {
+    /// Whatever it is.
+    Always,
+    /// If nothing was ever written to it.
+    IfNew,
+    /// If it stands here.
+    IfAt(Position),
+}
+
+/// Those who wait for a worker to read or change a document.
+static CONVERSIONS: Semaphore = Semaphore::const_new(defaults::CONVERSIONS);
+
+impl Broker {
+    /// The updates of a document; none for one that does not exist.
+    pub fn document(&self, name: &TopicName, now_ms: u64) -> Result<Updates, DocumentError> {
+        if self.kind_of(name) != Kind::Document {
+            return Err(DocumentError::WrongKind);
+        }
+        let nowhere = Position { epoch: Epoch::FOREIGN, offset: Offset::ZERO };
+        let found = self.find_or_restore(name, now_ms)?;
+        Ok(found.map_or(Updates { updates: Vec::new(), position: nowhere }, |topic| topic.updates()))
+    }
+
+    /// Has a worker do something, unless it has enough to do.
+    pub(super) async fn convert<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
+    ) -> Result<T, DocumentError> {
+        let _place = CONVERSIONS.try_acquire().map_err(|_| DocumentError::Busy)?;
+        let (done, wait) = oneshot::channel();
+        self.workers.merge.submit(move || drop(done.send(work())));
+        wait.await.unwrap_or(Err(CannotMerge::Undecodable.into()))
+    }
+
+    /// A document as one update, and where it stands.
+    pub async fn document_state(
+        self: &Arc<Self>,
+        name: &TopicName,
+        now_ms: u64,
+    ) -> Result<(Bytes, Position), DocumentError> {
+        let (broker, name) = (self.clone(), name.clone());
+        let read = move || {
+            let there = broker.document(&name, now_ms)?;
+            Ok((state_of(&there)?, there.position))
+        };
+        self.convert(read).await
+    }
+
+    /// A state as JSON by root.
+    pub async fn state_as_json(&self, state: Bytes) -> Result<Value, DocumentError> {
+        self.convert(move || Ok(content::json(&[&state])?)).await
+    }
+
+    /// A root of a state as text; without a name, the only one there is, or `text`.
+    pub async fn state_as_text(
+        &self,
+        state: Bytes,
+        root: Option<String>,
+    ) -> Result<Option<String>, DocumentError> {
+        let read = move || {
+            let root = root_or_only(root, &[&state])?;
+            Ok(content::text(&[&state], &root)?)
+        };
+        self.convert(read).await
+    }
+
+    /// Changes a document by an edit that leads from what it is to what it is to be; editors see it happen. Returns
+    /// where it stands then, durable if its rule says so.
+    pub async fn replace(
+        self: &Arc<Self>,
+        name: &TopicName,
+        new: NewContent,
+        condition: Condition,
+        now_ms: u64,
+    ) -> Result<Position, DocumentError> {
+        let (broker, name) = (self.clone(), name.clone());
+        let change = move || {
+            let there = broker.document(&name, now_ms)?;
+            condition.check(&there)?;
+            let Some(update) = update_to(&there, &new)? else { return Ok((there.position, None)) };
+            broker.check_size(&name, &update)?;
+            let (receipt, kept) = broker.publish_edit(&name, update, now_ms)?;
+            Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
+        };
+        let (position, kept) = self.convert(change).await?;
+        if let Some(kept) = kept
+            && !kept.await.unwrap_or(false)
+        {
+            return Err(DocumentError::NotKept);
+        }
+        Ok(position)
+    }
+
+    fn check_size(&self, name: &TopicName, update: &[u8]) -> Result<(), DocumentError> {
+        match self.policy.load().rules.of(name).kind {
+            KindRule::Document(ref bounds) if update.len() > bounds.max_bytes => {
+                Err(DocumentError::TooLarge { bytes: update.len(), limit: bounds.max_bytes })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Deletes a document with its versions. Editors are disconnected for good, other subscriptions end.
+    pub async fn delete_document(&self, name: &TopicName, now_ms: u64) -> Result<(), DocumentError> {
+        if self.kind_of(name) != Kind::Document {
+            return Err(DocumentError::WrongKind);
+        }
+        self.durable.check()?;
+        if let Some(topic) = self.find_or_restore(name, now_ms)? {
+            let name: Arc<str> = name.as_str().into();
+            // Before, so that nobody brings it back, and after, for those who came in between.
+            self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;
+            topic.erase(self.new_epoch());
+            self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;
+            self.begin_commit_if_wanted(&topic);
+        }
+        self.rooms.remove(name);
+        let mut batch = Batch::default();
+        self.forget_versions(name, &mut batch)?;
+        // Comes after the commit above, so with this everything is gone.
+        Ok(self.durable.committer().keep(batch).await?)
+    }
+}
+
+impl Condition {
+    fn check(self, there: &Updates) -> Result<(), DocumentError> {
+        let holds = match self {
+            Self::Always => true,
+            Self::IfNew => there.updates.is_empty(),
+            Self::IfAt(position) => position == there.position,
+        };
+        if holds { Ok(()) } else { Err(DocumentError::Changed(there.position)) }
+    }
+}
+
+/// Everything in one update.
+pub(super) fn state_of(there: &Updates) -> Result<Bytes, CannotMerge> {
+    let updates: Vec<&[u8]> = there.after(Offset::ZERO).collect();
+    match updates[..] {
+        [] => Ok(Bytes::from_static(EMPTY)),
+        [one] => Ok(Bytes::copy_from_slice(one)),
+        ref many => Ok(compact::compact(many)?.state.into()),
+    }
+}
+
+/// What has to be published so that a document becomes something else; `None` for nothing.
+fn update_to(there: &Updates, new: &NewContent) -> Result<Option<Bytes>, DocumentError> {
+    // Of what has gaps only the whole part can be read, and that is what an edit is made on.
+    let state = state_of(there)?;
+    let now = [state.as_ref()];
+    let update = match new {
+        // A first content stays as it is, so that bringing it twice is bringing it once.
+        NewContent::State(wanted) if there.updates.is_empty() => Some(wanted.to_vec()),
+        NewContent::State(wanted) => edit::edit(&now, &Content::Updates(&[wanted]))?,
+        NewContent::Json(roots) => edit::edit(&now, &Content::Json(roots))?,
+        NewContent::Text(root, text) => {
+            let root = root_or_only(root.clone(), &now)?;
+            edit::edit(&now, &Content::Text(&root, text))?
+        }
+    };
+    Ok(update.map(Into::into))
+}
+
+/// Where text is looked for if nobody says where.
+const DEFAULT_ROOT: &str = "text";
+
+fn root_or_only(root: Option<String>, updates: &[&[u8]]) -> Result<String, CannotMerge> {
+    if let Some(root) = root {
+        return Ok(root);
+    }
+    let roots = content::json(updates)?;
+    let mut names = roots.as_object().into_iter().flat_map(|roots| roots.keys());
+    Ok(match (names.next(), names.next()) {
+        (Some(only), None) => only.clone(),
+        _ => DEFAULT_ROOT.to_owned(),
+    })
+}
