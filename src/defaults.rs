@@ -296,7 +296,7 @@ pub const WEBHOOK_RECENT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Deliveries that were accepted but could not be published yet; beyond it new ones are refused as `overloaded`. Twice as
 /// many of providers that do not send again.
-pub const WEBHOOK_PENDING: usize = 10_000;
+pub const MAX_WEBHOOKS_PENDING: usize = 10_000;
 
 /// Most webhook deliveries in one page of a list.
 pub const DELIVERIES_PAGE_MAX: usize = 500;

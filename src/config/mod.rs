@@ -71,6 +71,8 @@ pub struct Config {
     pub rules: Rules,
     /// Where webhooks come in.
     pub webhooks: Vec<webhook::Source>,
+    /// Most deliveries that wait to be published.
+    pub max_webhooks_pending: usize,
     /// Proxies whose word about the public address of a request is taken.
     pub trusted_proxies: Vec<ipnet::IpNet>,
     /// Every setting with its value in force.
@@ -303,6 +305,7 @@ impl Config {
                 settings.rule.as_deref().unwrap_or_default(),
             ),
             webhooks: Vec::new(),
+            max_webhooks_pending: count(settings.max_webhooks_pending),
             trusted_proxies: settings.trusted_proxies.unwrap_or_default(),
             effective,
         }
@@ -374,6 +377,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
         max_requests_per_second: NonZeroU32::new(defaults::MAX_REQUESTS_PER_SECOND),
         max_topics: NonZeroUsize::new(defaults::MAX_TOPICS),
+        max_webhooks_pending: NonZeroUsize::new(defaults::MAX_WEBHOOKS_PENDING),
         ping_s: NonZeroU64::new(ping_s),
         pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),
         drain_ms: Some(defaults::DRAIN_MS),

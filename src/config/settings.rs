@@ -122,6 +122,10 @@ pub struct Settings {
     /// Topics in all [default: 1000000]
     #[arg(long, env = "FANWIRE_MAX_TOPICS", value_name = "COUNT")]
     pub max_topics: Option<NonZeroUsize>,
+    /// Webhook deliveries that are kept but could not be published yet; beyond it providers are asked to come again, and beyond
+    /// twice as many also those that do not [default: 10000]
+    #[arg(long, env = "FANWIRE_MAX_WEBHOOKS_PENDING", value_name = "COUNT")]
+    pub max_webhooks_pending: Option<NonZeroUsize>,
     /// Seconds between WebSocket pings [default: 25]
     #[arg(long, env = "FANWIRE_PING_S", value_name = "SECONDS")]
     pub ping_s: Option<std::num::NonZeroU64>,
@@ -156,6 +160,6 @@ impl Settings {
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_message_bytes max_update_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
-            max_connections_per_address max_requests_per_second max_topics ping_s pong_timeout_s drain_ms default key rule source)
+            max_connections_per_address max_requests_per_second max_topics max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
     }
 }

@@ -121,7 +121,7 @@ impl Server {
             on_loopback: address.ip().is_loopback(),
             ending: watch::Sender::new(false),
         });
-        let webhooks = Webhooks::start(broker.clone(), &config.webhooks, &config.trusted_proxies)?;
+        let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
         let http = http::router(HttpDoor {
             broker: broker.clone(),
             metrics: rendered,
@@ -158,7 +158,7 @@ impl Server {
         }
         self.front.settings.store(Arc::new(settings));
         self.keep_fetched_keys(config);
-        self.webhooks.reload(&config.webhooks, &config.trusted_proxies);
+        self.webhooks.reload(webhook_settings(config));
         for topic in self.front.broker.reload(config.policy()) {
             tracing::warn!(%topic, "keeps its kind, presence and tick until it is forgotten");
         }
@@ -274,6 +274,14 @@ fn sync_all(shards: &[ShardHandle], deadline: Instant) -> bool {
 fn fetch_keys(config: &Config) {
     if let (Some(url), Some(published)) = (&config.effective.auth_jwks_url, &config.authenticator.published) {
         jwks::keep_fetched(url, published);
+    }
+}
+
+fn webhook_settings(config: &Config) -> webhook::Settings {
+    webhook::Settings {
+        sources: config.webhooks.clone(),
+        trusted_proxies: config.trusted_proxies.clone(),
+        max_pending: config.max_webhooks_pending,
     }
 }
 

@@ -64,5 +64,6 @@ mod watch;
 mod watch_connections;
 mod watch_tap;
 
+mod webhook_durability;
 mod webhooks;
 mod yjs_damage;

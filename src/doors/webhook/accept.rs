@@ -64,7 +64,8 @@ impl Webhooks {
         if self.broker.is_draining() {
             return Err(NotTaken::Busy("the broker is draining".into()));
         }
-        let limit = defaults::WEBHOOK_PENDING * if source.preset.retries { 1 } else { 2 };
+        let max_pending = self.settings.load().max_pending;
+        let limit = if source.preset.retries { max_pending } else { max_pending.saturating_mul(2) };
         if self.shelves.pending_count() >= limit {
             return Err(NotTaken::Busy("too many deliveries wait to be published".into()));
         }

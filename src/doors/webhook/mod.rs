@@ -44,17 +44,29 @@ use crate::{
     webhook::{Answer, Refused, Request, Source, Unverified, Verified},
 };
 
-/// What can be reloaded.
+/// What is configured; it can be reloaded.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Where webhooks come in.
+    pub sources: Vec<Source>,
+    /// Proxies whose word about the public address of a request is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Most deliveries that wait to be published; twice as many of providers that do not send again.
+    pub max_pending: usize,
+}
+
+/// The same, to look things up in.
 #[derive(Default)]
-struct Settings {
+struct Configured {
     sources: HashMap<String, Arc<Source>>,
     trusted_proxies: Vec<IpNet>,
+    max_pending: usize,
 }
 
 /// All sources with what came in through them.
 pub struct Webhooks {
     broker: Arc<Broker>,
-    settings: ArcSwap<Settings>,
+    settings: ArcSwap<Configured>,
     claims: Claims,
     shelves: Shelves,
     certificates: Fetched,
@@ -118,11 +130,7 @@ enum Judged {
 
 impl Webhooks {
     /// Sources over a broker and its store; reads what an earlier run has left.
-    pub fn start(
-        broker: Arc<Broker>,
-        sources: &[Source],
-        trusted_proxies: &[IpNet],
-    ) -> Result<Arc<Self>, StartError> {
+    pub fn start(broker: Arc<Broker>, settings: Settings) -> Result<Arc<Self>, StartError> {
         let webhooks = Self {
             broker,
             settings: ArcSwap::default(),
@@ -133,7 +141,7 @@ impl Webhooks {
             seen: AtomicUsize::new(0),
             sequence: AtomicU64::new(getrandom::u64()? >> 1),
         };
-        webhooks.reload(sources, trusted_proxies);
+        webhooks.reload(settings);
         let store = webhooks.broker.committer().store();
         webhooks.shelves.load(&**store)?;
         webhooks.seen.store(seen::count(&**store)?, Ordering::Relaxed);
@@ -144,15 +152,18 @@ impl Webhooks {
     }
 
     /// Replaces the sources.
-    pub fn reload(&self, sources: &[Source], trusted_proxies: &[IpNet]) {
-        for (source, outcome) in
-            sources.iter().flat_map(|source| Outcome::ALL.map(|outcome| (source, outcome)))
-        {
-            self.broker.metrics.webhooks(&source.name, outcome.as_str()).increment(0);
+    pub fn reload(&self, settings: Settings) {
+        for source in &settings.sources {
+            for outcome in Outcome::ALL {
+                self.broker.metrics.webhooks(&source.name, outcome.as_str()).increment(0);
+            }
         }
-        let by_name = |source: &Source| (source.name.clone(), Arc::new(source.clone()));
-        let sources = sources.iter().map(by_name).collect();
-        self.settings.store(Arc::new(Settings { sources, trusted_proxies: trusted_proxies.to_vec() }));
+        let by_name = |source: Source| (source.name.clone(), Arc::new(source));
+        self.settings.store(Arc::new(Configured {
+            sources: settings.sources.into_iter().map(by_name).collect(),
+            trusted_proxies: settings.trusted_proxies,
+            max_pending: settings.max_pending,
+        }));
     }
 
     /// The source with a name, if the address has its secret.

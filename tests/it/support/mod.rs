@@ -23,7 +23,7 @@ mod transcript;
 pub(crate) use client::{Client, Ending};
 pub(crate) use connect::Connect;
 pub(crate) use encoding::{Encoding, bin};
-pub(crate) use http::{get, post, request};
+pub(crate) use http::{Answer, get, post, request};
 pub(crate) use random::Random;
 pub(crate) use raw::{Raw, mask, opcode};
 pub(crate) use server::{Launch, Scratch, Server};

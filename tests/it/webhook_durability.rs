@@ -1,0 +1,196 @@
+//! Webhooks with a data directory: what was answered with 2xx is published, once, whatever happens in between.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Answer, Client, Launch, Random, Scratch, Server, eventually, get, now_s, post, signing,
+};
+
+const SECRET: &str = "It's a Secret to Everybody";
+
+const CONFIG: &str = "[[source]]\nname = 'repo'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\n\
+    [[rule]]\npattern = 'webhook:**'\ndurable = true\nhistory_count = 100000\nhistory_bytes = 100000000\n";
+
+struct Place {
+    data: Scratch,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { data: Scratch::new() }
+    }
+
+    fn launch(&self) -> Launch {
+        let path = self.data.path().join("data");
+        Launch::default().config(CONFIG).env("HOOK_SECRET", SECRET).flag("--data-dir", path.to_str().unwrap())
+    }
+}
+
+async fn send(server: &Server, id: &str) -> Answer {
+    let body = json!({ "id": id }).to_string();
+    let headers = signing::github(SECRET, "push", id, body.as_bytes());
+    post(server.address, "/in/repo", &headers, body.as_bytes()).await
+}
+
+async fn kill(mut server: Server) {
+    server.signal("KILL");
+    server.exit().await;
+}
+
+/// Everything that was published, by the id inside.
+async fn published(server: &Server) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    let mut after = String::new();
+    loop {
+        let path = format!("/v1/topics/webhook:repo/messages?limit=1000{after}");
+        let page = get(server.address, &path).await.json();
+        let messages = page["messages"].as_array().unwrap();
+        for message in messages {
+            *found.entry(message["data"]["data"]["id"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+        match page["next"].as_str().filter(|_| !messages.is_empty()) {
+            Some(next) => after = format!("&after={next}"),
+            None => return found,
+        }
+    }
+}
+
+async fn deliveries(server: &Server, query: &str) -> Vec<Value> {
+    let page = get(server.address, &format!("/v1/deliveries?{query}")).await.json();
+    page["deliveries"].as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn a_kill_between_the_answer_and_the_fan_out_loses_nothing() {
+    let place = Place::new();
+    // There is room for one topic, and another one has it: what comes in is kept, but cannot be published.
+    let server = place.launch().flag("--max-topics", "1").start();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("other").await;
+    for id in ["a", "b"] {
+        assert_eq!(send(&server, id).await.status, 200);
+    }
+    let waiting = deliveries(&server, "outcome=accepted").await;
+    assert_eq!(waiting.len(), 2);
+    assert!(waiting.iter().all(|delivery| delivery["pending"] == true), "{waiting:?}");
+    kill(server).await;
+
+    let server = place.launch().start();
+    let once = BTreeMap::from([("a".to_owned(), 1), ("b".to_owned(), 1)]);
+    eventually(async || (published(&server).await == once).then_some(())).await;
+    eventually(async || {
+        deliveries(&server, "").await.iter().all(|delivery| delivery["pending"] == false).then_some(())
+    })
+    .await;
+    // The provider did not hear the answer, and comes again.
+    assert_eq!(send(&server, "a").await.status, 200);
+    assert_eq!(deliveries(&server, "outcome=duplicate").await.len(), 1);
+    assert_eq!(published(&server).await, once);
+    kill(server).await;
+
+    // Nothing of it is published once more.
+    let server = place.launch().start();
+    assert_eq!(send(&server, "c").await.status, 200);
+    let all = BTreeMap::from(["a", "b", "c"].map(|id| (id.to_owned(), 1)));
+    eventually(async || (published(&server).await.contains_key("c")).then_some(())).await;
+    assert_eq!(published(&server).await, all);
+}
+
+#[tokio::test]
+async fn kills_under_load_lose_and_repeat_nothing() {
+    let place = Place::new();
+    let mut random = Random::new(7);
+    let mut acknowledged = 0;
+    for round in 0..4 {
+        let server = place.launch().start();
+        let ids: Vec<String> = (0..60).map(|number| format!("{round}-{number}")).collect();
+        let kill_after = 10 + usize::try_from(random.below(40)).unwrap();
+        let mut answered = 0;
+        for batch in ids.chunks(10) {
+            let sent = futures_util::future::join_all(batch.iter().map(|id| send(&server, id))).await;
+            answered += sent.iter().filter(|answer| answer.status == 200).count();
+            if answered >= kill_after {
+                break;
+            }
+        }
+        acknowledged += answered;
+        kill(server).await;
+        // The provider comes again with all of them, heard or not.
+        let server = place.launch().start();
+        for id in &ids {
+            assert_eq!(send(&server, id).await.status, 200);
+        }
+        kill(server).await;
+    }
+    assert!(acknowledged >= 40);
+    let server = place.launch().start();
+    let expected: BTreeMap<String, usize> =
+        (0..4).flat_map(|round| (0..60).map(move |number| (format!("{round}-{number}"), 1))).collect();
+    let mut last = BTreeMap::new();
+    let complete = eventually(async || {
+        last = published(&server).await;
+        (last.len() == expected.len()).then_some(last.clone())
+    })
+    .await;
+    assert_eq!(complete, expected);
+}
+
+#[tokio::test]
+async fn beyond_the_bound_providers_are_asked_to_come_again() {
+    let place = Place::new();
+    let config =
+        format!("[[source]]\nname = 'pay'\nprovider = 'stripe'\nsecret_env = 'HOOK_SECRET'\n{CONFIG}");
+    let full = place.launch().config(&config).flag("--max-topics", "1").flag("--max-webhooks-pending", "2");
+    let server = full.start();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("other").await;
+    let pay = async |server: &Server, id: &str| {
+        let body = json!({ "id": id, "type": "charge.succeeded" }).to_string();
+        let headers = signing::stripe(SECRET, now_s(), body.as_bytes());
+        post(server.address, "/in/pay", &headers, body.as_bytes()).await
+    };
+    assert_eq!(pay(&server, "evt_1").await.status, 200);
+    assert_eq!(pay(&server, "evt_2").await.status, 200);
+    let refused = pay(&server, "evt_3").await;
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("overloaded")));
+    assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() > 0);
+    // GitHub would not come again.
+    assert_eq!(send(&server, "a").await.status, 200);
+    assert_eq!(send(&server, "b").await.status, 200);
+    assert_eq!(send(&server, "c").await.status, 503);
+    kill(server).await;
+    let server = place.launch().config(&config).start();
+    assert_eq!(pay(&server, "evt_3").await.status, 200);
+    let mut late = Client::connect(&server).await;
+    late.ok(json!({ "type": "subscribe", "topic": "webhook:pay", "last": 10 })).await;
+    let mut ids = Vec::new();
+    while ids.len() < 3 {
+        let message = late.expect("message").await;
+        ids.push(message["data"]["data"]["id"].as_str().unwrap().to_owned());
+    }
+    ids.sort();
+    assert_eq!(ids, ["evt_1", "evt_2", "evt_3"]);
+}
+
+#[tokio::test]
+async fn only_so_many_deliveries_are_kept() {
+    let place = Place::new();
+    let config = CONFIG.replace("[[rule]]", "keep_count = 3\n[[rule]]");
+    let server = place.launch().config(&config).start();
+    for number in 0..8 {
+        assert_eq!(send(&server, &number.to_string()).await.status, 200);
+    }
+    let kept = eventually(async || {
+        let kept = deliveries(&server, "").await;
+        (kept.len() == 3).then_some(kept)
+    })
+    .await;
+    kill(server).await;
+    let server = place.launch().config(&config).start();
+    assert_eq!(deliveries(&server, "").await, kept);
+    // They are not forgotten as deliveries that came before.
+    assert_eq!(send(&server, "0").await.status, 200);
+    assert_eq!(deliveries(&server, "outcome=duplicate").await.len(), 1);
+}
