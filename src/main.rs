@@ -1,5 +1,7 @@
 //! The `fanwire` command: arguments to configuration to a running server, signals to reload and drain.
 
+mod cli;
+
 use std::{
     error::Error,
     fmt,
@@ -48,9 +50,12 @@ enum Command {
         /// A name for the key
         name: String,
     },
+    /// Sources of webhooks: list them, list providers, or try a delivery
+    #[command(subcommand)]
+    Source(cli::SourceCommand),
 }
 
-#[derive(Args)]
+#[derive(Args, Clone)]
 struct ServeArguments {
     /// Configuration file (TOML)
     #[arg(long, env = "FANWIRE_CONFIG", value_name = "FILE")]
@@ -95,6 +100,7 @@ fn main() -> ExitCode {
         Some(Command::Check(check_arguments)) => check(*check_arguments),
         Some(Command::Token(token_arguments)) => token(*token_arguments),
         Some(Command::Key { name }) => key(&name),
+        Some(Command::Source(command)) => source(command),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -158,6 +164,12 @@ fn key(name: &str) -> Outcome {
          [[key]]\nname = {name:?}\nhash = \"{hash}\"\npublish = [\"**\"]\nsubscribe = [\"**\"]\nadmin = false\n"
     ))?;
     Ok(())
+}
+
+fn source(command: cli::SourceCommand) -> Outcome {
+    let report = command.run()?;
+    print(&report.text)?;
+    if report.passed { Ok(()) } else { Err("it would not be published".into()) }
 }
 
 fn serve(arguments: ServeArguments) -> Outcome {

@@ -12,6 +12,8 @@ use std::{
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
     ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "topic", "worker"]),
+    // Part of the command, which uses the crate from outside.
+    ("cli", &[]),
     ("clock", &[]),
     ("config", &["auth", "broker", "shard", "store", "topic", "webhook"]),
     ("defaults", &[]),

@@ -296,7 +296,13 @@ pub(super) fn read(
         let blueprint = settings.blueprint(preset, &mut told);
         match Source::build(blueprint) {
             Ok(source) => sources.push(source),
-            Err(found) => found.iter().for_each(|(key, what)| told(key, what)),
+            // A secret that cannot be read is not missing, too.
+            Err(found) => found
+                .iter()
+                .filter(|(key, _)| {
+                    *key != "secret_env" || settings.secret_env.is_empty() && settings.secret_file.is_empty()
+                })
+                .for_each(|(key, what)| told(key, what)),
         }
     }
     sources

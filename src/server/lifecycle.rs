@@ -122,7 +122,7 @@ impl Server {
             ending: watch::Sender::new(false),
         });
         let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
-        let http = http::router(HttpDoor {
+        let http = http::routers(HttpDoor {
             broker: broker.clone(),
             metrics: rendered,
             body_timeout: config.door.handshake_timeout,

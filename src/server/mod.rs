@@ -96,7 +96,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn routes(front: &Arc<Front>, http: Router) -> Router {
+fn routes(front: &Arc<Front>, (http, webhooks): (Router, Router)) -> Router {
     Router::new()
         .route("/ws", get(upgrade::upgrade))
         .route("/yjs/{*topic}", get(upgrade::upgrade_yjs))
@@ -106,6 +106,7 @@ fn routes(front: &Arc<Front>, http: Router) -> Router {
         .with_state(front.clone())
         .merge(http)
         .layer(cors::layer(front))
+        .merge(webhooks)
 }
 
 /// Accepts until the task is stopped.

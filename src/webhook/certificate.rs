@@ -47,6 +47,19 @@ impl Certificate {
     }
 }
 
+/// Checks the address of a certificate: a file of the provider's, and not the answer to a question that anybody may ask
+/// its other services at the same host.
+pub(super) fn check_certificate_address(
+    address: &str,
+    hosts: &[String],
+    suffix: &str,
+) -> Result<(), CertificateError> {
+    match address.contains('?') || !address.ends_with(suffix) {
+        true => Err(CertificateError::ForeignAddress),
+        false => check_address(address, hosts),
+    }
+}
+
 /// Checks that an address is `https:`, without a port, user or fragment, and on a host that a pattern covers. In a
 /// pattern `*` stands for one or more letters, digits and hyphens, never for a dot; a pattern that begins with `**.`
 /// covers all subdomains.
@@ -101,6 +114,10 @@ mod tests {
         ] {
             assert!(!check(foreign), "{foreign}");
         }
+        let file = |address: &str| check_certificate_address(address, &sns, ".pem").is_ok();
+        assert!(file("https://sns.eu-west-1.amazonaws.com/SimpleNotificationService-1.pem"));
+        assert!(!file("https://sns.eu-west-1.amazonaws.com/?Action=GetEndpointAttributes&x=.pem"));
+        assert!(!file("https://sns.eu-west-1.amazonaws.com/other"));
         let paypal = ["**.paypal.com".to_owned()];
         assert!(check_address("https://api.sandbox.paypal.com/v1/certs/1", &paypal).is_ok());
         assert!(check_address("https://evilpaypal.com/v1/certs/1", &paypal).is_err());

@@ -100,12 +100,13 @@ impl Handshake {
             Self::SnsConfirm if body["Type"] == "SubscriptionConfirmation" => {
                 let address = body["SubscribeURL"].as_str().unwrap_or_default();
                 let hosts = SNS_HOSTS.map(str::to_owned);
+                let confirms = address.contains("Action=ConfirmSubscription");
                 Some(match super::certificate::check_address(address, &hosts) {
-                    Ok(()) => {
+                    Ok(()) if confirms => {
                         let fetch = Some(address.to_owned());
                         Ok(Answer { fetch, ..Answer::new(200, "text/plain; charset=utf-8", "") })
                     }
-                    Err(_) => Err(Refused::Elsewhere),
+                    _ => Err(Refused::Elsewhere),
                 })
             }
             _ => None,
@@ -140,4 +141,49 @@ fn cloudevents(request: &Request<'_>) -> Result<Answer, Refused> {
         (HeaderName::from_static("webhook-allowed-rate"), HeaderValue::from_static("*")),
     ];
     Ok(Answer { status: 200, headers: allowed.into(), ..Answer::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::webhook::vectors::headers;
+
+    fn reply(handshake: Handshake, body: &serde_json::Value) -> Option<Result<Answer, Refused>> {
+        let (none, body) = (headers(&[]), body.to_string());
+        handshake.after_verifying(&Request::new("POST", "", &none, body.as_bytes(), 0))
+    }
+
+    #[test]
+    fn subscriptions_are_confirmed_at_the_provider_only() {
+        let confirmation = |url: &str| json!({ "Type": "SubscriptionConfirmation", "SubscribeURL": url });
+        let ours = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn&Token=t";
+        let answer = reply(Handshake::SnsConfirm, &confirmation(ours)).unwrap().unwrap();
+        assert_eq!((answer.status, answer.fetch.as_deref()), (200, Some(ours)));
+        for elsewhere in [
+            "https://evil.example/?Action=ConfirmSubscription",
+            "http://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription",
+            "https://sns.eu-west-1.amazonaws.com/?Action=DeleteTopic",
+            "http://169.254.169.254/latest/meta-data",
+            "",
+        ] {
+            let answer = reply(Handshake::SnsConfirm, &confirmation(elsewhere));
+            assert_eq!(answer, Some(Err(Refused::Elsewhere)), "{elsewhere}");
+        }
+        assert_eq!(reply(Handshake::SnsConfirm, &json!({ "Type": "Notification" })), None);
+    }
+
+    #[test]
+    fn pings_are_not_events() {
+        assert_eq!(
+            reply(Handshake::DiscordPing, &json!({ "type": 1 })).unwrap().unwrap().text(),
+            r#"{"type":1}"#
+        );
+        assert_eq!(reply(Handshake::DiscordPing, &json!({ "type": 2 })), None);
+        assert_eq!(reply(Handshake::DiscordEventsPing, &json!({ "type": 0 })).unwrap().unwrap().status, 204);
+        assert_eq!(reply(Handshake::DiscordEventsPing, &json!({ "type": 1 })), None);
+        let challenge = json!({ "type": "url_verification", "challenge": "c" });
+        assert_eq!(reply(Handshake::SlackChallenge, &challenge).unwrap().unwrap().text(), "c");
+    }
 }

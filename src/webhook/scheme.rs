@@ -73,6 +73,9 @@ pub struct Scheme {
     /// Whose certificates are taken: hosts, `*` for one label, `**.` before a domain for all below it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificate_hosts: Vec<String>,
+    /// How such an address ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_suffix: Option<String>,
 }
 
 impl Scheme {

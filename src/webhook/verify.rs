@@ -7,7 +7,7 @@ use ring::digest;
 use super::{
     Certificate, Request,
     address::variants,
-    certificate::{CertificateError, check_address},
+    certificate::{CertificateError, check_certificate_address},
     key::{Encoding, Key, base64},
     place::{Place, View},
     scheme::Scheme,
@@ -226,7 +226,8 @@ impl Attempt<'_> {
             return usable(pinned);
         }
         let address = place.text(View::whole(request)).ok_or(Unverified::Incomplete("certificate"))?;
-        check_address(&address, &self.scheme.certificate_hosts)?;
+        let suffix = self.scheme.certificate_suffix.as_deref().unwrap_or_default();
+        check_certificate_address(&address, &self.scheme.certificate_hosts, suffix)?;
         match self.certificates.find(&address) {
             Some(certificate) => usable(&certificate),
             None => Err(Unverified::NeedsCertificate(address)),

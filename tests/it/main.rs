@@ -64,6 +64,7 @@ mod watch;
 mod watch_connections;
 mod watch_tap;
 
+mod webhook_command;
 mod webhook_durability;
 mod webhooks;
 mod yjs_damage;

@@ -73,8 +73,8 @@ impl FromRef<Api> for HttpDoor {
     }
 }
 
-/// All routes but `/ws`.
-pub fn router(door: HttpDoor) -> Router {
+/// All routes but those of `server`: those for callers of ours, and those for webhooks, whose `OPTIONS` is not about CORS.
+pub fn routers(door: HttpDoor) -> (Router, Router) {
     let answers = Arc::new(idempotency::Answers::open(door.broker.committer().clone()));
     let api = Api { door, answers, held: Arc::default(), watch: Arc::default() };
     let (router, document) =
@@ -97,10 +97,13 @@ pub fn router(door: HttpDoor) -> Router {
             .routes(routes!(metrics))
             .split_for_parts();
     let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
-    router
-        .merge(pages::routes())
+    let webhooks = Router::new()
         .route("/in/{source}", any(ingest::receive))
         .route("/in/{source}/{token}", any(ingest::receive_with_token))
+        .layer(middleware::from_fn(close_after_chunks))
+        .with_state(api.clone());
+    let router = router
+        .merge(pages::routes())
         .route("/docs/errors", get(error_page::serve))
         .route("/v1/openapi.json", get(async move || openapi::serve(&document)))
         .fallback(async |uri: Uri| not_found(&uri))
@@ -108,7 +111,8 @@ pub fn router(door: HttpDoor) -> Router {
             Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`")
         })
         .layer(middleware::from_fn(close_after_chunks))
-        .with_state(api)
+        .with_state(api);
+    (router, webhooks)
 }
 
 /// Alive

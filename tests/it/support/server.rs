@@ -26,9 +26,16 @@ pub(crate) struct Launch {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     listen: Option<String>,
+    files: Vec<(String, String)>,
 }
 
 impl Launch {
+    /// A file where the command runs.
+    pub(crate) fn file(mut self, name: &str, text: &str) -> Self {
+        self.files.push((name.into(), text.into()));
+        self
+    }
+
     /// A configuration file with this text.
     pub(crate) fn config(mut self, toml: &str) -> Self {
         self.config = Some(toml.into());
@@ -106,8 +113,12 @@ impl Launch {
         if verb == "serve" {
             command.args(["--listen", self.listen.as_deref().unwrap_or("127.0.0.1:0")]);
         }
+        for (name, text) in &self.files {
+            scratch.write(name, text);
+        }
         if let Some(toml) = &self.config {
-            command.arg("--config").arg(scratch.write("fanwire.toml", toml));
+            // A command with commands of its own takes no flags before them.
+            command.env("FANWIRE_CONFIG", scratch.write("fanwire.toml", toml));
         }
         command.args(&self.arguments).envs(self.environment.iter().cloned());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
