@@ -70,6 +70,18 @@ metrics! {
     counter describe_counter turned_away: Counter = "fanwire_connections_turned_away_total";
     /// HTTP requests answered.
     counter describe_counter http_requests: Counter = "fanwire_http_requests_total";
+    /// Commits to the store, each of them one fsync.
+    counter describe_counter commits: Counter = "fanwire_store_commits_total";
+    /// Commits that failed; each is tried again.
+    counter describe_counter commit_failures: Counter = "fanwire_store_commit_failures_total";
+    /// Messages in those that succeeded.
+    counter describe_counter kept: Counter = "fanwire_store_messages_total";
+    /// Microseconds spent in commits.
+    counter describe_counter commit_micros: Counter = "fanwire_store_commit_microseconds_total";
+    /// Whether the store takes nothing at the moment: 1 if so.
+    gauge describe_gauge store_failing: Gauge = "fanwire_store_failing";
+    /// Bytes that the store takes, about.
+    gauge describe_gauge store_bytes: Gauge = "fanwire_store_bytes";
     /// WebSocket connections open now.
     gauge describe_gauge connections: Gauge = "fanwire_connections";
     /// Topics that exist now.

@@ -1,6 +1,6 @@
 //! Forgetting: old messages, and topics that nobody uses.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use fanwire_proto::TopicName;
 
@@ -26,9 +26,23 @@ impl Broker {
         }
         self.expire_revocations(now_ms);
         self.sweep_documents(now_ms);
+        self.report_store();
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));
+    }
+
+    fn report_store(&self) {
+        let (committer, metrics) = (self.durable.committer(), &self.metrics);
+        let counts = committer.counts();
+        metrics.commits.absolute(counts.commits.load(Ordering::Relaxed));
+        metrics.commit_failures.absolute(counts.failures.load(Ordering::Relaxed));
+        metrics.kept.absolute(counts.messages.load(Ordering::Relaxed));
+        metrics.commit_micros.absolute(counts.micros.load(Ordering::Relaxed));
+        metrics.store_failing.set(if committer.trouble().is_some() { 1.0 } else { 0.0 });
+        if let Ok(bytes) = committer.store().size() {
+            metrics.store_bytes.set(as_gauge(usize::try_from(bytes).unwrap_or(usize::MAX)));
+        }
     }
 
     /// Looks at the next few topics that are only on the disk.

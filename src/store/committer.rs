@@ -9,7 +9,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc,
     },
     thread::JoinHandle,
@@ -56,6 +56,20 @@ struct Shared {
     messages: AtomicUsize,
     /// Whether the last commit failed.
     failing: AtomicBool,
+    counts: Counts,
+}
+
+/// What was committed since the start.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Commits that succeeded.
+    pub commits: AtomicU64,
+    /// Commits that failed.
+    pub failures: AtomicU64,
+    /// Messages in those that succeeded.
+    pub messages: AtomicU64,
+    /// Time spent in all of them, in microseconds.
+    pub micros: AtomicU64,
 }
 
 /// How long after a failed commit the store is tried again.
@@ -80,6 +94,7 @@ impl Committer {
             changed: Condvar::new(),
             messages: AtomicUsize::new(0),
             failing: AtomicBool::new(false),
+            counts: Counts::default(),
         });
         let committer = Self { shared: shared.clone() };
         let thread = std::thread::Builder::new().name("store".into()).spawn(move || run(&shared))?;
@@ -113,6 +128,11 @@ impl Committer {
             let _queue = self.shared.queue.lock();
             self.shared.changed.notify_one();
         }
+    }
+
+    /// What was committed since the start.
+    pub fn counts(&self) -> &Counts {
+        &self.shared.counts
     }
 
     /// Why nothing can be kept at the moment. The store is tried again and again meanwhile.
@@ -204,11 +224,27 @@ fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
     if shared.failing.load(Ordering::Relaxed) {
         batch.put(Space::Store, PROBE, PROBE);
     }
-    let outcome = if batch.writes.is_empty() { Ok(()) } else { shared.store.commit(&batch) };
+    let outcome = if batch.writes.is_empty() { Ok(()) } else { write(shared, &batch, messages) };
     note(shared, &outcome, messages);
     for job in jobs {
         job.settled(&outcome);
     }
+}
+
+fn write(shared: &Shared, batch: &Batch, messages: usize) -> Result<(), StoreError> {
+    let started = Instant::now();
+    let outcome = shared.store.commit(batch);
+    let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+    let counts = &shared.counts;
+    counts.micros.fetch_add(micros, Ordering::Relaxed);
+    match &outcome {
+        Ok(()) => {
+            counts.commits.fetch_add(1, Ordering::Relaxed);
+            counts.messages.fetch_add(messages as u64, Ordering::Relaxed);
+        }
+        Err(_) => drop(counts.failures.fetch_add(1, Ordering::Relaxed)),
+    }
+    outcome
 }
 
 /// Remembers trouble, and says when it begins and ends.

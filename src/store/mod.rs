@@ -24,7 +24,7 @@ mod memory;
 use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
-pub use committer::{Committer, Job, Pace};
+pub use committer::{Committer, Counts, Job, Pace};
 pub use disk::{Disk, Options as DiskOptions};
 pub use faulty::{Fault, Faulty, Held};
 pub use memory::Memory;
