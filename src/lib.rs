@@ -15,6 +15,10 @@
 //! 5. Whoever cannot take it now is treated as the topic's kind promises: a `log` subscriber keeps its position and reads
 //!    on in the history later, a `latest` subscriber keeps one pending value per key, a `volatile` one misses it.
 //!
+//! On a durable topic step 3 takes longer: the message gets its offset and waits in its topic, and the topic is queued
+//! for a commit, once. The thread `store` lets every queued topic write what waits there, commits all of it with one
+//! `fsync`, and only then are the messages shown to the feeds and acknowledged ([`durable`]).
+//!
 //! # Modules, in reading order
 //! - [`topic`]: what a topic is; pure
 //! - [`session`]: rules of one client's session; pure
@@ -22,7 +26,8 @@
 //! - [`document`]: the encodings of Yjs and the merging of updates; pure
 //! - [`frames`]: a message as bytes, encoded once per format
 //! - [`shard`]: threads that own connections and fan out to them
-//! - [`store`]: what is kept beyond the life of the process
+//! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
+//! - [`durable`]: durable topics' way to the store and back
 //! - [`webhook`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`broker`]: topics by name and the verbs on them
 //! - [`worker`]: threads for what takes longer than a shard may
@@ -37,6 +42,7 @@
 //! | thread | owns | talks to others through |
 //! |---|---|---|
 //! | `shard-N`, one per core | its connections, their doors, its feeds | its inbox; topics' locks |
+//! | `store` | commits | its queue; topics' locks; shards' inboxes |
 //! | `joins`, `merge` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
@@ -44,6 +50,8 @@
 //! | queue | bound | when full |
 //! |---|---|---|
 //! | a topic's messages that shards have not pulled | [`defaults::UNPULLED_BYTES`] beyond the history | `log`: publishes are refused as `overloaded`; `volatile`: the oldest is forgotten; `latest`: conflated, never full |
+//! | a topic's messages that are not durable yet | [`defaults::UNKEPT_BYTES`], [`defaults::UNKEPT_COUNT`] | publishes are refused as `overloaded` |
+//! | what waits for a commit | each topic once, otherwise whoever waits for the outcome | cannot be |
 //! | presence changes not pulled | [`defaults::UNPULLED_PRESENCE`] | the watchers' subscriptions end as `overloaded` |
 //! | a shard's inbox | each feed once, each connection once | cannot be |
 //! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |

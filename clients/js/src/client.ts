@@ -113,9 +113,9 @@ export class Fanwire extends Emitter<ClientEvents> {
 	 * Nobody needs to catch its rejection.
 	 */
 	publish(topic: string, data: unknown, options: PublishOptions = {}): Promise<PublishResult> {
-		const { key, tags, queue = true } = options;
+		const { key, tags, ack, queue = true } = options;
 		const message_id = options.messageId ?? (queue ? `${this.#ids}-${++this.#published}` : undefined);
-		const prepare = () => ({ topic, key, message_id, tags, data: payload(data, options.bytes) });
+		const prepare = () => ({ topic, key, message_id, tags, ack, data: payload(data, options.bytes) });
 		return this.#ask('publish', queue ? 'write' : 'once', prepare, ({ epoch, offset, duplicate = false }) => ({
 			epoch,
 			offset,

@@ -101,6 +101,11 @@ export interface PublishOptions {
 	/** Passed on to subscribers unread; at most 16. */
 	tags?: Record<string, string>;
 	/**
+	 * When it resolves. Default: as safe as the topic promises, on a durable one once the message survives a crash.
+	 * `durable` on another topic fails with `not_durable`.
+	 */
+	ack?: 'accepted' | 'durable';
+	/**
 	 * Publish bytes rather than a JSON value. Default: true if `data` is an `ArrayBuffer` or a view of one. A string's
 	 * bytes are its UTF-8.
 	 */

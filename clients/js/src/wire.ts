@@ -13,6 +13,7 @@ export interface Command {
 	data?: unknown;
 	key?: string | undefined;
 	message_id?: string | undefined;
+	ack?: 'accepted' | 'durable' | undefined;
 	tags?: Record<string, string> | undefined;
 	limit?: number | undefined;
 	reverse?: boolean | undefined;

@@ -504,11 +504,11 @@ describe('subscriptions', () => {
 describe('publishing', () => {
 	test('options reach the broker, the answer the caller', async () => {
 		const [client, socket] = await it.open();
-		const sent = client.publish('t', { a: 1 }, { key: 'k', messageId: 'm', tags: { x: 'y' } });
+		const sent = client.publish('t', { a: 1 }, { key: 'k', messageId: 'm', tags: { x: 'y' }, ack: 'durable' });
 		const command = socket.answer('publish', { ...at(8), duplicate: true });
 		assert.deepEqual(
 			{ ...command, id: 0 },
-			{ type: 'publish', id: 0, topic: 't', key: 'k', message_id: 'm', tags: { x: 'y' }, data: { a: 1 } },
+			{ type: 'publish', id: 0, topic: 't', key: 'k', message_id: 'm', tags: { x: 'y' }, ack: 'durable', data: { a: 1 } },
 		);
 		assert.deepEqual(await sent, { ...at(8), duplicate: true });
 	});
