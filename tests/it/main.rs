@@ -62,6 +62,7 @@ mod metrics;
 mod tls;
 mod watch;
 mod watch_connections;
+mod watch_cost;
 mod watch_tap;
 
 mod webhook_command;
