@@ -1,18 +1,20 @@
 // What is published: its size, and that it works in a fresh project by import, by require, with types, and in a browser.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { Fanwire } from '../src/node.js';
 import { Broker, skip } from './support/broker.js';
+import { openPage, skipBrowser } from './support/chromium.js';
+import { npm } from './support/npm.js';
 import { FaultProxy } from './support/proxy.js';
 import { Random } from './support/random.js';
 
@@ -53,12 +55,6 @@ subscription.on('mesage', () => {});
 subscription._end;
 export const offset: Promise<number> = client.publish('t', 1).then((result) => result.offset);
 `;
-
-const npm = (cwd: string, ...args: string[]) =>
-	execFileSync('npm', [...args, '--offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], {
-		cwd,
-		encoding: 'utf8',
-	});
 
 test('a fresh project installs the tarball and uses it', { skip, timeout: 120_000 }, async () => {
 	const folder = mkdtempSync(join(tmpdir(), 'fanwire-client-'));
@@ -111,14 +107,6 @@ function checkTypes(folder: string): void {
 	}
 }
 
-const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
-const browser =
-	process.env.CHROMIUM ??
-	(process.env.PATH ?? '')
-		.split(delimiter)
-		.flatMap((folder) => BROWSERS.map((name) => join(folder, name)))
-		.find((path) => existsSync(path));
-
 /** Runs in the page and in the worker. */
 const IN_BROWSER = `
 async function run(url, codec) {
@@ -165,7 +153,7 @@ Promise.all([run('${url}'), run('${url}', fanwireMsgpack.msgpack), inWorker, res
 const WORKER = (url: string) =>
 	`importScripts('/fanwire.min.js');${IN_BROWSER}run('${url}').then(postMessage, (error) => postMessage(String(error)));`;
 
-test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no Chromium') }, async () => {
+test('a page and a worker in a browser', { skip: skip || skipBrowser }, async () => {
 	const broker = await Broker.start();
 	const proxy = await FaultProxy.start(broker.port, new Random(1), []);
 	const publisher = new Fanwire(broker.url);
@@ -173,7 +161,6 @@ test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no 
 		proxy.cutAll();
 		for (let n = 0; n < MISSED; n++) publisher.publish('chat:resume', n);
 	};
-	const folder = mkdtempSync(join(tmpdir(), 'fanwire-browser-'));
 	let told: (body: string) => void = () => {};
 	const result = new Promise<string>((resolve) => (told = resolve));
 	const server = createServer((request, response) => {
@@ -186,22 +173,18 @@ test('a page and a worker in a browser', { skip: skip || (browser ? false : 'no 
 	}).listen(0, '127.0.0.1');
 	await once(server, 'listening');
 	const page = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-	const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', `--user-data-dir=${folder}`];
-	const child = spawn(browser as string, [...flags, page], { stdio: 'ignore', detached: true });
+	const close = openPage(page);
 	const late = setTimeout(() => told('no result in time'), DEADLINE_MS);
 	const expected = JSON.stringify({ messages: ['hé', [0, 255]], clients: 1 });
 	try {
 		assert.equal(await result, JSON.stringify([expected, expected, expected, 'true true']));
 	} finally {
 		clearTimeout(late);
-		const exit = once(child, 'exit');
-		process.kill(-(child.pid as number), 'SIGKILL');
-		await exit;
+		await close();
 		server.closeAllConnections();
 		server.close();
 		publisher.close();
 		await proxy.stop();
 		await broker.stop();
-		rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
 	}
 });
