@@ -189,6 +189,7 @@ fn publish(
             key: None,
             message_id: None,
             durable: false,
+            webhook: false,
             data: &data,
         };
         pool.publish(at, &publication)?;

@@ -52,6 +52,21 @@ fn fanwire_with_every_kind_and_way() {
     }
 }
 
+/// Deliveries signed as GitHub signs come out on the topics that they name.
+#[test]
+fn fanwire_with_webhooks() {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    if !program.with_file_name("fanwire").exists() {
+        eprintln!("SKIPPED: there is no fanwire beside loadtest");
+        return;
+    }
+    let mut command = Command::new(program);
+    command.args(["run", "webhooks", "--no-pin", "--quiet", "--subscribers", "20", "--arrival", "constant"]);
+    command.args(["--rate", "100", "--warmup", "0", "--duration", "500ms", "--threshold", "silence < 1m"]);
+    command.args(["refused == 0", "acknowledged == 50"]);
+    faultless(Some(command.output().unwrap()), 100);
+}
+
 /// What was in memory is gone, and every subscriber is told so; what was not answered is sent again.
 #[test]
 fn fanwire_killed_asked_to_end_and_stopped() {

@@ -167,8 +167,15 @@ mod tests {
     fn commands_are_as_the_protocol_has_them() {
         let subscribe = Centrifugo.subscribe(1, &Subscription::to("a")).unwrap().unwrap();
         assert_eq!(subscribe, br#"{"id":1,"subscribe":{"channel":"a"}}"#);
-        let publication =
-            Publication { id: 5, topic: "a", key: None, message_id: None, durable: false, data: "x" };
+        let publication = Publication {
+            id: 5,
+            topic: "a",
+            key: None,
+            message_id: None,
+            durable: false,
+            webhook: false,
+            data: "x",
+        };
         let publish = Centrifugo.publish(&publication).unwrap();
         assert_eq!(publish, br#"{"id":5,"publish":{"channel":"a","data":"x"}}"#);
     }

@@ -34,7 +34,7 @@ impl Adapter for Encoding {
     }
 
     fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>> {
-        let Publication { id, topic, key, message_id, durable, data } = *publication;
+        let Publication { id, topic, key, message_id, durable, data, .. } = *publication;
         let ack = durable.then_some("durable");
         let data = Some(data);
         self.encode(&Request { kind: "publish", id, topic, key, message_id, ack, data, ..Request::default() })

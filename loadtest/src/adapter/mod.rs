@@ -10,9 +10,10 @@ pub mod nchan;
 pub mod pusher;
 pub mod socketio;
 pub mod sse;
+pub mod webhook;
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::rc::Rc;
 
 use clap::ValueEnum;
@@ -138,8 +139,19 @@ pub struct Publication<'a> {
     pub message_id: Option<&'a str>,
     /// Whether it has to survive the server's death once it is acknowledged.
     pub durable: bool,
+    /// Whether it comes as a provider's webhook.
+    pub webhook: bool,
     /// The payload.
     pub data: &'a str,
+}
+
+/// Bytes in hexadecimal.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// A POST request that publishes.
@@ -151,18 +163,28 @@ pub struct HttpPost<'a> {
     pub content_type: &'static str,
     /// What is published, or says what is.
     pub body: Cow<'a, str>,
+    /// Header lines of its own.
+    pub headers: String,
 }
 
 impl<'a> HttpPost<'a> {
     /// A request whose body is the payload.
     #[must_use]
     pub fn raw(path: String, publication: &Publication<'a>) -> Self {
-        Self { path, content_type: "text/plain", body: Cow::Borrowed(publication.data) }
+        Self {
+            path,
+            content_type: "text/plain",
+            body: Cow::Borrowed(publication.data),
+            headers: String::new(),
+        }
     }
 
     /// fanwire's.
     #[must_use]
     pub fn fanwire(publication: &Publication<'a>) -> Self {
+        if publication.webhook {
+            return webhook::post(publication);
+        }
         let query = if publication.durable { "?ack=durable" } else { "" };
         Self::raw(format!("/v1/topics/{}/messages{query}", publication.topic), publication)
     }

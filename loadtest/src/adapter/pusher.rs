@@ -2,14 +2,13 @@
 //! (pusher.com, "Pusher Channels Protocol" and "HTTP API Reference".)
 
 use std::borrow::Cow;
-use std::fmt::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use md5::{Digest, Md5};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Adapter, HttpPost, Publication, Subscription};
+use super::{Adapter, HttpPost, Publication, Subscription, hex};
 use crate::error::Result;
 use crate::wire::Reply;
 
@@ -44,14 +43,6 @@ impl Pusher {
         let signature = ring::hmac::sign(&signing, format!("POST\n{path}\n{query}").as_bytes());
         format!("{path}?{query}&auth_signature={}", hex(signature.as_ref()))
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[derive(Deserialize)]
@@ -113,7 +104,12 @@ impl Adapter for Pusher {
         let body = json!({ "name": "message", "channel": topic, "data": data }).to_string();
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs());
         let path = self.signed(&body, seconds);
-        Some(HttpPost { path, content_type: "application/json", body: Cow::Owned(body) })
+        Some(HttpPost {
+            path,
+            content_type: "application/json",
+            body: Cow::Owned(body),
+            headers: String::new(),
+        })
     }
 
     /// sockudo closes the connection behind every answer.

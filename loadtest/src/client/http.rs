@@ -13,9 +13,9 @@ use crate::ws::handshake;
 /// Appends the request that publishes.
 pub(super) fn write_post(into: &mut Vec<u8>, host: &str, post: &HttpPost<'_>, publication: &Publication<'_>) {
     let Publication { key, message_id, .. } = publication;
-    let HttpPost { path, content_type, body } = post;
+    let HttpPost { path, content_type, body, headers } = post;
     // Writing to memory cannot fail.
-    let _ = write!(into, "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n");
+    let _ = write!(into, "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: {content_type}\r\n{headers}");
     for (name, value) in [("Message-Key", key), ("Message-Id", message_id)] {
         if let Some(value) = value {
             let _ = write!(into, "{name}: {value}\r\n");

@@ -58,6 +58,8 @@ pub struct Chart {
     pub y_scale: Scale,
     /// What is in it.
     pub lines: Vec<Line>,
+    /// Moments, on the axis of x, at which something happened.
+    pub events: Vec<f64>,
 }
 
 /// An axis with its bounds.
@@ -193,6 +195,9 @@ impl Chart {
             write!(out, "<line class=grid x1={x:.1} x2={x:.1} y1={TOP} y2={bottom} />")?;
             write!(out, "<text x={x:.1} y={} text-anchor=middle>{text}</text>", bottom + 18.0)?;
         }
+        for x in self.events.iter().map(|&at| x_of(at)) {
+            write!(out, "<line class=event x1={x:.1} x2={x:.1} y1={TOP} y2={bottom} />")?;
+        }
         let (middle, below) = (f64::midpoint(LEFT, right), HEIGHT - 6.0);
         write!(out, "<text class=axis x={middle} y={below} text-anchor=middle>{}</text>", escape(self.x))?;
         let middle = f64::midpoint(TOP, bottom);
@@ -259,6 +264,7 @@ mod tests {
             x_scale: Scale::Even,
             y_scale: Scale::Log,
             lines: vec![Line::new("nothing", 0, Vec::new())],
+            events: Vec::new(),
         };
         assert!(chart.html().ends_with("</svg></figure>"));
     }

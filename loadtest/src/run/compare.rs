@@ -344,6 +344,7 @@ fn charts(comparison: &Comparison) -> Vec<Chart> {
         y,
         x_scale: Scale::Even,
         y_scale,
+        events: Vec::new(),
         lines: lines(&|run| {
             let points = run.timeline.iter().map(|sample| (sample.at_s, pick(sample)));
             points.filter(|&(_, value)| y_scale != Scale::Log || value > 0.0).collect()
@@ -356,6 +357,7 @@ fn charts(comparison: &Comparison) -> Vec<Chart> {
             y: "ms",
             x_scale: Scale::Nines,
             y_scale: Scale::Log,
+            events: Vec::new(),
             lines: lines(&|run| run.curve.clone()),
         },
         over_time("p99 over time, middle run", "ms", Scale::Log, |sample| sample.p99_ms),

@@ -80,7 +80,11 @@ fn write_body(out: &mut String, result: &RunResult) -> std::fmt::Result {
         }
         out.push_str("</ul>");
     }
-    out.push_str("<h2>Course</h2><div class=charts>");
+    out.push_str("<h2>Course</h2>");
+    if !result.kills_s.is_empty() {
+        out.push_str("<p class=soft>Broken lines: the server was killed.</p>");
+    }
+    out.push_str("<div class=charts>");
     for chart in charts(result) {
         out.push_str(&chart.html());
     }
@@ -281,6 +285,7 @@ fn charts(result: &RunResult) -> Vec<Chart> {
         x_scale: Scale::Even,
         y_scale,
         lines,
+        events: result.kills_s.clone(),
     };
     let mut charts = Vec::new();
     if result.latency.samples > 0 {
@@ -300,6 +305,7 @@ fn charts(result: &RunResult) -> Vec<Chart> {
             y: "ms",
             x_scale: Scale::Nines,
             y_scale: Scale::Log,
+            events: Vec::new(),
             lines: vec![
                 Line::new("response", 0, result.curve.clone()),
                 Line::new("service", 2, result.service_curve.clone()),

@@ -445,7 +445,7 @@ fn environment() -> Result<Environment> {
         started: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |span| span.as_secs()),
         kernel: format!("{} {}", words(name.sysname()), words(name.release())),
         cpu: model.map_or_else(String::new, |(_, model)| model.to_owned()),
-        cpus: std::thread::available_parallelism().map_or(1, usize::from),
+        cpus: cpuinfo.lines().filter(|line| line.starts_with("processor")).count().max(1),
         descriptors: memory::raise_descriptor_limit()?,
     })
 }

@@ -282,7 +282,7 @@ impl<'a> Engine<'a> {
 
     fn publisher_role(&self) -> Role {
         match self.means.scenario.publish {
-            Via::Http => Role::HttpPublisher,
+            Via::Http | Via::Webhook => Role::HttpPublisher,
             Via::Socket => Role::Client(Vec::new()),
         }
     }
@@ -408,6 +408,6 @@ impl<'a> Engine<'a> {
     }
 
     fn acknowledged(&self) -> bool {
-        self.means.scenario.publish == Via::Http || self.subject.target.adapter.acknowledges()
+        self.means.scenario.publish != Via::Socket || self.subject.target.adapter.acknowledges()
     }
 }

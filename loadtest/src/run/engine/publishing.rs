@@ -7,7 +7,7 @@ use super::Engine;
 use crate::adapter::Publication;
 use crate::clock;
 use crate::error::Result;
-use crate::run::scenario::{Ack, Scenario};
+use crate::run::scenario::{Ack, Scenario, Via};
 use crate::stamp::Stamp;
 
 /// The publishing connections.
@@ -97,6 +97,7 @@ impl Engine<'_> {
             key: self.layout.key(slot),
             message_id: message_id.as_deref(),
             durable: scenario.ack == Ack::Durable,
+            webhook: scenario.publish == Via::Webhook,
             data: &data,
         };
         self.pool.publish(scenario.subscribers + self.layout.publisher(slot), &publication)

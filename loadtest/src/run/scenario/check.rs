@@ -42,6 +42,11 @@ impl Scenario {
             problem.into()
         } else if self.adapter.only_http() && self.publish == Via::Socket {
             format!("adapter {} publishes by HTTP only: --publish http", self.adapter)
+        } else if self.publish == Via::Webhook
+            && !self.adapter.is_fanwire()
+            && self.adapter != Name::FanwireSse
+        {
+            format!("adapter {} takes no webhooks", self.adapter)
         } else if !self.adapter.is_fanwire() && self.publish == Via::Http && !self.adapter.only_http() {
             format!("adapter {} has no publishing by HTTP", self.adapter)
         } else if self.adapter == Name::Broadcast && self.topics > 1 {

@@ -47,6 +47,8 @@ pub enum Via {
     Socket,
     /// By POST requests.
     Http,
+    /// As a provider's webhooks, signed as GitHub signs, to fanwire's `/in/loadtest`.
+    Webhook,
 }
 
 /// Everything a run needs to know.

@@ -1,7 +1,7 @@
 //! The scenarios that come with the tester.
 
 /// The presets: name, what it is, and the file it would be.
-pub const PRESETS: [(&str, &str, &str); 9] = [
+pub const PRESETS: [(&str, &str, &str); 10] = [
     ("chat", "rooms with many writers, every message counts", CHAT),
     ("ticker", "values by key, read at five batches a second", TICKER),
     ("game", "volatile state from many players, 20 times a second each", GAME),
@@ -10,6 +10,7 @@ pub const PRESETS: [(&str, &str, &str); 9] = [
     ("idle", "connections that wait", IDLE),
     ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
     ("churn", "chat whose readers lose their connection and resume", CHURN),
+    ("webhooks", "a provider's signed webhooks that come out on topics", WEBHOOKS),
     ("crash", "durable topics of a fanwire that is killed again and again", CRASH),
 ];
 
@@ -95,4 +96,23 @@ kill_every = "1s"
 restart_after = "50ms"
 spread = "100ms"
 audit = true
+"#;
+const WEBHOOKS: &str = r#"name = "webhooks"
+topics = 10
+publishers = 4
+subscribers = 200
+rate = 200
+arrival = "poisson"
+size = "256..2KiB"
+publish = "webhook"
+
+[server]
+serve = "env LOADTEST_HOOK=loadtest-signs-with-this {fanwire} serve --listen 127.0.0.1:0 --shards 1 --config {config}"
+config = """
+[[source]]
+name = "loadtest"
+provider = "github"
+secret_env = "LOADTEST_HOOK"
+topic = "{{ body.topic }}"
+"""
 "#;
