@@ -144,4 +144,30 @@ mod tests {
             assert_eq!(preset.secret.is_none(), has_key && name != "custom", "{name}");
         }
     }
+
+    /// A preset's line of the table in the documentation.
+    fn row(preset: &Preset) -> String {
+        let texts = |places: &Places| {
+            let all: Vec<String> = serde_json::from_value(serde_json::to_value(places).unwrap()).unwrap();
+            all.iter().map(|place| format!("`{place}`")).collect::<Vec<_>>().join(", ")
+        };
+        let needs = [preset.secret.clone(), preset.expect.as_ref().map(|what| format!("`expect`: {what}"))];
+        let needs: Vec<String> = needs.into_iter().flatten().collect();
+        let tolerance = preset.verify.iter().filter_map(|scheme| scheme.tolerance_s).max();
+        let tolerance = tolerance.map_or("–".into(), |seconds| format!("{seconds} s"));
+        let (dedupe, event) = (texts(&preset.dedupe), texts(&preset.event));
+        format!(
+            "| `{}` | {} | {} | {tolerance} | {dedupe} | {event} |",
+            preset.name,
+            preset.title,
+            needs.join("; ")
+        )
+    }
+
+    #[test]
+    fn the_documentation_has_them_all() {
+        let text = include_str!("../../docs/webhooks.md");
+        let missing: Vec<String> = presets().iter().map(row).filter(|row| !text.contains(row)).collect();
+        assert!(missing.is_empty(), "docs/webhooks.md lacks:\n{}", missing.join("\n"));
+    }
 }

@@ -55,9 +55,11 @@ impl<'a> Request<'a> {
         self.json.get_or_init(read).as_ref()
     }
 
-    /// The JSON text in the body.
+    /// The JSON text in the body. One that is said to be a form but begins as no form does is JSON, too: `curl -d` says so
+    /// of everything.
     pub fn json_text(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
-        match self.is_form() {
+        let begins = self.body.trim_ascii_start().first();
+        match self.is_form() && !matches!(begins, Some(b'{' | b'[')) {
             true => form::field(self.body, "payload"),
             false => raw::is_json_like(self.body).then_some(self.body.into()),
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Launch, Server, get, now_s, post, request, signing};
+use crate::support::{Client, Launch, Server, eventually, get, now_s, post, request, signing};
 
 const SECRET: &str = "It's a Secret to Everybody";
 
@@ -205,4 +205,70 @@ async fn a_disabled_source_is_gone() {
     let server = broker(&format!("{GITHUB}enabled = false\n"));
     let answer = post(server.address, "/in/repo", "", b"{}").await;
     assert_eq!((answer.status, &answer.json()["code"]), (410, &json!("source_disabled")));
+}
+
+#[tokio::test]
+async fn json_that_is_said_to_be_a_form_is_json() {
+    let server =
+        broker(&format!("{GITHUB}topic = 'github:{{{{ body.repository.full_name | topic_segment }}}}'\n"));
+    let mut client = listener(&server, "github:octo/hello").await;
+    let body = br#"{"repository":{"full_name":"octo/hello"}}"#;
+    let headers = signing::github(SECRET, "push", "d-1", body)
+        .replace("application/json", "application/x-www-form-urlencoded");
+    assert_eq!(post(server.address, "/in/repo", &headers, body).await.status, 200);
+    assert_eq!(client.data().await["data"]["repository"]["full_name"], "octo/hello");
+}
+
+#[tokio::test]
+async fn what_was_rejected_can_be_replayed_once_the_secret_is_right() {
+    let server = Launch::default()
+        .config(GITHUB)
+        .env("HOOK_SECRET", "not yet the right one")
+        .env("RIGHT_SECRET", SECRET)
+        .start();
+    let mut client = listener(&server, "webhook:repo").await;
+    let body = br#"{"a":1}"#;
+    let headers = signing::github(SECRET, "push", "d-1", body);
+    assert_eq!(post(server.address, "/in/repo", &headers, body).await.status, 401);
+    let rejected = get(server.address, "/v1/deliveries?outcome=rejected").await.json();
+    let rejected = &rejected["deliveries"][0];
+    assert_eq!(rejected["cause"], "signature_mismatch");
+    let path = format!("/v1/deliveries/{}", rejected["id"].as_str().unwrap());
+    let again = post(server.address, &format!("{path}/replay"), "", b"").await;
+    assert_eq!((again.status, &again.json()["code"]), (409, &json!("not_replayable")));
+    client.expect_nothing().await;
+
+    server.write_config(&GITHUB.replace("HOOK_SECRET", "RIGHT_SECRET"));
+    server.signal("HUP");
+    let replayed = eventually(async || {
+        let answer = post(server.address, &format!("{path}/replay"), "", b"").await;
+        (answer.status == 200).then(|| answer.json())
+    })
+    .await;
+    assert_eq!((&replayed["outcome"], &replayed["replay_of"]), (&json!("accepted"), &rejected["id"]));
+    let envelope = client.data().await;
+    assert_eq!((&envelope["data"], &envelope["id"]), (&json!({ "a": 1 }), &replayed["id"]));
+    // A replay of what was accepted is a message of its own.
+    let path = format!("/v1/deliveries/{}/replay", replayed["id"].as_str().unwrap());
+    assert_eq!(post(server.address, &path, "", b"").await.status, 200);
+    assert_eq!(client.data().await["data"], json!({ "a": 1 }));
+    assert_eq!(post(server.address, "/v1/deliveries/repo-00/replay", "", b"").await.status, 404);
+}
+
+#[tokio::test]
+async fn the_address_is_signed_and_proxies_are_believed_if_trusted() {
+    let source = "[[source]]\nname = 'sq'\nprovider = 'square'\nsecret_env = 'HOOK_SECRET'\n";
+    let send = async |server: &Server, id: &str| {
+        let body = json!({ "event_id": id }).to_string();
+        let signature = signing::base64(SECRET, &[b"https://hooks.example/in/sq", body.as_bytes()]);
+        let headers = format!(
+            "X-Square-Hmacsha256-Signature: {signature}\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: hooks.example\r\n"
+        );
+        post(server.address, "/in/sq", &headers, body.as_bytes()).await.status
+    };
+    assert_eq!(send(&broker(source), "1").await, 401, "a stranger says what it likes");
+    let trusted = broker(&format!("trusted_proxies = ['127.0.0.0/8']\n{source}"));
+    assert_eq!(send(&trusted, "1").await, 200);
+    let known = broker(&format!("{source}public_url = 'https://hooks.example/in/sq'\n"));
+    assert_eq!(send(&known, "1").await, 200);
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use data_encoding::HEXLOWER;
+use data_encoding::{BASE64, HEXLOWER};
 use ring::hmac;
 
 /// Seconds since 1970.
@@ -19,6 +19,11 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 /// HMAC-SHA256 in hexadecimal.
 pub(crate) fn hex(key: &str, parts: &[&[u8]]) -> String {
     HEXLOWER.encode(&hmac_sha256(key.as_bytes(), parts))
+}
+
+/// HMAC-SHA256 in base64.
+pub(crate) fn base64(key: &str, parts: &[&[u8]]) -> String {
+    BASE64.encode(&hmac_sha256(key.as_bytes(), parts))
 }
 
 /// GitHub's headers.
