@@ -119,15 +119,28 @@ impl Broker {
         rule: &Arc<Rule>,
         now_ms: u64,
     ) -> Result<Option<Arc<Topic>>, Unreadable> {
+        let Some(topic) = self.load(name, rule, now_ms)? else { return Ok(None) };
+        let topic = self.insert(name, |_| topic);
+        self.begin_commit_if_wanted(&topic);
+        Ok(Some(topic))
+    }
+
+    /// The topic as the store has it, for looking at.
+    pub(super) fn load(
+        &self,
+        name: &TopicName,
+        rule: &Arc<Rule>,
+        now_ms: u64,
+    ) -> Result<Option<Topic>, Unreadable> {
+        if !rule.keeping.is_durable() {
+            return Ok(None);
+        }
         let loaded = self.durable.load(name, rule, || self.new_epoch());
         let restored = loaded.map_err(|error| {
             tracing::error!(topic = %name, %error, "a topic cannot be read");
             Unreadable
         })?;
-        let Some(restored) = restored else { return Ok(None) };
-        let topic = self.insert(name, |_| Topic::restore(name.clone(), rule.clone(), restored, now_ms));
-        self.begin_commit_if_wanted(&topic);
-        Ok(Some(topic))
+        Ok(restored.map(|restored| Topic::restore(name.clone(), rule.clone(), restored, now_ms)))
     }
 
     fn insert(&self, name: &TopicName, make: impl FnOnce(Arc<Rule>) -> Topic) -> Arc<Topic> {

@@ -43,18 +43,20 @@ impl Broker {
 
     /// Counts and bounds of a topic.
     pub fn summary(&self, name: &TopicName, now_ms: u64) -> Result<Summary, Unreadable> {
-        Ok(match self.find_or_restore(name, now_ms)? {
+        if let Some(topic) = self.find(name) {
+            return Ok(topic.summary(now_ms));
+        }
+        let rule = self.policy.load().rules.of(name);
+        // Not kept in memory: a list of topics would bring all of them there.
+        Ok(match self.load(name, &rule, now_ms)? {
             Some(topic) => topic.summary(now_ms),
-            None => {
-                let rule = self.policy.load().rules.of(name);
-                Summary {
-                    position: Position { epoch: Epoch::FOREIGN, offset: Offset::ZERO },
-                    subscribers: 0,
-                    present: rule.presence.then_some((0, 0)),
-                    messages: 0,
-                    rule,
-                }
-            }
+            None => Summary {
+                position: Position { epoch: Epoch::FOREIGN, offset: Offset::ZERO },
+                subscribers: 0,
+                present: rule.presence.then_some((0, 0)),
+                messages: 0,
+                rule,
+            },
         })
     }
 

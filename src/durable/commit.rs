@@ -110,7 +110,8 @@ impl Job for TopicCommit {
 
     fn settled(self: Box<Self>, outcome: &Result<(), StoreError>) {
         let Self { durable, topic, writing } = *self;
-        let Some(writing) = writing else { return };
+        // Without a commit there is nothing to take back, but there are those who wait.
+        let writing = writing.unwrap_or_else(|| topic.begin_commit());
         let notify = |feed: FeedRef| durable.shards[feed.shard.0].notify(feed);
         let (settled, again) = match outcome {
             Ok(()) => topic.committed(writing, unix_ms(), notify),

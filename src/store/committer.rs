@@ -7,6 +7,7 @@
 //! The queue is bounded by who submits: a topic has at most one job here, everyone else waits for the outcome.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -97,7 +98,11 @@ impl Committer {
             counts: Counts::default(),
         });
         let committer = Self { shared: shared.clone() };
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || run(&shared))?;
+        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+            if catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
+                give_up(&shared);
+            }
+        })?;
         Ok((committer, thread))
     }
 
@@ -218,6 +223,18 @@ fn run(shared: &Shared) {
     }
 }
 
+/// After a panic nothing more is taken: whoever asks is told so, and what waits is told, too.
+fn give_up(shared: &Shared) {
+    let mut queue = shared.queue.lock();
+    queue.closing = true;
+    queue.trouble = Some(StoreError::Io("its thread ended in a panic".into()));
+    shared.failing.store(true, Ordering::Relaxed);
+    let jobs = std::mem::take(&mut queue.jobs);
+    drop(queue);
+    tracing::error!("the store's thread ended in a panic; nothing durable is taken until a restart");
+    jobs.into_iter().for_each(|job| job.settled(&Err(StoreError::Closed)));
+}
+
 fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
     let mut batch = Batch::default();
     let messages: usize = jobs.iter_mut().map(|job| job.write(&mut batch)).sum();
@@ -311,6 +328,25 @@ mod tests {
         assert_eq!(committer.store().get(Space::Seen, b"a").unwrap().as_deref(), Some(&b"1"[..]));
         committer.close();
         thread.join().unwrap();
+        assert!(matches!(committer.keep(Batch::default()).await, Err(StoreError::Closed)));
+    }
+
+    struct Faulty;
+
+    impl Job for Faulty {
+        fn write(&mut self, _: &mut Batch) -> usize {
+            panic!("on purpose")
+        }
+
+        fn settled(self: Box<Self>, _: &Result<(), StoreError>) {}
+    }
+
+    #[tokio::test]
+    async fn after_a_panic_everybody_is_told() {
+        let (committer, thread) = Committer::start(Arc::new(Memory::default()), PACE).unwrap();
+        committer.submit(Box::new(Faulty));
+        thread.join().unwrap();
+        assert!(matches!(committer.trouble(), Some(StoreError::Io(_))));
         assert!(matches!(committer.keep(Batch::default()).await, Err(StoreError::Closed)));
     }
 }

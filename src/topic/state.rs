@@ -459,7 +459,8 @@ impl State {
         let unused = self.feeds.is_empty() && self.presence.clients() == 0;
         let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
         let nothing_to_lose = match self.rule.keeping.is_durable() {
-            true => self.gathering.is_idle() && !self.has_changes(),
+            // Ids of messages that are gone are known in memory only.
+            true => self.gathering.is_idle() && !self.has_changes() && self.dedupe.is_empty(),
             false => self.store.is_empty() && self.dedupe.is_empty(),
         };
         if unused && idle && nothing_to_lose {
