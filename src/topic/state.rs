@@ -50,6 +50,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(name: TopicName, rule: Arc<Rule>, epoch: Epoch, now_ms: u64) -> Self {
+        let dedupe = Dedupe::new(rule.keeping);
         Self {
             name,
             store: Store::new(&rule.kind),
@@ -59,7 +60,7 @@ impl State {
             numbered: Offset::ZERO,
             feeds: Vec::new(),
             presence: Presence::default(),
-            dedupe: Dedupe::default(),
+            dedupe,
             gathering: Gathering::default(),
             on_disk: OnDisk::new(Offset::ZERO, Default::default()),
             touched_ms: now_ms,
@@ -240,7 +241,7 @@ impl State {
         document.erase(self.numbered);
         self.last = self.numbered;
         self.epoch = epoch;
-        self.dedupe = Dedupe::default();
+        self.dedupe = Dedupe::new(self.rule.keeping);
         self.on_disk.head_is_old = true;
         self.feeds.iter_mut().for_each(|feed| feed.pulled = self.numbered);
     }
