@@ -7,7 +7,6 @@
 // FANWIRE_BIN names the broker; take a release build.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import WebSocket from 'ws';
 import * as Y from 'yjs';
 import { Random } from './random.mjs';
@@ -88,22 +87,32 @@ async function fanout() {
   return { clients: 1000, editsPerSecond: rate, documentMicros: document.toFixed(2), logMicros: log.toFixed(2), ratio: (document / log).toFixed(2), rounds: result };
 }
 
-/** Keystrokes as messages: a quarter of them deletes a letter. */
-function keystrokes(count) {
+/**
+ * Keystrokes as messages, a quarter of them deletes a letter: `typed` one after the other, or `scattered` all over the text,
+ * which leaves the most pieces.
+ */
+function keystrokes(count, way) {
   const [doc, random, made] = [new Y.Doc(), new Random(3), []];
   const text = doc.getText('text');
   doc.on('update', (update) => made.push(message(update)));
+  let cursor = 0;
   for (let i = 0; i < count; i += 1) {
-    if (text.length > 10 && random.chance(0.25)) text.delete(random.below(text.length), 1);
-    else text.insert(random.chance(0.9) ? text.length : random.below(text.length + 1), random.pick([...'etaoin shrdlu']));
+    if (way === 'scattered') cursor = random.below(text.length + 1);
+    if (cursor > 0 && random.chance(0.25)) {
+      cursor -= 1;
+      text.delete(cursor, 1);
+    } else {
+      text.insert(cursor, random.pick([...'etaoin shrdlu']));
+      cursor += 1;
+    }
   }
   return { doc, made };
 }
 
-async function join() {
+async function joinOnce(way) {
   const data = folder();
   const broker = await startBroker({ configuration: "[[rule]]\npattern = 'doc:**'\nkind = 'document'\n", args: ['--data-dir', data] });
-  const { doc, made } = keystrokes(30_000);
+  const { doc, made } = keystrokes(30_000, way);
   const counter = { heard: 0 };
   const [writer] = await sockets(`${broker.yjs}/doc:long`, 1, () => {}, counter);
   let sent = 0;
@@ -128,17 +137,23 @@ async function join() {
   }
   const raw = made.reduce((sum, frame) => sum + frame.length, 0);
   times.sort((a, b) => a - b);
-  const result = { keystrokes: made.length, rawBytes: raw, mergedBytes: await state(), joinMedianMs: times[10].toFixed(1), joinWorstMs: times[19].toFixed(1) };
+  const result = { keystrokes: made.length, rawBytes: raw, mergedBytes: await state(), yjsBytes: Y.encodeStateAsUpdate(doc).length, joinMedianMs: times[10].toFixed(1), joinWorstMs: times[19].toFixed(1) };
   await broker.stop();
   return result;
 }
 
+async function join() {
+  return { typed: await joinOnce('typed'), scattered: await joinOnce('scattered') };
+}
+
 async function startReference() {
-  const server = createRequire(import.meta.url).resolve('@y/websocket-server/package.json').replace('package.json', 'src/server.js');
-  const port = 20_000 + Math.floor(Math.random() * 20_000);
-  const child = spawn(process.execPath, [server], { env: { PATH: process.env.PATH, HOST: '127.0.0.1', PORT: String(port) }, stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = new URL('reference-server.mjs', import.meta.url).pathname;
+  const child = spawn(process.execPath, [server], { env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'inherit'] });
   process.on('exit', () => child.kill());
-  await new Promise((resolve) => child.stdout.once('data', resolve));
+  const port = await new Promise((resolve, reject) => {
+    child.stdout.once('data', (line) => resolve(Number(line)));
+    child.once('exit', () => reject(new Error('the reference server did not start')));
+  });
   return { pid: child.pid, yjs: `ws://127.0.0.1:${port}`, stop: () => child.kill() };
 }
 
@@ -146,14 +161,13 @@ async function referenceOnce(server) {
   const letters = 900;
   const before = rss(server.pid);
   // Documents with somebody in them, each with some text typed letter by letter.
-  const documents = 200;
+  const documents = 100;
   const counter = { heard: 0 };
   const frames = updates(letters);
   for (let i = 0; i < documents; i += 1) {
     const [socket] = await sockets(`${server.yjs}/doc:${server.pid}-${i}`, 1, () => {}, counter);
     frames.forEach((frame) => socket.send(frame));
-    if (i % 10 === 9) await sleep(2_050);
-  }
+      }
   await until(() => counter.heard >= documents * letters, () => `${counter.heard} heard`, 120_000);
   await sleep(8_000);
   const perDocument = (rss(server.pid) - before) / documents;
@@ -174,7 +188,7 @@ async function referenceOnce(server) {
 
 async function reference() {
   const [ours, theirs] = [await startBroker(), await startReference()];
-  const result = { documents: '200 of 900 letters typed one by one, with a client in each', fanwire: await referenceOnce(ours), reference: await referenceOnce(theirs) };
+  const result = { documents: '100 of 900 letters typed one by one, with a client in each', fanwire: await referenceOnce(ours), reference: await referenceOnce(theirs) };
   await ours.stop();
   theirs.stop();
   return result;
