@@ -189,6 +189,7 @@ fn publish(
             key: None,
             message_id: None,
             durable: false,
+            update: None,
             webhook: false,
             data: &data,
         };

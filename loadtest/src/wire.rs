@@ -107,7 +107,25 @@ pub struct Request<'a> {
     pub ack: Option<&'a str>,
     /// What to publish.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<&'a str>,
+    pub data: Option<Data<'a>>,
+}
+
+/// What is published.
+#[derive(Clone, Copy, Debug)]
+pub enum Data<'a> {
+    /// Text.
+    Text(&'a str),
+    /// Bytes; MessagePack only.
+    Bytes(&'a [u8]),
+}
+
+impl Serialize for Data<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
+        }
+    }
 }
 
 /// What a server sends, as far as the tester looks at it.
@@ -208,8 +226,13 @@ mod tests {
 
     #[test]
     fn a_publish_reads_as_the_contract_has_it() {
-        let request =
-            Request { kind: "publish", id: 3, topic: "chat:lobby", data: Some("hi"), ..Request::default() };
+        let request = Request {
+            kind: "publish",
+            id: 3,
+            topic: "chat:lobby",
+            data: Some(Data::Text("hi")),
+            ..Request::default()
+        };
         let json = Encoding::Json.encode(&request).unwrap();
         assert_eq!(json, br#"{"type":"publish","id":3,"topic":"chat:lobby","data":"hi"}"#);
     }

@@ -52,6 +52,13 @@ fn fanwire_with_every_kind_and_way() {
     }
 }
 
+/// Every update of every document, to everyone who has it open.
+#[test]
+fn fanwire_with_documents() {
+    let extra = ["--kind", "document", "--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3"];
+    faultless(run(Known::FanwireMsgpack, &extra), 500);
+}
+
 /// Deliveries signed as GitHub signs come out on the topics that they name.
 #[test]
 fn fanwire_with_webhooks() {

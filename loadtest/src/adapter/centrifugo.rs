@@ -173,6 +173,7 @@ mod tests {
             key: None,
             message_id: None,
             durable: false,
+            update: None,
             webhook: false,
             data: "x",
         };

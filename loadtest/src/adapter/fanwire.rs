@@ -1,8 +1,8 @@
 //! fanwire's own protocol, in both encodings.
 
-use super::{Adapter, HttpPost, Publication, Subscription};
+use super::{Adapter, Author, HttpPost, Publication, Subscription};
 use crate::error::Result;
-use crate::wire::{Encoding, Reply, Request};
+use crate::wire::{Data, Encoding, Reply, Request};
 
 impl Adapter for Encoding {
     fn name(&self) -> &'static str {
@@ -34,9 +34,10 @@ impl Adapter for Encoding {
     }
 
     fn publish(&self, publication: &Publication<'_>) -> Result<Vec<u8>> {
-        let Publication { id, topic, key, message_id, durable, data, .. } = *publication;
+        let Publication { id, topic, key, message_id, durable, update, data, .. } = *publication;
         let ack = durable.then_some("durable");
-        let data = Some(data);
+        let update = update.map(|author| insertion(author, data));
+        let data = Some(update.as_deref().map_or(Data::Text(data), Data::Bytes));
         self.encode(&Request { kind: "publish", id, topic, key, message_id, ack, data, ..Request::default() })
     }
 
@@ -46,5 +47,44 @@ impl Adapter for Encoding {
 
     fn decode(&self, payload: &[u8]) -> std::result::Result<Vec<Reply>, String> {
         Self::decode(*self, payload)
+    }
+}
+
+/// A Yjs update, in its first encoding, that inserts `text` at the beginning of the root text `t`: one client with one
+/// item of text whose parent is named, and nothing deleted.
+fn insertion(author: Author, text: &str) -> Vec<u8> {
+    const STRING_WITHOUT_NEIGHBOURS: u8 = 4;
+    const PARENT_IS_ROOT: u8 = 1;
+    let mut update = vec![1, 1];
+    push_number(&mut update, author.client);
+    push_number(&mut update, author.clock);
+    update.extend_from_slice(&[STRING_WITHOUT_NEIGHBOURS, PARENT_IS_ROOT, 1, b't']);
+    push_number(&mut update, text.len() as u64);
+    update.extend_from_slice(text.as_bytes());
+    update.push(0);
+    update
+}
+
+/// Seven bits a byte, the lowest first.
+fn push_number(into: &mut Vec<u8>, mut number: u64) {
+    loop {
+        let [low, ..] = (number & 0x7f).to_le_bytes();
+        number >>= 7;
+        into.push(if number > 0 { low | 0x80 } else { low });
+        if number == 0 {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_update_is_as_yjs_writes_it() {
+        // Client 300, which had written 128 units, inserts `hi` into the text named `t`.
+        let update = insertion(Author { client: 300, clock: 128 }, "hi");
+        assert_eq!(update, [1, 1, 0xac, 2, 0x80, 1, 4, 1, 1, b't', 2, b'h', b'i', 0]);
     }
 }

@@ -139,6 +139,8 @@ pub struct Publication<'a> {
     pub message_id: Option<&'a str>,
     /// Whether it has to survive the server's death once it is acknowledged.
     pub durable: bool,
+    /// Of an update of a document: who wrote it, and how much they had written before.
+    pub update: Option<Author>,
     /// Whether it comes as a provider's webhook.
     pub webhook: bool,
     /// The payload.
@@ -152,6 +154,15 @@ fn hex(bytes: &[u8]) -> String {
         let _ = write!(text, "{byte:02x}");
         text
     })
+}
+
+/// Whose update of a document something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Author {
+    /// The Yjs client.
+    pub client: u64,
+    /// UTF-16 units it had written before.
+    pub clock: u64,
 }
 
 /// A POST request that publishes.

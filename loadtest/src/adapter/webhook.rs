@@ -38,6 +38,7 @@ mod tests {
             key: None,
             message_id: None,
             durable: false,
+            update: None,
             webhook: true,
             data: "x",
         };

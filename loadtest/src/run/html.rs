@@ -217,6 +217,7 @@ fn write_machine(out: &mut String, result: &RunResult) -> std::fmt::Result {
 fn kind(kind: Kind) -> &'static str {
     match kind {
         Kind::Log => "log",
+        Kind::Document => "document",
         Kind::Latest => "latest",
         Kind::Volatile => "volatile",
     }

@@ -101,7 +101,7 @@ fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
         ledger.wrong_topic
     )?;
     match scenario.kind {
-        Kind::Log => write!(out, "; signalled gaps {}", ledger.signalled)?,
+        Kind::Log | Kind::Document => write!(out, "; signalled gaps {}", ledger.signalled)?,
         Kind::Latest => write!(
             out,
             "; conflated {}, last values missing {}, skipped counts wrong {}, stale {}",

@@ -172,6 +172,7 @@ impl Publishers {
             topic: &self.topics[at],
             key: None,
             message_id: None,
+            update: None,
             webhook: false,
             durable: self.durable,
             data: &self.data,

@@ -62,7 +62,7 @@ impl Account {
             match self.kind {
                 Kind::Latest => self.close_values(subscriber, place, &account, &missing, sum),
                 Kind::Volatile => sum.ledger.dropped += missing.len() as u64,
-                Kind::Log => self.close_log(subscriber, place, &missing, sum),
+                Kind::Log | Kind::Document => self.close_log(subscriber, place, &missing, sum),
             }
         }
         let ledger::Faults { duplicate, reordered, .. } = account.faults;

@@ -327,7 +327,9 @@ impl Account {
     /// of everything. What kind volatile owes nobody knows.
     pub(in crate::run) fn is_whole(&self) -> bool {
         let leaves_out = match self.kind {
-            Kind::Log => self.subscribers.iter().any(|subscriber| !subscriber.excuses.is_empty()),
+            Kind::Log | Kind::Document => {
+                self.subscribers.iter().any(|subscriber| !subscriber.excuses.is_empty())
+            }
             Kind::Latest => true,
             Kind::Volatile => false,
         };

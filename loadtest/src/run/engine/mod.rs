@@ -402,7 +402,7 @@ impl<'a> Engine<'a> {
         let scenario = self.means.scenario;
         let patience = match scenario.kind {
             Kind::Volatile => scenario.drain.0.min(1.0),
-            Kind::Log | Kind::Latest => scenario.drain.0,
+            Kind::Log | Kind::Latest | Kind::Document => scenario.drain.0,
         };
         clock::span_ns(patience)
     }

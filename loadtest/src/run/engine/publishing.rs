@@ -1,13 +1,13 @@
 //! Publishing what is due. Where clients may lose their connection, a message is sent again, under the same id, until it
 //! has been answered.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 
 use super::Engine;
-use crate::adapter::Publication;
+use crate::adapter::{Author, Publication};
 use crate::clock;
 use crate::error::Result;
-use crate::run::scenario::{Ack, Scenario, Via};
+use crate::run::scenario::{Ack, Kind, Scenario, Via};
 use crate::stamp::Stamp;
 
 /// The publishing connections.
@@ -16,6 +16,8 @@ pub(super) struct Publishers {
     /// Whether messages have ids, by which a server knows one that is sent again.
     retry: bool,
     each: Vec<Publisher>,
+    /// Kind `document`: what has been written, by stream.
+    written: Option<HashMap<u32, u64>>,
 }
 
 #[derive(Clone, Debug)]
@@ -29,7 +31,11 @@ struct Publisher {
 impl Publishers {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let publisher = Publisher { ready: true, unanswered: VecDeque::new() };
-        Self { retry: scenario.restarts(), each: vec![publisher; scenario.publishers] }
+        Self {
+            retry: scenario.restarts(),
+            each: vec![publisher; scenario.publishers],
+            written: (scenario.kind == Kind::Document).then(HashMap::new),
+        }
     }
 
     /// The connection of publisher `nth` is gone.
@@ -91,12 +97,20 @@ impl Engine<'_> {
         let scenario = self.means.scenario;
         let message_id = self.publishers.retry.then(|| format!("{:06x}-{id}", self.means.run));
         let data = stamp.payload(size);
+        // Each stream is a Yjs client of its own.
+        let update = self.publishers.written.as_mut().map(|written| {
+            let clock = written.entry(stamp.stream).or_default();
+            let before = *clock;
+            *clock += size as u64;
+            Author { client: u64::from(stamp.stream) + 1, clock: before }
+        });
         let publication = Publication {
             id,
             topic: &self.layout.topics[topic],
             key: self.layout.key(slot),
             message_id: message_id.as_deref(),
             durable: scenario.ack == Ack::Durable,
+            update,
             webhook: scenario.publish == Via::Webhook,
             data: &data,
         };

@@ -30,6 +30,11 @@ impl Scenario {
             "keys and max_rate are for kind latest".into()
         } else if self.churn.is_some_and(|churn| !churn.rate.is_finite() || churn.rate <= 0.0) {
             "churn.rate must be positive".into()
+        } else if self.kind == Kind::Document
+            && (self.adapter != Name::FanwireMsgpack || self.publish != Via::Socket || self.restarts())
+        {
+            "kind document is for adapter fanwire-msgpack, published to by socket, and not for restarts"
+                .into()
         } else if self.churn.is_some_and(|churn| churn.resume) && self.kind != Kind::Log {
             "only kind log can be resumed".into()
         } else if self.slow.iter().map(|slow| slow.share.0).sum::<f64>() > 0.9 {

@@ -25,6 +25,8 @@ pub enum Kind {
     Latest,
     /// Best effort: may leave out, but neither repeats nor goes back.
     Volatile,
+    /// Updates that make a document: every one, to everyone who is there.
+    Document,
 }
 
 /// How messages follow each other.
@@ -215,6 +217,7 @@ impl Scenario {
             ("", Kind::Log) => "bench:",
             ("", Kind::Latest) => "ticker:",
             ("", Kind::Volatile) => "game:",
+            ("", Kind::Document) => "doc:",
             (prefix, _) => prefix,
         }
     }

@@ -1,7 +1,7 @@
 //! The scenarios that come with the tester.
 
 /// The presets: name, what it is, and the file it would be.
-pub const PRESETS: [(&str, &str, &str); 10] = [
+pub const PRESETS: [(&str, &str, &str); 11] = [
     ("chat", "rooms with many writers, every message counts", CHAT),
     ("ticker", "values by key, read at five batches a second", TICKER),
     ("game", "volatile state from many players, 20 times a second each", GAME),
@@ -10,6 +10,7 @@ pub const PRESETS: [(&str, &str, &str); 10] = [
     ("idle", "connections that wait", IDLE),
     ("slow-readers", "a broadcast of which a tenth reads slowly or not at all", SLOW),
     ("churn", "chat whose readers lose their connection and resume", CHURN),
+    ("collab", "documents that several people edit at once", COLLAB),
     ("webhooks", "a provider's signed webhooks that come out on topics", WEBHOOKS),
     ("crash", "durable topics of a fanwire that is killed again and again", CRASH),
 ];
@@ -115,4 +116,14 @@ provider = "github"
 secret_env = "LOADTEST_HOOK"
 topic = "{{ body.topic }}"
 """
+"#;
+const COLLAB: &str = r#"name = "collab"
+kind = "document"
+adapter = "fanwire-msgpack"
+topics = 20
+publishers = 20
+subscribers = 100
+rate = 200
+arrival = "poisson"
+size = 64
 "#;
