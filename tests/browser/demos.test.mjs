@@ -214,7 +214,7 @@ test('a payment arrives in the page, verified, and a forged one does not', async
   // The console tells both, shows what came, and takes it once more.
   const operator = await openTab(t, browser, `${broker.http}/#/deliveries`);
   await operator.locator('tbody tr').nth(1).waitFor();
-  assert.deepEqual(await operator.locator('.outcome').allTextContents(), ['rejected', 'accepted']);
+  assert.deepEqual(await operator.locator('.outcome > span').allTextContents(), ['rejected', 'accepted']);
   const accepted = operator.locator('tbody tr').nth(1);
   await accepted.getByRole('button', { name: /View/ }).click();
   await operator.locator('[aria-label=Delivery]').getByText('stripe-signature').waitFor();

@@ -27,8 +27,9 @@ export function deliveries(app) {
     ['', ({ source: name, provider }, cell) => { cell.title = provider; return name; }],
     ['', ({ outcome: what, detail, pending, verified }, cell) => {
       cell.className = `outcome ${{ accepted: 'good', rejected: 'bad', failed: 'bad' }[what] ?? 'soft'}`;
-      cell.title = detail ?? (verified ? 'its signature was verified' : '');
-      return pending ? `${what}, waits` : what;
+      cell.title = verified ? 'its signature was verified' : '';
+      if (!cell.firstChild) cell.append(h('span'), h('div', { class: 'soft small-text' }, detail ?? ''));
+      say(cell.firstChild, pending ? `${what}, waits` : what);
     }],
     ['number wide', ({ bytes: size }) => bytes(size)],
     ['number soft', ({ received_at: came }) => ago(came, app.now())],

@@ -17,12 +17,12 @@ const TILES = [
   ['Memory', (s) => s.process.resident_bytes, (v) => [bytes(v), ''], () => 'held by the process'],
 ];
 
-/** What users may have felt, and what it means. */
+/** What users may have felt, and what it means; `calm` is no cause for alarm. */
 const TROUBLE = [
   ['publishes_refused', 'Publishes refused', 'too large, not allowed, or the topic was full'],
   ['gaps', 'Gaps', 'a log subscriber came too late for what the history had'],
   ['deliveries_dropped', 'Dropped', 'volatile messages that slow subscribers missed'],
-  ['deliveries_conflated', 'Conflated', 'newest values that replaced older ones; by design'],
+  ['deliveries_conflated', 'Conflated', 'newest values that replaced older ones; by design', 'calm'],
   ['connections_closed_ping', 'Lost', 'connections that answered no ping'],
   ['connections_closed_outbox', 'Cut off', 'connections that did not read their replies'],
   ['connections_closed_violation', 'Protocol violations', 'connections closed for breaking the protocol'],
@@ -55,8 +55,8 @@ export function overview(app) {
     demos);
 
   const troubleCells = [
-    ['', ({ title, why }, cell) => { if (!cell.firstChild) cell.append(title, h('div', { class: 'soft' }, why)); }],
-    ['number', ({ now }, cell) => { cell.classList.toggle('hot', now > 0); cell.classList.toggle('zero', !now); return rate(now); }],
+    ['', ({ title, why }, cell) => { if (!cell.firstChild) cell.append(title, h('div', { class: 'soft small-text' }, why)); }],
+    ['number', ({ now, calm }, cell) => { cell.classList.toggle('hot', now > 0 && !calm); cell.classList.toggle('zero', !now); return rate(now); }],
     ['number', ({ total }, cell) => { cell.classList.toggle('zero', total === 0); return count(total); }],
   ];
 
@@ -70,7 +70,7 @@ export function overview(app) {
       table.hidden = stats.topics.length === 0;
       none.hidden = !table.hidden;
       keep(busiest, stats.topics, ({ topic }) => topic, () => tableRow(topicCells(app)));
-      const rows = TROUBLE.map(([name, title, why]) => ({ name, title, why, now: stats.rates?.[name] ?? 0, total: stats.counts[name] ?? 0 }));
+      const rows = TROUBLE.map(([name, title, why, calm]) => ({ name, title, why, calm, now: stats.rates?.[name] ?? 0, total: stats.counts[name] ?? 0 }));
       keep(trouble, rows, ({ name }) => name, () => tableRow(troubleCells));
     },
   };
