@@ -79,6 +79,18 @@ fn every_fault_is_found_and_named() {
 }
 
 #[test]
+fn one_message_in_ten_thousand_is_missed() {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let serve = format!("'{program}' null --fault drop --fault-every 10000");
+    let output = Command::new(program)
+        .args(["run", "broadcast", "--serve", &serve, "--no-pin", "--quiet", "--subscribers", "100"])
+        .args(["--rate", "300", "--warmup", "0", "--duration", "500ms", "--drain", "1s"])
+        .output()
+        .unwrap();
+    expect(&output, BROKEN, &["delivered 14999 of 15000", "1 lost (1 of them acknowledged)"]);
+}
+
+#[test]
 fn an_acknowledged_message_that_nobody_gets_is_the_worst() {
     // Every fiftieth of 100 messages: two, for five subscribers each.
     let output = run("--fault lie --fault-every 50", &[]);
