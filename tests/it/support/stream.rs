@@ -19,7 +19,8 @@ impl EventStream {
     /// Asks for a path, with extra header lines, each ending in CR LF.
     pub(crate) async fn open(server: &Server, path: &str, headers: &str) -> Self {
         let mut tcp = TcpStream::connect(server.address).await.unwrap();
-        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n{headers}\r\n", server.address);
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", server.address);
+        let request = format!("{head}{headers}\r\n");
         tcp.write_all(request.as_bytes()).await.unwrap();
         let mut stream = Self { lines: BufReader::new(tcp), head: String::new() };
         while let Some(line) = stream.line().await.filter(|line| !line.is_empty()) {
