@@ -7,6 +7,7 @@
 //! Pure but for its lock: no clock, no I/O, no waiting. The lock is held for a few hundred nanoseconds and never
 //! across another lock or an `.await`; what must happen outside (a wake-up) is handed out as a [`FeedRef`].
 
+mod commit;
 mod conflated;
 mod dedupe;
 mod document;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
 
 use super::{
-    Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Restored,
-    Settled, Summary, Taken, Unkept, Writing, dedupe::Dedupe, document::Document, kept::Head, kept::OnDisk,
-    owned, presence::Changes, presence::Presence, rule::Keeping, rule::KindRule, rule::Rule, store::Store,
-    store::millis, store::take_batch, unkept::Gathering,
+    Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, Taken,
+    Unkept, dedupe::Dedupe, document::Document, kept::OnDisk, owned, presence::Changes, presence::Presence,
+    rule::Keeping, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
+    unkept::Gathering,
 };
 use crate::{
     defaults,
@@ -35,13 +35,13 @@ pub(super) struct State {
     /// The last offset that subscribers may see.
     pub(super) last: Offset,
     /// The last offset that was handed out. Above `last` are messages that wait to become durable.
-    numbered: Offset,
+    pub(super) numbered: Offset,
     pub(super) store: Store,
     pub(super) feeds: Vec<FeedState>,
     pub(super) presence: Presence,
-    dedupe: Dedupe,
-    gathering: Gathering,
-    on_disk: OnDisk,
+    pub(super) dedupe: Dedupe,
+    pub(super) gathering: Gathering,
+    pub(super) on_disk: OnDisk,
     pub(super) touched_ms: u64,
     /// When it last took a message; 0 for never.
     published_ms: u64,
@@ -75,29 +75,6 @@ impl State {
 
     pub(super) fn subscribers(&self) -> usize {
         self.feeds.iter().map(|feed| feed.subscribers).sum()
-    }
-
-    /// A durable topic as it was found.
-    pub(super) fn restore(name: TopicName, rule: Arc<Rule>, restored: Restored, now_ms: u64) -> Self {
-        let Restored { head, messages, blocks } = restored;
-        let mut state = Self::new(name, rule, head.epoch, now_ms);
-        for (message, message_id) in messages {
-            if let Some(id) = message_id {
-                state.dedupe.remember(&id, message.offset, message.time);
-            }
-            state.show(message);
-        }
-        if let Store::Log(log) = &mut state.store {
-            log.evicted = head.evicted;
-        }
-        if let Store::Document(document) = &mut state.store {
-            document.restored(head.evicted);
-        }
-        state.last = head.last;
-        state.numbered = head.numbered;
-        state.on_disk = OnDisk::new(head.last, blocks);
-        state.prune(now_ms);
-        state
     }
 
     pub(super) fn publish(
@@ -155,85 +132,6 @@ impl State {
         waits
     }
 
-    /// What a commit that begins now has to write.
-    pub(super) fn begin_commit(&mut self) -> Writing {
-        let evicted = self.evicted();
-        let entries = self.gathering.take();
-        let old_blocks = self.on_disk.take_old_blocks(evicted, defaults::COMMIT_OLD_BLOCKS);
-        let old_keys = std::mem::take(&mut self.on_disk.old_keys);
-        let state = match &mut self.store {
-            Store::Document(document) => document.take_unwritten(),
-            _ => None,
-        };
-        let last = entries.last().map_or(self.on_disk.kept, |entry| entry.message.offset);
-        // Without the messages that said so, only the head knows where a topic was.
-        let with_head =
-            self.on_disk.head_is_old || state.is_some() || !old_blocks.is_empty() || !old_keys.is_empty();
-        self.on_disk.head_is_old = false;
-        let kind = self.rule.kind.kind();
-        let head =
-            with_head.then_some(Head { kind, epoch: self.epoch, last, numbered: self.numbered, evicted });
-        Writing {
-            name: self.name.clone(),
-            head,
-            epoch: self.epoch,
-            kind,
-            previous: self.on_disk.kept,
-            entries,
-            state,
-            old_blocks,
-            old_keys,
-        }
-    }
-
-    /// What was written is durable; returns who waited for it, and whether another commit has to begin.
-    pub(super) fn committed(
-        &mut self,
-        writing: Writing,
-        now_ms: u64,
-        notify: impl FnMut(FeedRef),
-    ) -> (Vec<Settled>, bool) {
-        self.on_disk.written(&writing);
-        let settled = self.gathering.kept(self.on_disk.kept, &writing.entries);
-        if self.rule.keeping == Keeping::Durable && !writing.entries.is_empty() {
-            writing.entries.into_iter().for_each(|entry| {
-                self.show(entry.message);
-            });
-            self.prune(now_ms);
-            self.notify_feeds(notify);
-        }
-        (settled, self.wants_commit())
-    }
-
-    /// What was to be written is not durable, and will be tried again; returns who waited for it.
-    pub(super) fn not_committed(&mut self, mut writing: Writing) -> (Vec<Settled>, bool) {
-        self.on_disk.not_written(&mut writing);
-        if let Store::Document(document) = &mut self.store {
-            document.not_written(writing.state.is_some());
-        }
-        (self.gathering.not_kept(writing.entries), self.wants_commit())
-    }
-
-    /// Whether a commit has to be begun; says so once.
-    pub(super) fn wants_commit(&mut self) -> bool {
-        let work = !self.gathering.is_empty() || self.has_changes();
-        self.rule.keeping.is_durable() && work && self.gathering.queue()
-    }
-
-    fn evicted(&self) -> Offset {
-        match &self.store {
-            Store::Log(log) => log.evicted,
-            Store::Document(document) => document.merged_upto,
-            Store::Latest(_) | Store::Volatile(_) => Offset::ZERO,
-        }
-    }
-
-    /// Whether a commit has something to do beside new messages.
-    fn has_changes(&self) -> bool {
-        let merged = matches!(&self.store, Store::Document(document) if document.is_unwritten());
-        merged || self.on_disk.has_changes(self.evicted())
-    }
-
     /// Kind `document`: forgets its content and goes on in another epoch.
     pub(super) fn erase(&mut self, epoch: Epoch) {
         let Store::Document(document) = &mut self.store else { return };
@@ -278,7 +176,7 @@ impl State {
     }
 
     /// Puts a message where subscribers find it; returns how many older ones had to go for it.
-    fn show(&mut self, message: Message) -> u64 {
+    pub(super) fn show(&mut self, message: Message) -> u64 {
         let offset = message.offset;
         self.last = offset;
         let nobody_listens = self.feeds.is_empty();
