@@ -220,6 +220,9 @@ pub const STORE_JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 /// Bytes of one space that are in the journal and in memory only, before they are written to a table.
 pub const STORE_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
 
+/// Bytes of a space's tables below which nothing is gained by merging them early.
+pub const STORE_TIDY_BYTES: u64 = 64 * 1024 * 1024;
+
 /// Threads that write and merge tables.
 pub const STORE_WORKERS: usize = 2;
 

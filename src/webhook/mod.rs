@@ -18,8 +18,6 @@ mod certificate;
 mod content;
 mod filter;
 mod form;
-#[cfg(test)]
-mod garbage;
 mod handshake;
 mod key;
 mod parts;

@@ -13,7 +13,8 @@ use std::{
 
 use bytes::Bytes;
 use fjall::{
-    Database, Error as DatabaseError, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode, Readable,
+    AbstractTree, Database, Error as DatabaseError, Keyspace, KeyspaceCreateOptions, LsmError, PersistMode,
+    Readable,
 };
 
 use super::{
@@ -126,11 +127,16 @@ impl Engine {
     }
 
     fn wait_for_background(&self) -> Result<(), StoreError> {
-        let behind = |space: &Keyspace| {
-            space.sealed_memtable_count() > UNWRITTEN_MAX || space.l0_table_count() > UNMERGED_MAX
-        };
+        self.wait_while(|| {
+            self.spaces.iter().any(|space| {
+                space.sealed_memtable_count() > UNWRITTEN_MAX || space.l0_table_count() > UNMERGED_MAX
+            })
+        })
+    }
+
+    fn wait_while(&self, behind: impl Fn() -> bool) -> Result<(), StoreError> {
         let deadline = Instant::now() + PATIENCE;
-        while self.spaces.iter().any(behind) {
+        while behind() {
             if !self.works() {
                 return Err(StoreError::Io("a background thread of the database failed".into()));
             }
@@ -171,6 +177,36 @@ impl Engine {
             }
             Ok(entries)
         })
+    }
+
+    /// About how many entries a space has, deleted ones and what deletes them included.
+    pub(super) fn entries(&self, space: Space) -> u64 {
+        self.keyspace(space).approximate_len() as u64
+    }
+
+    /// How many entries of a space's tables only say that a key was deleted.
+    pub(super) fn tombstones(&self, space: Space) -> u64 {
+        self.keyspace(space).tree.tombstone_count()
+    }
+
+    /// Bytes of a space's tables.
+    pub(super) fn space_bytes(&self, space: Space) -> u64 {
+        self.keyspace(space).disk_space()
+    }
+
+    /// Writes what a space has in memory to tables.
+    pub(super) fn write_out(&self, space: Space) -> Result<(), StoreError> {
+        contained(|| {
+            let keyspace = self.keyspace(space);
+            keyspace.rotate_memtable().map_err(|error| translated(&error, space.name()))?;
+            self.wait_while(|| keyspace.sealed_memtable_count() > 0)
+        })
+    }
+
+    /// Rewrites all tables of a space without what was deleted.
+    pub(super) fn merge(&self, space: Space) -> Result<(), StoreError> {
+        self.write_out(space)?;
+        contained(|| self.keyspace(space).major_compact().map_err(|error| translated(&error, space.name())))
     }
 
     /// Bytes of all files.
@@ -223,9 +259,11 @@ fn translated(error: &DatabaseError, place: &str) -> StoreError {
         DatabaseError::Locked => StoreError::Locked,
         DatabaseError::Io(error) | DatabaseError::Storage(LsmError::Io(error)) => match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(text),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::NotFound | io::ErrorKind::InvalidData => {
-                StoreError::Corrupt(text)
-            }
+            // What a file says is not there: of this file (a seek to nowhere is invalid input), or another file.
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::NotFound
+            | io::ErrorKind::InvalidData
+            | io::ErrorKind::InvalidInput => StoreError::Corrupt(text),
             _ => StoreError::Io(text),
         },
         DatabaseError::Poisoned | DatabaseError::KeyspaceDeleted => StoreError::Io(text),

@@ -99,6 +99,11 @@ impl Mark {
         }
     }
 
+    /// The file, to sync it while commits go on.
+    pub(super) fn file(&self) -> Result<File, StoreError> {
+        self.file.try_clone().map_err(|error| failed(&self.path, &error))
+    }
+
     /// Makes what it says durable.
     pub(super) fn sync(&self) -> Result<(), StoreError> {
         self.file.sync_data().map_err(|error| failed(&self.path, &error))

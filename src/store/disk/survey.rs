@@ -75,6 +75,31 @@ pub(super) struct Survey {
     pub damage: Vec<Damage>,
     /// The newest commit in the journals.
     pub last: Option<u64>,
+    /// What the library cuts off although it may yet turn out to be more than a torn record.
+    pub torn: Option<Torn>,
+}
+
+/// The end of a journal that has no whole record: whether something is missing is known only from the tables.
+#[derive(Debug)]
+pub(super) struct Torn {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+impl Torn {
+    fn of(journals: &[Journal]) -> io::Result<Option<Self>> {
+        let newest = journals.last().filter(|journal| journal.rest == Rest::Torn);
+        let none = journals.iter().all(|journal| journal.numbers.is_none());
+        let Some(newest) = newest.filter(|_| none) else { return Ok(None) };
+        Ok(Some(Self { path: newest.path.clone(), bytes: fs::read(&newest.path)? }))
+    }
+
+    /// Puts it back.
+    pub(super) fn restore(&self) {
+        if let Err(error) = fs::write(&self.path, &self.bytes) {
+            tracing::warn!(%error, path = %self.path.display(), "a torn journal stays cut");
+        }
+    }
 }
 
 impl Survey {
@@ -94,7 +119,8 @@ impl Survey {
         damage.extend(in_journals(&journals));
         damage.extend(between(&journals).filter(|missing| !accepted.covers(missing)));
         damage.extend(at_the_end(&journals, acknowledged).filter(|missing| !accepted.covers(missing)));
-        Ok(Self { journals, damage, last })
+        let torn = Torn::of(&journals).map_err(|error| failed(database, &error))?;
+        Ok(Self { journals, damage, last, torn })
     }
 
     /// The error that names all of it.

@@ -1,0 +1,225 @@
+//! What is open: the database, what a commit changes, and the way back after a failure.
+
+use std::{
+    fs::{File, OpenOptions},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    Options,
+    accepted::Accepted,
+    engine::Engine,
+    folder::{Folder, failed},
+    journal,
+    mark::Mark,
+    repair,
+    room::Room,
+    stamp::Stamp,
+    survey::{Survey, Torn},
+};
+use crate::store::{Batch, Space, StoreError, Write};
+
+/// How long after it could not be opened anew the store is tried again.
+const REOPEN: Duration = Duration::from_secs(1);
+
+/// An open data directory.
+pub(super) struct State {
+    folder: Folder,
+    options: Options,
+    /// `None` after it could not be opened anew, and once it is closed.
+    engine: RwLock<Option<Arc<Engine>>>,
+    writer: Mutex<Writer>,
+    room: Room,
+    /// Held while tables are merged, and while the engine is replaced.
+    pub tidying: Mutex<()>,
+    /// Deleted entries per space since its tables were merged.
+    pub deleted: [AtomicU64; Space::ALL.len()],
+}
+
+/// What a commit needs and changes. Taken before the engine's lock.
+struct Writer {
+    mark: Mark,
+    /// The newest commit that succeeded.
+    last: u64,
+    /// Why the engine cannot be written to, and when to open it anew.
+    broken: Option<(StoreError, Instant)>,
+}
+
+impl State {
+    /// Opens what is in a directory, unless acknowledged commits are missing there.
+    pub(super) fn open(folder: Folder, options: Options) -> Result<Self, StoreError> {
+        let mut accepted = Accepted::read(folder.path())?;
+        let mut mark = match Mark::open(folder.path()) {
+            Err(StoreError::Corrupt(_)) if options.accept_loss => repair::new_mark(&folder, 0)?,
+            mark => mark?,
+        };
+        let acknowledged = mark.number();
+        let mut survey = Survey::of(&folder.database(), folder.id, acknowledged, &accepted)?;
+        if options.accept_loss && !survey.damage.is_empty() {
+            survey = repair::accept_loss(&folder, survey, acknowledged, &mut accepted)?;
+        }
+        if let Some(error) = survey.error() {
+            return Err(error);
+        }
+        let engine = Engine::open(&folder.database(), options.cache_bytes)?;
+        let found = engine.last_commit()?;
+        if let Some((first, last)) = missing(&survey, found, acknowledged, &accepted) {
+            let what = format!("commits {first} to {last} are not there");
+            let error = StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into());
+            if !options.accept_loss {
+                engine.close();
+                survey.torn.iter().for_each(Torn::restore);
+                return Err(error);
+            }
+            accepted.add(folder.path(), first, last)?;
+        }
+        // The numbers of lost commits are not used again, so that a loss that was accepted hides no other.
+        let last = found.max(acknowledged).max(accepted.highest());
+        mark.advance(last);
+        let deleted = Space::ALL.map(|space| AtomicU64::new(engine.tombstones(space)));
+        Ok(Self {
+            room: Room::new(folder.path(), options.reserve_bytes),
+            folder,
+            options,
+            engine: RwLock::new(Some(Arc::new(engine))),
+            writer: Mutex::new(Writer { mark, last, broken: None }),
+            tidying: Mutex::default(),
+            deleted,
+        })
+    }
+
+    /// Reads, or says why that is not possible now.
+    pub(super) fn read<T>(
+        &self,
+        work: impl FnOnce(&Engine) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match &*self.engine.read() {
+            Some(engine) => work(engine),
+            None => Err(StoreError::Io("the database could not be opened anew yet".into())),
+        }
+    }
+
+    /// The engine, for someone who holds [`tidying`](Self::tidying).
+    pub(super) fn engine(&self) -> Option<Arc<Engine>> {
+        self.engine.read().clone()
+    }
+
+    /// Whether so many bytes can be written.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        self.room.check(bytes).is_ok()
+    }
+
+    /// The number of the newest commit, and the file that it is marked in.
+    pub(super) fn mark(&self) -> Result<(u64, File), StoreError> {
+        let writer = self.writer.lock();
+        Ok((writer.last, writer.mark.file()?))
+    }
+
+    /// Writes a batch; returns once it is durable, and marked as such.
+    pub(super) fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        batch.check()?;
+        self.room.check(batch.bytes() as u64)?;
+        let mut writer = self.writer.lock();
+        match &writer.broken {
+            Some((error, retry)) if Instant::now() < *retry => return Err(error.clone()),
+            Some(_) => self.mend(&mut writer)?,
+            None if !self.read(|engine| Ok(engine.works()))? => self.mend(&mut writer)?,
+            None => {}
+        }
+        let number = writer.last + 1;
+        let committed = self.read(|engine| engine.commit(batch, Stamp { number, store: self.folder.id }));
+        match &committed {
+            Ok(()) => {
+                writer.last = number;
+                writer.mark.advance(number);
+                self.count_deleted(batch);
+            }
+            Err(error) => writer.broken = Some((error.clone(), Instant::now())),
+        }
+        committed
+    }
+
+    fn count_deleted(&self, batch: &Batch) {
+        for write in &batch.writes {
+            if let Write::Delete(space, _) = write {
+                self.deleted[*space as usize].fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Takes back what was not acknowledged, and opens the database anew: after a failure the library takes no more
+    /// commits, and what it had not written yet it writes while it closes.
+    fn mend(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        let Some(_tidying) = self.tidying.try_lock() else {
+            return Err(StoreError::Io(
+                "tables are being merged; the database is opened anew after that".into(),
+            ));
+        };
+        tracing::warn!(last = writer.last, "the database is opened anew after a failure");
+        let mut slot = self.engine.write();
+        if let Some(engine) = slot.take().and_then(Arc::into_inner) {
+            engine.close();
+        }
+        let mended = self.cut_after(writer.last).and_then(|()| {
+            let engine = Engine::open(&self.folder.database(), self.options.cache_bytes)?;
+            let found = engine.last_commit()?;
+            match found <= writer.last {
+                true => Ok(engine),
+                false => Err(StoreError::Corrupt(
+                    format!("commit {found} is the newest, not {}", writer.last).into(),
+                )),
+            }
+        });
+        let outcome = mended.map(|engine| *slot = Some(Arc::new(engine)));
+        match &outcome {
+            Ok(()) => writer.broken = None,
+            Err(error) => writer.broken = Some((error.clone(), Instant::now() + REOPEN)),
+        }
+        outcome
+    }
+
+    /// Ends the journals after a commit.
+    fn cut_after(&self, number: u64) -> Result<(), StoreError> {
+        let database = self.folder.database();
+        let journals = journal::paths(&database).map_err(|error| failed(&database, &error))?;
+        for (_, path) in journals.iter().rev() {
+            let cut = || {
+                let end = journal::end_of(path, self.folder.id, number)?;
+                let file = OpenOptions::new().write(true).open(path)?;
+                file.set_len(end)?;
+                file.sync_all()?;
+                Ok(end)
+            };
+            // One that is empty was begun when the failure happened.
+            if cut().map_err(|error| failed(path, &error))? > 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the database. Nothing can be read or written any more.
+    pub(super) fn close(&self) {
+        let writer = self.writer.lock();
+        if let Some(engine) = self.engine.write().take().and_then(Arc::into_inner) {
+            engine.close();
+        }
+        if let Err(error) = writer.mark.sync() {
+            tracing::warn!(%error, "the mark could not be synced");
+        }
+    }
+}
+
+/// The commits that are not there although journals, tables or the mark know of them, with what the library found as
+/// the newest one. Tables are written after the journal, so they never know more than it, unless it is new and empty.
+fn missing(survey: &Survey, found: u64, acknowledged: u64, accepted: &Accepted) -> Option<(u64, u64)> {
+    let in_journals = survey.last.unwrap_or(found);
+    let (least, most) = (found.min(in_journals), found.max(in_journals).max(acknowledged));
+    (least < most && !accepted.has(least + 1, most)).then_some((least + 1, most))
+}
