@@ -2,14 +2,14 @@
 //! no topics.
 //!
 //! A publish to a durable topic gets its offset and waits in the topic. The first one that waits queues the topic for a
-//! commit ([`commit`]); when the commit begins, it takes everything that waits there and writes it as one *block*
-//! ([`record`]); when it has succeeded, the messages are shown to subscribers and acknowledged. A topic that is not in
-//! memory is restored from its blocks when somebody asks for it ([`load`]).
+//! commit (`commit.rs`); when the commit begins, it takes everything that waits there and writes it as one *block*
+//! (`record.rs`); when it has succeeded, the messages are shown to subscribers and acknowledged. A topic that is not in
+//! memory is restored from its blocks when somebody asks for it (`load.rs`).
 //!
 //! # Invariants
 //! - Offsets become durable in their order, and are never used twice, not even after a crash: everything a topic hands
 //!   out lies within [`UNKEPT_COUNT`](crate::defaults::UNKEPT_COUNT) of what is durable, and numbering goes on that much
-//!   further for each crash ([`run`]).
+//!   further for each crash ([`Run`]).
 //! - The epoch outlives restarts. It changes when subscribers may have seen what a crash took back
 //!   ([`Keeping::DurableSeenEarly`](crate::topic::Keeping)), and when the topic's kind was changed.
 //! - What cannot be read is a gap, never a silent hole, and is not deleted.

@@ -12,7 +12,7 @@
 //! - **Damage**: bytes that are not what was written are never returned: `get` and `scan` answer
 //!   [`StoreError::Corrupt`] with the place. Nothing is deleted because of damage.
 //!
-//! Who commits what, and when, is [`committer`]'s matter: it gathers the batches of many into one commit.
+//! Who commits what, and when, is the [`Committer`]'s matter: it gathers the batches of many into one commit.
 
 mod committer;
 #[cfg(test)]

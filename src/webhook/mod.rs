@@ -18,6 +18,8 @@ mod certificate;
 mod content;
 mod filter;
 mod form;
+#[cfg(test)]
+mod garbage;
 mod handshake;
 mod key;
 mod parts;

@@ -11,7 +11,7 @@ import WebSocket from 'ws';
 import { file, folder } from './support.mjs';
 
 const [count = 50_000, subscribers = 1_000] = process.argv.slice(2).map(Number);
-const CONNECTIONS = 64;
+const CONNECTIONS = Number(process.env.CONNECTIONS ?? 64);
 const durable = process.env.DURABLE === '1';
 
 const config = file('bench.toml', `
