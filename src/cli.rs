@@ -17,6 +17,9 @@ use fanwire::{
     webhook::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, presets},
 };
 
+mod readable;
+pub mod store;
+
 use super::ServeArguments;
 
 /// What to do with sources.

@@ -53,6 +53,9 @@ enum Command {
     /// Sources of webhooks: list them, list providers, or try a delivery
     #[command(subcommand)]
     Source(cli::SourceCommand),
+    /// A data directory: check it, look into it, export it, repair it
+    #[command(subcommand)]
+    Store(cli::store::StoreCommand),
 }
 
 #[derive(Args, Clone)]
@@ -101,6 +104,10 @@ fn main() -> ExitCode {
         Some(Command::Token(token_arguments)) => token(*token_arguments),
         Some(Command::Key { name }) => key(&name),
         Some(Command::Source(command)) => source(command),
+        Some(Command::Store(command)) => match command.run() {
+            Ok(code) => return code,
+            Err(failure) => Err(failure.into()),
+        },
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

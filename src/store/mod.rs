@@ -25,7 +25,7 @@ use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 pub use committer::{Committer, Counts, Job, Pace};
-pub use disk::{Disk, Options as DiskOptions};
+pub use disk::{Damaged, Disk, Entries, Found, Inspection, Options as DiskOptions};
 pub use faulty::{Fault, Faulty, Held};
 pub use memory::Memory;
 

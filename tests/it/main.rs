@@ -59,6 +59,7 @@ mod drain;
 mod durable;
 mod jwks;
 mod metrics;
+mod store_command;
 mod tls;
 mod watch;
 mod watch_connections;

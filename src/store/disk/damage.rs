@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Disk, Options, State};
+use super::{Disk, Found, Inspection, Options, State};
 use crate::store::{Batch, Scan, Space, Store, StoreError, conformance::scratch};
 
 /// Longest time for one place.
@@ -128,6 +128,31 @@ fn assess(path: &Path, content: &Content) -> Told {
     told
 }
 
+/// Reads around the damage. What is certain is right, and if nothing is told, nothing is missing.
+fn inspect(path: &Path, content: &Content) -> Told {
+    let inspection = match Inspection::open(path) {
+        Ok(inspection) => inspection,
+        Err(StoreError::Corrupt(_)) => return Told::WhenOpening,
+        Err(error) => panic!("opening says {error:?}"),
+    };
+    let mut damage = inspection.damage();
+    let mut read = Content::new();
+    for space in Space::ALL {
+        for found in inspection.entries(space) {
+            match found {
+                Found::Damage(place) => damage.push(place),
+                Found::Entry { key, value, certain } => {
+                    let right = content.get(&(space, key.clone())) == Some(&value);
+                    assert!(right || !certain, "{space:?} {key:?} is said to be certain");
+                    read.insert((space, key), value);
+                }
+            }
+        }
+    }
+    assert!(!damage.is_empty() || read == *content, "something is missing, and that is not told");
+    if damage.is_empty() { Told::Harmless } else { Told::WhenReading }
+}
+
 /// What is changed in a file.
 #[derive(Clone, Copy, Debug)]
 enum Change {
@@ -144,6 +169,7 @@ fn try_one(original: &Path, copied: &Path, file: &Path, change: Change, content:
         Change::Cut(to) => changed.truncate(usize::try_from(to).unwrap()),
     }
     fs::write(copied.join(file), &changed).unwrap();
+    inspect(copied, content);
     let told = assess(copied, content);
     if told == Told::WhenOpening {
         // Whoever repairs it finds everything as it was.
@@ -224,6 +250,27 @@ fn sweep(step: usize) -> BTreeMap<(&'static str, Told), usize> {
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "of {}, these failed: {failures:#?}", chosen.len());
     outcomes.into_inner().unwrap()
+}
+
+#[test]
+fn an_inspection_reads_what_is_there() {
+    let folder = scratch();
+    let path = folder.path().join("data");
+    let content = killed_store(&path);
+    assert_eq!(inspect(&path, &content), Told::Harmless);
+    let inspection = Inspection::open(&path).unwrap();
+    assert_eq!(inspection.wrong_tables(), []);
+    assert_eq!(inspection.acknowledged(), Some(12));
+    assert!(matches!(Disk::open(&path, Options::default()), Err(StoreError::Locked)));
+    drop(inspection);
+    let table = files(&path.join("db/keyspaces/2/tables")).pop().unwrap();
+    let mut bytes = fs::read(&table).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(&table, bytes).unwrap();
+    let wrong = Inspection::open(&path).unwrap().wrong_tables();
+    assert_eq!(wrong.len(), 1, "{wrong:?}");
+    assert_eq!(wrong[0].place, table.display().to_string());
 }
 
 #[test]

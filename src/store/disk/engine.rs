@@ -29,6 +29,14 @@ use crate::{
 /// Spaces on disk: the library's own, ours, and the one for stamps.
 pub(super) const SPACES: usize = Space::ALL.len() + 2;
 
+/// The library's number of the space for stamps.
+pub(super) const STAMPS: u64 = Space::ALL.len() as u64 + 1;
+
+/// The library's number of a space.
+pub(super) const fn number_of(space: Space) -> u64 {
+    space as u64 + 1
+}
+
 /// From so many tables of one space in memory on, or not merged yet on disk, a commit waits for the background threads.
 /// The library waits by itself a little above, but forever if one of them has failed meanwhile.
 const UNWRITTEN_MAX: usize = 2;

@@ -10,7 +10,7 @@
 //! | `set-aside-…/` | files as they were before a loss was accepted |
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
 };
@@ -46,7 +46,7 @@ impl Folder {
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
-        let lock = lock(path)?;
+        let lock = lock(path, File::options().create(true).write(true).truncate(false))?;
         let id = match read_format(&path.join(FORMAT))? {
             Some(id) => id,
             None => create(path, fill)?,
@@ -54,13 +54,13 @@ impl Folder {
         Ok(Self { path: path.to_owned(), id, _lock: lock })
     }
 
-    /// Locks a directory that must be a store already.
+    /// Locks a directory that must be a store already. Writes nothing.
     pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
         let format = path.join(FORMAT);
         if !path.join(LOCK).exists() && !format.exists() {
             return Err(StoreError::Io(format!("{} is no fanwire store", path.display()).into()));
         }
-        let lock = lock(path)?;
+        let lock = lock(path, File::options().read(true))?;
         match read_format(&format)? {
             Some(id) => Ok(Self { path: path.to_owned(), id, _lock: lock }),
             None => Err(super::mark::missing(&format)),
@@ -76,10 +76,9 @@ impl Folder {
     }
 }
 
-fn lock(path: &Path) -> Result<File, StoreError> {
+fn lock(path: &Path, options: &OpenOptions) -> Result<File, StoreError> {
     let path = path.join(LOCK);
-    let file = File::options().create(true).write(true).truncate(false).open(&path);
-    let file = file.map_err(|error| failed(&path, &error))?;
+    let file = options.open(&path).map_err(|error| failed(&path, &error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked),

@@ -5,37 +5,22 @@
 //! drops what was acknowledged. So every commit carries its number ([`Stamp`]), and this reader tells the two apart: a
 //! torn record has nothing after it, and numbers that were acknowledged are there.
 //!
-//! A journal is a sequence of records: a start (tag 1, count of items, sequence number), the items (tag 2, type,
-//! compression, space, lengths, key, value; or tag 4, space) and an end (tag 3, XXH3-64 of the items, magic). Files are
-//! made larger in advance, so that zeros follow the last record. Integers are in little endian.
+//! A journal is a sequence of records ([`record`](super::record)). Files are made larger in advance, so that zeros follow
+//! the last one.
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use xxhash_rust::xxh3::Xxh3Default;
+use super::{
+    record::{Item, Reader, Record, START},
+    stamp::StoreId,
+};
 
-use super::stamp::{STAMP_KEY, Stamp, StoreId};
-
-const START: u8 = 1;
-const ITEM: u8 = 2;
-const END: u8 = 3;
-const CLEAR: u8 = 4;
-const MAGIC: [u8; 4] = *b"FJL\x03";
 const READ_BYTES: usize = 256 * 1024;
-
-/// A record that is whole.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Record {
-    /// The commit's number; `None` for what is not ours.
-    pub number: Option<u64>,
-    /// Where it begins.
-    pub start: u64,
-    /// Where it ends.
-    pub end: u64,
-}
 
 /// What follows the last whole record of a journal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,8 +134,8 @@ fn later_records(bytes: &[u8], store: StoreId) -> impl Iterator<Item = (usize, R
             if bytes[begin] != START {
                 continue;
             }
-            let mut reader = Reader { from: &bytes[begin..], at: 0, left: (bytes.len() - begin) as u64 };
-            if let Ok(Some(record)) = reader.record(store)
+            let mut reader = Reader::new(&bytes[begin..], (bytes.len() - begin) as u64);
+            if let Ok(Some(record)) = reader.record(store, &mut |_| {})
                 && record.number.is_some()
             {
                 at = begin + usize::try_from(record.end).unwrap_or(1);
@@ -164,14 +149,36 @@ fn later_records(bytes: &[u8], store: StoreId) -> impl Iterator<Item = (usize, R
 /// Hands every whole record to `visit`, for as long as it says to go on. Returns whether the file ended there.
 fn each_record(path: &Path, store: StoreId, mut visit: impl FnMut(Record) -> bool) -> io::Result<bool> {
     let file = File::open(path)?;
-    let left = file.metadata()?.len();
-    let mut reader = Reader { from: BufReader::with_capacity(READ_BYTES, file), at: 0, left };
-    while let Some(record) = reader.record(store)? {
+    let length = file.metadata()?.len();
+    let mut reader = Reader::new(BufReader::with_capacity(READ_BYTES, file), length);
+    while let Some(record) = reader.record(store, &mut |_| {})? {
         if !visit(record) {
             break;
         }
     }
-    Ok(reader.left == 0)
+    Ok(reader.is_at_end())
+}
+
+/// Hands the items of every whole record to `visit`, also of those behind damage.
+pub(super) fn each_readable(path: &Path, store: StoreId, visit: &mut dyn FnMut(&Item<'_>)) -> io::Result<()> {
+    let mut whole = Vec::new();
+    let mut end = 0;
+    each_record(path, store, |record| {
+        whole.push((record.start, record.end - record.start));
+        end = record.end;
+        true
+    })?;
+    let rest = tail(path, end)?;
+    whole.extend(later_records(&rest, store).map(|(at, record)| (end + at as u64, record.end)));
+    let file = File::open(path)?;
+    for (start, length) in whole {
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
+        file.read_exact_at(&mut bytes, start)?;
+        Reader::new(&bytes[..], length).record(store, &mut |item| {
+            visit(&Item { value: item.value.map(|(at, length)| (start + at, length)), ..*item });
+        })?;
+    }
+    Ok(())
 }
 
 /// Where the record of a commit ends; 0 if the journal has only later ones.
@@ -197,113 +204,4 @@ pub(super) fn without_damage(journal: &Journal, store: StoreId) -> io::Result<Ve
         bytes.extend_from_slice(&rest[at..at + length]);
     }
     Ok(bytes)
-}
-
-struct Reader<R> {
-    from: R,
-    /// Where the next byte is.
-    at: u64,
-    /// Bytes from there to the end.
-    left: u64,
-}
-
-/// Why there is no record.
-enum Miss {
-    /// The bytes are none.
-    NoRecord,
-    Io(io::Error),
-}
-
-impl From<io::Error> for Miss {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl<R: Read> Reader<R> {
-    /// The next record; `None` where there is none.
-    fn record(&mut self, store: StoreId) -> io::Result<Option<Record>> {
-        let start = self.at;
-        if self.left == 0 {
-            return Ok(None);
-        }
-        match self.body(store) {
-            Ok(number) => Ok(Some(Record { number, start, end: self.at })),
-            Err(Miss::NoRecord) => {
-                // Something follows the last record.
-                self.left = self.left.max(1);
-                Ok(None)
-            }
-            Err(Miss::Io(error)) => Err(error),
-        }
-    }
-
-    fn body(&mut self, store: StoreId) -> Result<Option<u64>, Miss> {
-        self.expect(START)?;
-        let items = u32::from_le_bytes(self.array()?);
-        let _sequence: [u8; 8] = self.array()?;
-        let mut sum = Xxh3Default::new();
-        let mut stamp = None;
-        for _ in 0..items {
-            stamp = self.item(store, &mut sum)?;
-        }
-        self.expect(END)?;
-        let expected = u64::from_le_bytes(self.array()?);
-        match self.array::<4>()? == MAGIC && sum.digest() == expected {
-            true => Ok(stamp.map(|stamp: Stamp| stamp.number)),
-            false => Err(Miss::NoRecord),
-        }
-    }
-
-    /// An item, and the stamp if it is one.
-    fn item(&mut self, store: StoreId, sum: &mut Xxh3Default) -> Result<Option<Stamp>, Miss> {
-        let [tag] = self.array()?;
-        sum.update(&[tag]);
-        match tag {
-            CLEAR => {
-                sum.update(&self.array::<8>()?);
-                return Ok(None);
-            }
-            ITEM => {}
-            _ => return Err(Miss::NoRecord),
-        }
-        // Type, compression, space; lengths of key, value, and value as it is here.
-        let head: [u8; 20] = self.array()?;
-        sum.update(&head);
-        let [.., k0, k1, _, _, _, _, v0, v1, v2, v3] = head;
-        let key = self.bytes(u64::from(u16::from_le_bytes([k0, k1])))?;
-        sum.update(&key);
-        let value = self.bytes(u64::from(u32::from_le_bytes([v0, v1, v2, v3])))?;
-        sum.update(&value);
-        let is_stamp = key == STAMP_KEY;
-        Ok(is_stamp.then(|| Stamp::decode(&value)).flatten().filter(|stamp| stamp.store == store))
-    }
-
-    fn expect(&mut self, tag: u8) -> Result<(), Miss> {
-        match self.array()? {
-            [found] if found == tag => Ok(()),
-            _ => Err(Miss::NoRecord),
-        }
-    }
-
-    fn array<const N: usize>(&mut self) -> Result<[u8; N], Miss> {
-        self.take(N as u64)?;
-        let mut bytes = [0; N];
-        self.from.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn bytes(&mut self, count: u64) -> Result<Vec<u8>, Miss> {
-        self.take(count)?;
-        let mut bytes = vec![0; usize::try_from(count).map_err(|_| Miss::NoRecord)?];
-        self.from.read_exact(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    /// Counts bytes as read, if there are so many.
-    fn take(&mut self, count: u64) -> Result<(), Miss> {
-        self.left = self.left.checked_sub(count).ok_or(Miss::NoRecord)?;
-        self.at += count;
-        Ok(())
-    }
 }

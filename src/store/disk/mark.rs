@@ -63,8 +63,17 @@ impl Mark {
 
     /// Opens what is there.
     pub(super) fn open(folder: &Path) -> Result<Self, StoreError> {
+        Self::open_with(folder, OpenOptions::new().read(true).write(true))
+    }
+
+    /// What it says; writes nothing.
+    pub(super) fn peek(folder: &Path) -> Result<u64, StoreError> {
+        Self::open_with(folder, OpenOptions::new().read(true)).map(|mark| mark.number)
+    }
+
+    fn open_with(folder: &Path, options: &OpenOptions) -> Result<Self, StoreError> {
         let path = folder.join(MARK);
-        let file = OpenOptions::new().read(true).write(true).open(&path);
+        let file = options.open(&path);
         let file = file.map_err(|error| match error.kind() {
             std::io::ErrorKind::NotFound => missing(&path),
             _ => failed(&path, &error),

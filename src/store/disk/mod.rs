@@ -13,9 +13,12 @@ mod accepted;
 mod damage;
 mod engine;
 mod folder;
+mod inspect;
 mod journal;
 mod keeper;
+mod manifest;
 mod mark;
+mod record;
 mod repair;
 mod room;
 mod seal;
@@ -26,6 +29,7 @@ mod survey;
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
+pub use inspect::{Damaged, Entries, Found, Inspection};
 
 use self::{engine::Engine, folder::Folder, keeper::Keeper, state::State};
 use super::{Batch, Entry, Scan, Space, Store, StoreError};

@@ -69,7 +69,7 @@ impl State {
         }
         let engine = Engine::open(&folder.database(), options.cache_bytes)?;
         let found = engine.last_commit()?;
-        if let Some((first, last)) = missing(&survey, found, acknowledged, &accepted) {
+        if let Some((first, last)) = survey.missing(found, acknowledged, &accepted) {
             let what = format!("commits {first} to {last} are not there");
             let error = StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into());
             if !options.accept_loss {
@@ -214,12 +214,4 @@ impl State {
             tracing::warn!(%error, "the mark could not be synced");
         }
     }
-}
-
-/// The commits that are not there although journals, tables or the mark know of them, with what the library found as
-/// the newest one. Tables are written after the journal, so they never know more than it, unless it is new and empty.
-fn missing(survey: &Survey, found: u64, acknowledged: u64, accepted: &Accepted) -> Option<(u64, u64)> {
-    let in_journals = survey.last.unwrap_or(found);
-    let (least, most) = (found.min(in_journals), found.max(in_journals).max(acknowledged));
-    (least < most && !accepted.has(least + 1, most)).then_some((least + 1, most))
 }

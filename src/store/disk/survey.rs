@@ -7,12 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use xxhash_rust::xxh3::xxh3_128;
-
 use super::{
     accepted::Accepted,
     folder::failed,
     journal::{self, Journal, Rest},
+    manifest::Manifest,
     stamp::StoreId,
 };
 use crate::store::StoreError;
@@ -123,10 +122,20 @@ impl Survey {
         Ok(Self { journals, damage, last, torn })
     }
 
+    /// The commits that are not there although journals, tables or the mark know of them, with the newest one that the
+    /// tables and journals have. Tables are written after the journal, so they never know more than it, unless it is new
+    /// and empty.
+    pub(super) fn missing(&self, found: u64, acknowledged: u64, accepted: &Accepted) -> Option<(u64, u64)> {
+        let in_journals = self.last.unwrap_or(found);
+        let (least, most) = (found.min(in_journals), found.max(in_journals).max(acknowledged));
+        (least < most && !accepted.has(least + 1, most)).then_some((least + 1, most))
+    }
+
     /// The error that names all of it.
     pub(super) fn error(&self) -> Option<StoreError> {
         let list: Vec<_> = self.damage.iter().map(Damage::to_string).collect();
-        (!list.is_empty()).then(|| StoreError::Corrupt(list.join("; ").into()))
+        let hint = "`fanwire store check` tells all, docs/storage.md what to do";
+        (!list.is_empty()).then(|| StoreError::Corrupt(format!("{}; {hint}", list.join("; ")).into()))
     }
 }
 
@@ -178,36 +187,14 @@ fn at_the_end(journals: &[Journal], acknowledged: u64) -> impl Iterator<Item = D
     missing.into_iter()
 }
 
-/// Bytes of a `current` file: number of the manifest, its checksum, the kind of checksum.
-const CURRENT_BYTES: usize = 25;
-
 /// What is wrong with the files that name all others.
 fn manifests(database: &Path) -> Vec<Damage> {
-    let spaces = database.join("keyspaces");
-    // The library's own space is 0, ours were created in order after it.
-    let folders = (0..super::engine::SPACES).map(|space| spaces.join(space.to_string()));
-    let mut damage: Vec<_> = folders.filter_map(|folder| manifest(&folder).err()).collect();
+    let spaces = 0..super::engine::SPACES as u64;
+    let mut damage: Vec<_> = spaces.filter_map(|space| Manifest::read(database, space).err()).collect();
     let version = database.join("version");
     if !matches!(fs::read(&version).as_deref(), Ok(b"FJL\x03")) {
         damage
             .push(Damage::File { path: version, what: "missing, or not of a version that is known".into() });
     }
     damage
-}
-
-/// Checks the manifest of a space against the checksum that was kept beside it.
-fn manifest(folder: &Path) -> Result<(), Damage> {
-    let path = folder.join("current");
-    let damaged = |path: &Path, what: &str| Damage::File { path: path.to_owned(), what: what.into() };
-    let unreadable = |path: &Path, error: &io::Error| damaged(path, &error.to_string());
-    let current = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
-    let current: [u8; CURRENT_BYTES] =
-        current.try_into().map_err(|_| damaged(&path, "not as long as it should be"))?;
-    let [a, b, c, d, e, f, g, h, sum @ .., kind] = current;
-    let manifest = folder.join(format!("v{}", u64::from_le_bytes([a, b, c, d, e, f, g, h])));
-    let bytes = fs::read(&manifest).map_err(|error| unreadable(&manifest, &error))?;
-    if kind != 0 || xxh3_128(&bytes) != u128::from_le_bytes(sum) {
-        return Err(damaged(&manifest, "does not have the checksum that is kept in `current` beside it"));
-    }
-    Ok(())
 }

@@ -1,0 +1,204 @@
+//! A data directory read without the library and without writing to it: for checking, and for saving what can be saved
+//! from a damaged one.
+
+mod merge;
+mod table;
+
+use std::{
+    fmt, fs,
+    fs::File,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+pub use merge::Entries;
+use merge::Journaled;
+use serde::Serialize;
+use xxhash_rust::xxh3::Xxh3Default;
+
+use super::{
+    accepted::Accepted,
+    engine,
+    folder::{Folder, failed},
+    journal,
+    manifest::{Manifest, Table, folder_of},
+    mark::Mark,
+    stamp::{STAMP_KEY, Stamp},
+    survey::{Damage, Survey},
+};
+use crate::store::{Space, StoreError};
+
+/// Something that is not as it was written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Damaged {
+    /// A file, or an entry.
+    pub place: String,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl fmt::Display for Damaged {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.place, self.what)
+    }
+}
+
+/// What there is next in a space.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Found {
+    /// An entry.
+    Entry {
+        /// Its key.
+        key: Bytes,
+        /// Its value, as it was written.
+        value: Bytes,
+        /// Whether it is the newest version for sure: none that is newer can have been in what is damaged.
+        certain: bool,
+    },
+    /// Something that cannot be read.
+    Damage(Damaged),
+}
+
+/// A data directory that no broker has open.
+pub struct Inspection {
+    folder: Folder,
+    survey: Survey,
+    /// What is wrong with the files as a whole, but for the journals.
+    damage: Vec<Damaged>,
+    acknowledged: Option<u64>,
+    last: u64,
+    /// What journals have, with the number of the space.
+    journaled: Vec<(u64, Journaled)>,
+}
+
+impl Inspection {
+    /// Looks at a data directory.
+    ///
+    /// # Errors
+    /// [`StoreError::Locked`] while a broker has it open, [`StoreError::Io`] if it is none,
+    /// [`StoreError::Corrupt`] if its `FORMAT` says nothing that is known.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let folder = Folder::open_existing(path)?;
+        let (acknowledged, damage) = match Mark::peek(path) {
+            Ok(number) => (Some(number), Vec::new()),
+            Err(error) => {
+                let place = path.display().to_string();
+                (None, vec![Damaged { place, what: error.to_string() }])
+            }
+        };
+        let accepted = Accepted::read(path)?;
+        let survey = Survey::of(&folder.database(), folder.id, acknowledged.unwrap_or(0), &accepted)?;
+        let journaled = journaled(&folder).map_err(|error| failed(path, &error))?;
+        let mut inspection = Self { folder, survey, damage, acknowledged, last: 0, journaled };
+        inspection.last = inspection.newest_stamp().map_or(0, |stamp| stamp.number);
+        inspection.look_for_missing(&accepted);
+        Ok(inspection)
+    }
+
+    fn newest_stamp(&self) -> Option<Stamp> {
+        let stamps = self.read(engine::STAMPS, Space::Store, false);
+        Stamp::decode(&stamps.raw(STAMP_KEY)?)
+    }
+
+    fn look_for_missing(&mut self, accepted: &Accepted) {
+        let told = self.survey.damage.iter().any(|damage| matches!(damage, Damage::Missing { .. }));
+        let missing = self.survey.missing(self.last, self.acknowledged.unwrap_or(0), accepted);
+        if let (Some((first, last)), false) = (missing, told) {
+            let place = self.folder.database().display().to_string();
+            self.damage.push(Damaged { place, what: format!("commits {first} to {last} are not there") });
+        }
+    }
+
+    /// The newest commit that was acknowledged; `None` if that cannot be read.
+    pub fn acknowledged(&self) -> Option<u64> {
+        self.acknowledged
+    }
+
+    /// The newest commit that is there.
+    pub fn last_commit(&self) -> u64 {
+        self.last
+    }
+
+    /// What is wrong with manifests, journals and the mark.
+    pub fn damage(&self) -> Vec<Damaged> {
+        let places = self.survey.damage.iter().map(|damage| {
+            let text = damage.to_string();
+            let (place, what) = text.split_once(": ").unwrap_or((&text, "damaged"));
+            Damaged { place: place.into(), what: what.into() }
+        });
+        self.damage.iter().cloned().chain(places).collect()
+    }
+
+    /// Compares every table with its checksum. Reads all of them.
+    pub fn wrong_tables(&self) -> Vec<Damaged> {
+        let spaces = 0..engine::SPACES as u64;
+        let manifests = spaces.filter_map(|space| Manifest::read(&self.folder.database(), space).ok());
+        let tables = manifests.flat_map(|manifest| manifest.tables);
+        tables.filter_map(|table| wrong(&table)).collect()
+    }
+
+    /// The entries of a space. While commits are missing nothing in it is certain. Where its manifest cannot be read,
+    /// every table that lies there is read, so that what was deleted may come back.
+    pub fn entries(&self, space: Space) -> Entries {
+        let doubtful = !self.damage.is_empty() || !self.survey.damage.is_empty();
+        self.read(engine::number_of(space), space, doubtful)
+    }
+
+    fn read(&self, number: u64, space: Space, doubtful: bool) -> Entries {
+        let manifest = Manifest::read(&self.folder.database(), number);
+        let doubtful = doubtful || manifest.is_err();
+        let tables = match manifest {
+            Ok(manifest) => manifest.tables.into_iter().map(|table| table.path).collect(),
+            Err(_) => all_tables(&folder_of(&self.folder.database(), number)),
+        };
+        let own = self.journaled.iter().filter(|(of, _)| *of == number);
+        let mut journaled: Vec<_> = own.map(|(_, item)| item.clone()).collect();
+        merge::sort(&mut journaled);
+        Entries::new(space, tables, journaled, doubtful)
+    }
+}
+
+/// What is wrong with a table file.
+fn wrong(table: &Table) -> Option<Damaged> {
+    let what = match sum(&table.path) {
+        Ok(sum) if sum == table.sum => return None,
+        Ok(_) => "does not have the checksum that the manifest has for it".into(),
+        Err(error) => error.to_string(),
+    };
+    Some(Damaged { place: table.path.display().to_string(), what })
+}
+
+fn sum(path: &Path) -> io::Result<u128> {
+    let mut file = File::open(path)?;
+    let mut sum = Xxh3Default::new();
+    let mut buffer = vec![0; 256 * 1024];
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(sum.digest128()),
+            count => sum.update(&buffer[..count]),
+        }
+    }
+}
+
+fn all_tables(folder: &Path) -> Vec<PathBuf> {
+    let files = fs::read_dir(folder.join("tables")).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = files.map(|file| file.path()).collect();
+    paths.sort();
+    paths
+}
+
+/// What the whole records of all journals change, with the number of the space.
+fn journaled(folder: &Folder) -> io::Result<Vec<(u64, Journaled)>> {
+    let mut found = Vec::new();
+    for (_, path) in journal::paths(&folder.database())? {
+        let file = Arc::new(File::open(&path)?);
+        journal::each_readable(&path, folder.id, &mut |item| {
+            let value = item.value.map(|(at, length)| (file.clone(), at, length));
+            let key = Bytes::copy_from_slice(item.key);
+            found.push((item.space, Journaled { key, sequence: item.sequence, value }));
+        })?;
+    }
+    Ok(found)
+}
