@@ -43,9 +43,9 @@ fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
     };
     let rules = Rules { by_pattern: Vec::new(), default: Arc::new(rule) };
     let policy = Policy { rules, limits, authenticator: Authenticator::default() };
-    let run = Run::begin(&**store).unwrap();
+    let (run, begun) = Run::begin(&**store).unwrap();
     let pace = Pace { delay: Duration::ZERO, messages: 1 };
-    let (committer, _) = Committer::start(store.clone(), pace).unwrap();
+    let (committer, _) = Committer::start(store.clone(), pace, begun).unwrap();
     let shards: Arc<[ShardHandle]> = Vec::new().into();
     let broker =
         Broker::new(shards, policy, committer, run, Metrics::new().0, Workers::start().unwrap()).unwrap();

@@ -15,8 +15,8 @@ use rustc_hash::FxBuildHasher;
 
 use super::Broker;
 use crate::{
-    durable::Trouble,
-    topic::{Rule, Topic},
+    durable::{LoadError, Trouble},
+    topic::{Kind, Rule, Topic},
 };
 
 /// No topic could be made.
@@ -26,8 +26,14 @@ pub struct TooManyTopics(pub usize);
 
 /// A durable topic could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the topic could not be read from the broker's store; its log says why")]
-pub struct Unreadable;
+pub enum Unreadable {
+    /// The store failed.
+    #[error("the topic could not be read from the broker's store; its log says why")]
+    Failed,
+    /// The rule says another kind than the topic had when it was kept.
+    #[error("this topic was kept as kind `{}`, which its rule says no longer", .0.as_str())]
+    OtherKind(Kind),
+}
 
 /// Why there is no topic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -138,7 +144,10 @@ impl Broker {
         let loaded = self.durable.load(name, rule, || self.new_epoch());
         let restored = loaded.map_err(|error| {
             tracing::error!(topic = %name, %error, "a topic cannot be read");
-            Unreadable
+            match error {
+                LoadError::OtherKind { stored, .. } => Unreadable::OtherKind(stored),
+                LoadError::Store(_) => Unreadable::Failed,
+            }
         })?;
         Ok(restored.map(|restored| Topic::restore(name.clone(), rule.clone(), restored, now_ms)))
     }

@@ -13,6 +13,7 @@ mod room;
 mod subscribe;
 mod sweep;
 mod tap;
+mod unserved;
 mod versions;
 
 use std::sync::{

@@ -88,7 +88,7 @@ impl Broker {
         let stored = self.durable.topics(after, |name| !is_durable(name) || add(name));
         stored.map_err(|error| {
             tracing::error!(%error, "topics cannot be listed");
-            Unreadable
+            Unreadable::Failed
         })?;
         Ok(first.into_iter().collect())
     }

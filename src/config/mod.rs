@@ -420,6 +420,10 @@ fn check_rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String
 
 /// What is to outlive the process needs a place.
 fn check_durable(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
+    let all = settings.default.iter().chain(settings.rule.iter().flatten());
+    if all.clone().any(|rule| rule.deliver.is_some() && !rule.is_durable()) {
+        mistakes.push(place.mistake("deliver", "is for rules with `durable = true`"));
+    }
     if settings.data_dir.is_some() {
         return;
     }

@@ -107,8 +107,7 @@ impl RuleSettings {
         ];
         let misplaced = keys.into_iter().filter(|(_, kind, set)| *set && *kind != self.kind);
         let durable = (self.kind == KindName::Volatile && self.is_durable()).then_some("durable");
-        let deliver = (self.deliver.is_some() && !self.is_durable()).then_some("deliver");
-        misplaced.map(|(key, ..)| key).chain(durable).chain(deliver).collect()
+        misplaced.map(|(key, ..)| key).chain(durable).collect()
     }
 
     /// Whether a data directory is needed.

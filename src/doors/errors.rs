@@ -65,13 +65,21 @@ fn code_of_none(none: &NoTopic) -> ErrorCode {
     match none {
         NoTopic::TooMany(_) => ErrorCode::TooManyTopics,
         NoTopic::Trouble(Trouble::Full) => ErrorCode::StorageFull,
-        NoTopic::Unreadable(_) | NoTopic::Trouble(Trouble::Failed) => ErrorCode::StorageFailed,
+        NoTopic::Unreadable(unreadable) => code_of_unreadable(*unreadable),
+        NoTopic::Trouble(Trouble::Failed) => ErrorCode::StorageFailed,
     }
 }
 
 impl From<Unreadable> for Failure {
     fn from(error: Unreadable) -> Self {
-        Self::new(ErrorCode::StorageFailed, error.to_string())
+        Self::new(code_of_unreadable(error), error.to_string())
+    }
+}
+
+fn code_of_unreadable(unreadable: Unreadable) -> ErrorCode {
+    match unreadable {
+        Unreadable::Failed => ErrorCode::StorageFailed,
+        Unreadable::OtherKind(_) => ErrorCode::WrongKind,
     }
 }
 

@@ -36,6 +36,22 @@ struct Found {
     lost: Option<Offset>,
 }
 
+/// Why a topic cannot be restored.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// It has content of another kind than its rule says now. Nothing of it is served, changed or removed.
+    #[error("the topic holds content of kind `{}`, but its rule says `{}`", .stored.as_str(), .ruled.as_str())]
+    OtherKind {
+        /// What is on the disk.
+        stored: Kind,
+        /// What the rule says.
+        ruled: Kind,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 impl Durable {
     /// What the store has of a topic; `new_epoch` is for one that must not go on as it was.
     pub fn load(
@@ -43,7 +59,7 @@ impl Durable {
         name: &TopicName,
         rule: &Rule,
         new_epoch: impl FnOnce() -> Epoch,
-    ) -> Result<Option<Restored>, StoreError> {
+    ) -> Result<Option<Restored>, LoadError> {
         let store = &**self.committer.store();
         let head = match store.get(Space::Topics, name.as_str().as_bytes()) {
             Ok(bytes) => {
@@ -53,8 +69,14 @@ impl Durable {
                 report(name, &what);
                 None
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
+        if let Some(head) = &head {
+            let (stored, ruled) = (head.head.kind, rule.kind.kind());
+            if stored != ruled && holds_content(store, name, stored) {
+                return Err(LoadError::OtherKind { stored, ruled });
+            }
+        }
         let found = match rule.kind {
             KindRule::Log(_) => blocks_of(store, name, Found::default())?,
             KindRule::Latest { .. } => values_of(store, name)?,
@@ -140,6 +162,22 @@ impl Durable {
                     state.into_iter().flat_map(|block| block.messages).chain(newer).collect()
                 }
             },
+        }
+    }
+}
+
+/// Whether there is anything of a topic beside its head; what cannot be read counts.
+fn holds_content(store: &dyn Store, name: &TopicName, kind: Kind) -> bool {
+    let any = |space, prefix| {
+        let first = store.scan(&Scan { limit: 1, ..Scan::prefix(space, prefix) });
+        first.map_or(true, |entries| !entries.is_empty())
+    };
+    match kind {
+        Kind::Log => any(Space::Messages, prefix_of(name)),
+        Kind::Latest => any(Space::Values, prefix_of(name)),
+        Kind::Volatile => false,
+        Kind::Document => {
+            any(Space::Messages, prefix_of(name)) || any(Space::Documents, state_key(name).to_vec())
         }
     }
 }

@@ -35,7 +35,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 pub use commit::{NOT_KEPT, Trouble};
 use fanwire_proto::{Offset, TopicName};
-pub use load::topic_of;
+pub use load::{LoadError, topic_of};
 pub use record::{Block, DamagedRecord, Head, decode_block, decode_head};
 pub use run::Run;
 pub use upkeep::Due;

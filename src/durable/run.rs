@@ -21,8 +21,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Notes that a run begins, and counts a crash unless the one before ended in order.
-    pub fn begin(store: &dyn Store) -> Result<Self, StoreError> {
+    /// Counts a crash unless the run before ended in order. The batch notes that this one has begun: it has to be written
+    /// before anything else of it.
+    pub fn begin(store: &dyn Store) -> Result<(Self, Batch), StoreError> {
         let crashes = match store.get(Space::Store, &KEY)? {
             None => 0,
             Some(note) => {
@@ -32,21 +33,20 @@ impl Run {
             }
         };
         let run = Self { crashes };
-        run.note(store, false)?;
-        Ok(run)
+        Ok((run, run.note(false)?))
     }
 
     /// Notes that everything that was accepted is durable.
     pub fn end(self, store: &dyn Store) -> Result<(), StoreError> {
-        self.note(store, true)
+        store.commit(&self.note(true)?)
     }
 
-    fn note(self, store: &dyn Store, ended: bool) -> Result<(), StoreError> {
+    fn note(self, ended: bool) -> Result<Batch, StoreError> {
         let note = rmp_serde::to_vec(&Note { crashes: self.crashes, ended })
             .map_err(|error| StoreError::Io(error.to_string().into()))?;
         let mut batch = Batch::default();
         batch.put(Space::Store, KEY, note);
-        store.commit(&batch)
+        Ok(batch)
     }
 }
 
@@ -58,11 +58,16 @@ mod tests {
     #[test]
     fn only_runs_that_did_not_end_are_crashes() {
         let store = Memory::default();
-        assert_eq!(Run::begin(&store).unwrap().crashes, 0);
-        let second = Run::begin(&store).unwrap();
+        let begin = || {
+            let (run, note) = Run::begin(&store).unwrap();
+            store.commit(&note).unwrap();
+            run
+        };
+        assert_eq!(begin().crashes, 0);
+        let second = begin();
         assert_eq!(second.crashes, 1);
         second.end(&store).unwrap();
-        assert_eq!(Run::begin(&store).unwrap().crashes, 1);
-        assert_eq!(Run::begin(&store).unwrap().crashes, 2);
+        assert_eq!(begin().crashes, 1);
+        assert_eq!(begin().crashes, 2);
     }
 }

@@ -131,6 +131,8 @@ impl Server {
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
         fetch_keys(config);
+        let unserved = broker.clone();
+        tokio::task::spawn_blocking(move || unserved.report_unserved());
         let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
         Ok(Self { front, webhooks, address, shards, keeper, accepting, sweeping, drain: config.drain, tls })
     }
@@ -160,7 +162,7 @@ impl Server {
         self.keep_fetched_keys(config);
         self.webhooks.reload(webhook_settings(config));
         for topic in self.front.broker.reload(config.policy()) {
-            tracing::warn!(%topic, "keeps its kind, presence and tick until it is forgotten");
+            tracing::warn!(%topic, "keeps its kind, presence, durability and tick until it is unused for a while, or the broker restarts");
         }
         Ok(())
     }
@@ -237,8 +239,11 @@ impl Keeper {
                 Arc::new(Disk::open(path, options).map_err(failed)?)
             }
         };
-        let run = Run::begin(&*store).map_err(failed)?;
-        let (committer, thread) = Committer::start(store, settings.pace).map_err(StartError::Shards)?;
+        let (run, begun) = Run::begin(&*store).map_err(failed)?;
+        let (committer, thread) = Committer::start(store, settings.pace, begun).map_err(failed)?;
+        if let Some(error) = committer.trouble() {
+            tracing::error!(%error, "nothing durable is taken until there is room; reading goes on");
+        }
         Ok(Self { committer, run, thread })
     }
 

@@ -57,6 +57,8 @@ struct Shared {
     messages: AtomicUsize,
     /// Whether the last commit failed.
     failing: AtomicBool,
+    /// What has to be written before anything else.
+    first: Mutex<Batch>,
     counts: Counts,
 }
 
@@ -86,15 +88,29 @@ pub struct Committer {
 }
 
 impl Committer {
-    /// Starts the thread, which ends after [`close`](Self::close).
-    pub fn start(store: Arc<dyn Store>, pace: Pace) -> std::io::Result<(Self, JoinHandle<()>)> {
+    /// Starts the thread, which ends after [`close`](Self::close). `first` is written before anything else; while the
+    /// disk is full that is tried again and again, and nothing is taken.
+    ///
+    /// # Errors
+    /// When `first` cannot be written for another reason, or there is no thread to be had.
+    pub fn start(
+        store: Arc<dyn Store>,
+        pace: Pace,
+        first: Batch,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let trouble = match store.commit(&first) {
+            Err(error @ StoreError::Full(_)) => Some(error),
+            outcome => outcome.map(|()| None)?,
+        };
+        let queue = Queue { trouble: trouble.clone(), ..Queue::default() };
         let shared = Arc::new(Shared {
             store,
             pace,
-            queue: Mutex::default(),
+            queue: Mutex::new(queue),
             changed: Condvar::new(),
             messages: AtomicUsize::new(0),
-            failing: AtomicBool::new(false),
+            failing: AtomicBool::new(trouble.is_some()),
+            first: Mutex::new(if trouble.is_some() { first } else { Batch::default() }),
             counts: Counts::default(),
         });
         let committer = Self { shared: shared.clone() };
@@ -102,8 +118,8 @@ impl Committer {
             if catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
                 give_up(&shared);
             }
-        })?;
-        Ok((committer, thread))
+        });
+        Ok((committer, thread.map_err(|error| StoreError::Io(error.to_string().into()))?))
     }
 
     /// For reading.
@@ -214,12 +230,13 @@ impl Job for Flush {
 }
 
 fn run(shared: &Shared) {
-    while let Some(jobs) = gather(shared) {
+    loop {
+        let jobs = match shared.failing.load(Ordering::Relaxed) {
+            true => wait_to_retry(shared),
+            false => gather(shared),
+        };
+        let Some(jobs) = jobs else { return };
         commit(shared, jobs);
-        while shared.failing.load(Ordering::Relaxed) {
-            let Some(jobs) = wait_to_retry(shared) else { return };
-            commit(shared, jobs);
-        }
     }
 }
 
@@ -236,12 +253,15 @@ fn give_up(shared: &Shared) {
 }
 
 fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
-    let mut batch = Batch::default();
+    let mut batch = shared.first.lock().clone();
     let messages: usize = jobs.iter_mut().map(|job| job.write(&mut batch)).sum();
     if shared.failing.load(Ordering::Relaxed) {
         batch.put(Space::Store, PROBE, PROBE);
     }
     let outcome = if batch.writes.is_empty() { Ok(()) } else { write(shared, &batch, messages) };
+    if outcome.is_ok() {
+        *shared.first.lock() = Batch::default();
+    }
     note(shared, &outcome, messages);
     for job in jobs {
         job.settled(&outcome);
@@ -321,7 +341,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_kept_can_be_read() {
-        let (committer, thread) = Committer::start(Arc::new(Memory::default()), PACE).unwrap();
+        let (committer, thread) =
+            Committer::start(Arc::new(Memory::default()), PACE, Batch::default()).unwrap();
         let mut batch = Batch::default();
         batch.put(Space::Seen, "a", "1");
         committer.keep(batch).await.unwrap();
@@ -343,7 +364,8 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_panic_everybody_is_told() {
-        let (committer, thread) = Committer::start(Arc::new(Memory::default()), PACE).unwrap();
+        let (committer, thread) =
+            Committer::start(Arc::new(Memory::default()), PACE, Batch::default()).unwrap();
         committer.submit(Box::new(Faulty));
         thread.join().unwrap();
         assert!(matches!(committer.trouble(), Some(StoreError::Io(_))));

@@ -338,3 +338,58 @@ async fn thousands_that_come_back_at_once_are_served() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_full_disk_does_not_keep_a_broker_from_starting() {
+    let place = Place::new();
+    let server = place.start();
+    let mut client = Client::connect(&server).await;
+    let first = client.publish("safe:a", 1).await;
+    drop(server);
+    let server = place.launch().flag("--disk-reserve-bytes", "9000000000000000").start();
+    let mut client = Client::connect(&server).await;
+    let history = client.ok(json!({ "type": "history", "topic": "safe:a" })).await;
+    assert_eq!(history["messages"][0]["data"], 1);
+    let publish = json!({ "type": "publish", "topic": "safe:a", "data": 2 });
+    assert_eq!(client.error(publish).await, "storage_full");
+    client.publish("chat:a", 1).await;
+    let server = place.restart(server, "TERM").await;
+    let mut client = Client::connect(&server).await;
+    let second = client.publish("safe:a", 2).await;
+    assert_eq!(second["epoch"], first["epoch"]);
+}
+
+#[tokio::test]
+async fn a_topic_kept_as_another_kind_is_left_alone() {
+    let place = Place::new();
+    let server = place.start();
+    let mut client = Client::connect(&server).await;
+    let first = client.publish("safe:a", 1).await;
+    client.publish("safe:b", 1).await;
+    drop(server);
+    for kind in ["latest", "document"] {
+        let rules = format!("[[rule]]\npattern = 'safe:a'\nkind = '{kind}'\ndurable = true\n{RULES}");
+        let server = place.launch().config(&rules).start();
+        let mut client = Client::connect(&server).await;
+        assert_eq!(client.error(json!({ "type": "subscribe", "topic": "safe:a" })).await, "wrong_kind");
+        let publish = json!({ "type": "publish", "topic": "safe:a", "b64": "AAA=" });
+        assert_eq!(client.error(publish).await, "wrong_kind");
+        let page = crate::support::get(server.address, "/v1/topics").await.json();
+        assert_eq!(page["topics"][0]["topic"], "safe:b", "{page}");
+    }
+    let server = place.start();
+    let mut client = Client::connect(&server).await;
+    let reply = client.resume("safe:a", &first["epoch"], &json!(0)).await;
+    assert_eq!((&reply["recovered"], client.data().await), (&json!(true), json!(1)));
+}
+
+#[tokio::test]
+async fn what_the_rules_leave_on_the_disk_is_named() {
+    let place = Place::new();
+    let server = place.start();
+    Client::connect(&server).await.publish("safe:a", 1).await;
+    drop(server);
+    let server = place.launch().config("").start();
+    eventually(async || server.output().contains("topics on the disk are not served").then_some(())).await;
+    assert!(server.output().contains("safe:a"));
+}

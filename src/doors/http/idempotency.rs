@@ -328,7 +328,7 @@ mod tests {
 
     fn answers() -> Answers {
         let pace = Pace { delay: Duration::ZERO, messages: 1 };
-        Answers::open(Committer::start(Arc::new(Memory::default()), pace).unwrap().0)
+        Answers::open(Committer::start(Arc::new(Memory::default()), pace, Batch::default()).unwrap().0)
     }
 
     fn name(key: &str) -> Name {

@@ -9,6 +9,7 @@
 //! | `db/` | the database of the library: journals `*.jnl`, tables in `keyspaces/` |
 //! | `set-aside-…/` | files as they were before a loss was accepted |
 
+use std::os::unix::fs::DirBuilderExt;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
@@ -45,7 +46,9 @@ impl Folder {
         path: &Path,
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
-        fs::create_dir_all(path).map_err(|error| failed(path, &error))?;
+        // What is in it was sent to those who may read it, not to everyone on this machine.
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
+        made.map_err(|error| failed(path, &error))?;
         let lock = lock(path, File::options().create(true).write(true).truncate(false))?;
         let id = match read_format(&path.join(FORMAT))? {
             Some(id) => id,
