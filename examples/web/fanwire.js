@@ -19,11 +19,11 @@ export function connect(state = () => {}, url = `${location.origin.replace(/^htt
   const asked = new Map(); // id -> what its answer is for
   const queue = []; // publishes that are not answered yet, in order
   const own = crypto.randomUUID();
-  let socket, attempts = 0, nextId = 1, away = false, timer;
+  let socket, attempts = 0, nextId = 1, away = false, left = false, timer;
 
   function open() {
     clearTimeout(timer);
-    if (away || socket) return;
+    if (away || left || socket) return;
     state('connecting');
     socket = new WebSocket(url, 'fanwire.v1.json');
     socket.onopen = () => {
@@ -36,7 +36,7 @@ export function connect(state = () => {}, url = `${location.origin.replace(/^htt
       asked.clear();
       state('closed');
       // 4000 to 4099: do not come back. A random pause, so that a thousand pages do not come back at once.
-      if (!away && !(code >= 4000 && code < 4100)) timer = setTimeout(open, Math.random() * Math.min(BACKOFF_MAX_MS, 250 * 2 ** attempts++));
+      if (!away && !left && !(code >= 4000 && code < 4100)) timer = setTimeout(open, Math.random() * Math.min(BACKOFF_MAX_MS, 250 * 2 ** attempts++));
     };
   }
 
@@ -117,6 +117,9 @@ export function connect(state = () => {}, url = `${location.origin.replace(/^htt
     },
   };
   addEventListener('online', open);
+  // A page that was left may be kept by the browser, and come back; until then it shall hold no connection.
+  addEventListener('pagehide', () => { left = true; clearTimeout(timer); socket?.close(); });
+  addEventListener('pageshow', ({ persisted }) => { if (persisted) { left = false; open(); } });
   open();
   return connection;
 }

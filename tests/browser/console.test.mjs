@@ -37,7 +37,7 @@ test('the overview shows what happens, and the numbers are true', async (t) => {
   await publishMany(broker, 'chat:a', 500);
   await publishMany(broker, 'chat:b', 120);
   await under(tab, 'Messages in').getByText('620 since start').waitFor();
-  await under(tab, 'Deliveries out').getByText('1,500 since start').waitFor();
+  await under(tab, 'Messages delivered').getByText('1,500 since start').waitFor();
   assert.equal(await figure(tab, 'Connections'), '3');
   assert.equal(await figure(tab, 'Topics'), '2');
   const row = tab.locator('tbody tr', { hasText: 'chat:a' });
@@ -64,7 +64,7 @@ test('topics are found, opened, and show what they hold and who is there', async
   await tab.getByText('1,000 messages, 10 min or 4.0 MiB').waitFor();
   await tab.locator('.messages summary').click();
   await tab.locator('.json').getByText('"held"').waitFor();
-  await tab.locator('.json summary', { hasText: '1 fields' }).first().click();
+  await tab.locator('.json summary', { hasText: '1 field' }).first().click();
   await tab.locator('.json').getByText('"deep"').waitFor();
   assert.equal(await tab.locator('li.tag').count(), 1);
 });

@@ -95,9 +95,10 @@ export async function startPage(test) {
   return `http://127.0.0.1:${server.address().port}/`;
 }
 
-/** A browser that talks to nobody but this machine. */
-export function startBrowser() {
+/** A browser that talks to nobody but this machine; `more` are Playwright's launch options. */
+export function startBrowser(more = {}) {
   return chromium.launch({
+    ...more,
     executablePath: CHROMIUM,
     args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync'],

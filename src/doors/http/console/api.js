@@ -2,6 +2,8 @@
 
 const KEY = 'fanwire-admin-key';
 const RETRY_MAX_MS = 5_000;
+/** Longer than any answer takes; a stream's head comes as fast. */
+const ANSWER_MS = 15_000;
 
 /** A refusal: a problem document, or what stands for one. */
 export class Problem extends Error {
@@ -20,12 +22,28 @@ export const key = {
   forget: () => sessionStorage.removeItem(KEY),
 };
 
+// A browser keeps pages that were left, with all they have open, and has six connections to a host for them together. So
+// a page that is left ends its requests; one that comes back makes new ones.
+let left = new AbortController();
+addEventListener('pagehide', () => left.abort());
+addEventListener('pageshow', ({ persisted }) => { if (persisted) left = new AbortController(); });
+
 async function ask(path, options = {}) {
   const headers = new Headers(options.headers);
   if (key.get()) headers.set('Authorization', `Bearer ${key.get()}`);
-  const response = await fetch(path, { ...options, headers, cache: 'no-store' });
-  if (response.ok) return response;
-  throw new Problem(response.status, await response.json().catch(() => ({})));
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new Error(`the broker did not answer within ${ANSWER_MS / 1_000} s`)), ANSWER_MS);
+  const signal = AbortSignal.any([left.signal, late.signal, ...(options.signal ? [options.signal] : [])]);
+  try {
+    const response = await fetch(path, { ...options, headers, signal, cache: 'no-store' });
+    if (response.ok) return response;
+    throw new Problem(response.status, await response.json().catch(() => ({})));
+  } catch (error) {
+    // The browser's own words for a broker that is not there say nothing.
+    throw error instanceof TypeError ? new Error('the broker cannot be reached', { cause: error }) : error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** `/v1/…?…` with the parameters that are there. */

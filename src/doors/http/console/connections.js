@@ -10,10 +10,10 @@ export function connections(app) {
   const search = h('input', { type: 'search', placeholder: 'user, address, client, door', spellcheck: 'false' });
   const topic = h('input', { type: 'search', placeholder: 'a topic’s name', spellcheck: 'false' });
   const sort = h('select', {}, [['outbox', 'fullest outbox'], ['round_trip', 'slowest round trip'], ['subscriptions', 'most topics'], ['opened', 'newest']].map(([value, label]) => h('option', { value }, label)));
-  const body = h('tbody'), found = h('span', { class: 'soft', role: 'status' }), fault = h('p', { class: 'fault', role: 'alert' });
+  const body = h('tbody'), found = h('span', { class: 'soft', role: 'status' }, 'loading…'), fault = h('p', { class: 'fault', role: 'alert' });
   const nothing = empty('Nobody is connected', 'WebSocket clients and event streams show up here.');
   const columns = [['', 'Client'], ['', 'Door'], ['wide', 'Address'], ['', 'Topics'], ['number', 'Outbox'], ['number', 'Round trip'], ['number wide', 'Connected'], ['number', '']];
-  const table = h('div', { class: 'scroll' }, h('table', {}, tableHead(columns), body));
+  const table = h('div', { class: 'scroll', hidden: true }, h('table', { class: 'cards' }, tableHead(columns), body));
   const element = h('div', { class: 'view' }, h('section', { class: 'card' },
     h('div', { class: 'head' }, h('h1', {}, 'Connections'), found, h('label', {}, 'Find', search), h('label', {}, 'On', topic), h('label', {}, 'Order', sort)), fault, table, nothing));
 
@@ -31,6 +31,7 @@ export function connections(app) {
     ['number', ({ client }, cell) => { if (!cell.firstChild) cell.append(disconnect(client)); }],
   ];
 
+  nothing.hidden = true;
   let timer, round = 0;
 
   async function load() {
@@ -41,13 +42,14 @@ export function connections(app) {
       if (mine !== round) return;
       say(fault, '');
       say(found, page.matched > page.connections.length ? `first ${count(page.connections.length)} of ${count(page.matched)}` : count(page.matched));
-      keep(body, page.connections, ({ client }) => client, () => tableRow(cells));
+      keep(body, page.connections, ({ client }) => client, () => tableRow(cells, columns));
       table.hidden = page.connections.length === 0;
       nothing.hidden = !table.hidden;
       nothing.firstChild.textContent = page.count > 0 ? 'No such connection' : 'Nobody is connected';
     } catch (problem) {
       if (mine !== round || app.refused(problem)) return;
-      say(fault, problem.message);
+      say(found, '');
+      say(fault, `The connections could not be loaded: ${problem.message}.`);
     }
     if (mine === round) timer = setTimeout(load, EVERY_MS);
   }

@@ -40,9 +40,12 @@ export function keep(parent, items, key, make) {
   for (const gone of old.values()) gone.remove();
 }
 
-/** A table row that knows how to show an item: `cells` are [class, show] pairs, where `show(item, cell)` fills the cell. */
-export function tableRow(cells) {
-  const row = h('tr', {}, cells.map(([name], index) => h(index === 0 ? 'th' : 'td', { class: name, ...(index === 0 ? { scope: 'row' } : {}) })));
+/**
+ * A table row that knows how to show an item: `cells` are [class, show] pairs, where `show(item, cell)` fills the cell. With
+ * `columns`, as the head has them, each cell carries its label for where rows are cards (console.css).
+ */
+export function tableRow(cells, columns = []) {
+  const row = h('tr', {}, cells.map(([name], index) => h(index === 0 ? 'th' : 'td', { class: name, ...(index === 0 ? { scope: 'row' } : {}), ...(index > 0 && columns[index]?.[1] ? { 'data-label': columns[index][1] } : {}) })));
   row.update = (item) => cells.forEach(([, show], index) => {
     const shown = show(item, row.children[index]);
     if (typeof shown === 'string') say(row.children[index], shown);

@@ -13,7 +13,7 @@ function node(value, open) {
   const [first, last] = array ? ['[', ']'] : ['{', '}'];
   if (entries.length === 0) return h('span', {}, first + last);
   const list = h('ul');
-  const details = h('details', { open }, h('summary', {}, `${first} `, h('span', { class: 'field' }, `${entries.length} ${array ? 'items' : 'fields'}`), ` ${last}`), list);
+  const details = h('details', { open }, h('summary', {}, `${first} `, h('span', { class: 'field' }, `${entries.length} ${array ? 'item' : 'field'}${entries.length === 1 ? '' : 's'}`), ` ${last}`), list);
   // Filled when it is first opened: a large value costs what is looked at.
   const fill = (from) => {
     list.append(...entries.slice(from, from + SHOWN).map(([name, entry]) => h('li', {}, h('span', { class: 'field' }, `${array ? name : JSON.stringify(name)}: `), node(entry, false))));

@@ -108,9 +108,26 @@ addEventListener('hashchange', route);
 
 document.addEventListener('visibilitychange', () => {
   clearTimeout(hiddenTimer);
-  if (document.hidden) hiddenTimer = setTimeout(() => { asleep = true; stop(); shown?.leave?.(); }, HIDDEN_MS);
-  else if (asleep) { asleep = false; route(); watch(); }
+  if (document.hidden) hiddenTimer = setTimeout(sleep, HIDDEN_MS);
+  else if (asleep) wake();
 });
+
+function sleep() {
+  asleep = true;
+  stop();
+  shown?.leave?.();
+}
+
+function wake() {
+  asleep = false;
+  if (!find('gate').hidden) return;
+  route();
+  watch();
+}
+
+// A page that was left may come back as it was.
+addEventListener('pagehide', () => { clearTimeout(hiddenTimer); sleep(); });
+addEventListener('pageshow', ({ persisted }) => { if (persisted) wake(); });
 
 const THEME = 'fanwire-theme', THEMES = ['auto', 'light', 'dark'];
 function theme(name) {

@@ -8,7 +8,7 @@ import { topicCells, topicColumns } from './topics.js';
 /** Title, what is drawn, how it is written, and a line below. */
 const TILES = [
   ['Messages in', (s) => s.rates?.messages_published, (v) => [rate(v), '/s'], (s) => `${count(s.counts.messages_published)} since start`],
-  ['Deliveries out', (s) => s.rates?.deliveries, (v) => [rate(v), '/s'], (s) => `${count(s.counts.deliveries)} since start`],
+  ['Messages delivered', (s) => s.rates?.deliveries, (v) => [rate(v), '/s'], (s) => `${count(s.counts.deliveries)} since start`],
   ['Connections', (s) => s.connection_count, (v) => [count(v), ''], (s) => `${count(s.counts.connections_opened)} opened since start`],
   ['Topics', (s) => s.topic_count, (v) => [count(v), ''], () => 'existing now'],
   ['Sent', (s) => s.rates?.sent_bytes, (v) => [bytes(v === undefined ? undefined : Math.round(v)), v === undefined ? '' : '/s'], (s) => `${bytes(s.counts.sent_bytes)} since start`],
@@ -41,15 +41,17 @@ export function overview(app) {
   const busiest = h('tbody');
   const none = empty('No topics yet', 'A topic comes into being when it is first used. Publish to one from a terminal:',
     h('pre', { class: 'shell' }, `curl -d '{"text":"hello"}' ${location.origin}/v1/topics/chat:lobby/messages`));
-  const table = h('div', { class: 'scroll' }, h('table', {}, tableHead(topicColumns), busiest));
+  const table = h('div', { class: 'scroll', hidden: true }, h('table', { class: 'cards' }, tableHead(topicColumns), busiest));
+  const loading = h('p', { class: 'soft', role: 'status' }, 'loading…');
   const trouble = h('tbody');
+  none.hidden = true;
   const demos = h('section', { class: 'card', 'aria-label': 'Demos', hidden: true }, h('div', { class: 'head' }, h('h2', {}, 'Try it'), h('span', { class: 'soft' }, 'one readable file each; open them in two windows')),
     h('div', { class: 'demos' }, DEMOS.map(([href, title, what]) => h('a', { href, target: '_blank', rel: 'noopener' }, h('strong', {}, title), h('span', { class: 'soft' }, what)))));
 
   const element = h('div', { class: 'view' }, h('h1', { class: 'unseen' }, 'Overview'),
     h('dl', { class: 'tiles' }, tiles.map((one) => one.element)),
     h('div', { class: 'pair' },
-      h('section', { class: 'card', 'aria-label': 'Busiest topics' }, h('div', { class: 'head' }, h('h2', {}, 'Busiest topics'), h('a', { href: '#/topics' }, 'All topics')), table, none),
+      h('section', { class: 'card', 'aria-label': 'Busiest topics' }, h('div', { class: 'head' }, h('h2', {}, 'Busiest topics'), h('a', { href: '#/topics' }, 'All topics')), loading, table, none),
       h('section', { class: 'card', 'aria-label': 'Trouble' }, h('div', { class: 'head' }, h('h2', {}, 'Trouble')),
         h('div', { class: 'scroll' }, h('table', {}, tableHead([['', 'What'], ['number', 'Now /s'], ['number', 'Since start']]), trouble)))),
     demos);
@@ -67,9 +69,10 @@ export function overview(app) {
       for (const one of tiles) one.update(stats);
       if (!shown) return;
       demos.hidden = !stats.open;
+      loading.hidden = true;
       table.hidden = stats.topics.length === 0;
       none.hidden = !table.hidden;
-      keep(busiest, stats.topics, ({ topic }) => topic, () => tableRow(topicCells(app)));
+      keep(busiest, stats.topics, ({ topic }) => topic, () => tableRow(topicCells(app), topicColumns));
       const rows = TROUBLE.map(([name, title, why, calm]) => ({ name, title, why, calm, now: stats.rates?.[name] ?? 0, total: stats.counts[name] ?? 0 }));
       keep(trouble, rows, ({ name }) => name, () => tableRow(troubleCells));
     },

@@ -38,9 +38,10 @@ export function topics(app) {
 function topicList(app) {
   const search = h('input', { type: 'search', placeholder: 'text, or a pattern like chat:*', spellcheck: 'false' });
   const sort = h('select', {}, [['rate', 'busiest first'], ['subscribers', 'most subscribers'], ['last', 'last message'], ['name', 'name']].map(([value, label]) => h('option', { value }, label)));
-  const body = h('tbody'), found = h('span', { class: 'soft', role: 'status' });
+  const body = h('tbody'), found = h('span', { class: 'soft', role: 'status' }, 'loading…');
   const nothing = empty('No topic', 'No topic that exists now has such a name.');
-  const table = h('div', { class: 'scroll' }, h('table', {}, tableHead(topicColumns), body));
+  const table = h('div', { class: 'scroll', hidden: true }, h('table', { class: 'cards' }, tableHead(topicColumns), body));
+  nothing.hidden = true;
   const watch = () => {
     const text = search.value.trim();
     app.watch({ sort: sort.value, limit: PAGE, ...(text.includes('*') ? { match: text } : { search: text }) });
@@ -56,7 +57,7 @@ function topicList(app) {
       say(found, stats.matched > stats.topics.length ? `first ${count(stats.topics.length)} of ${count(stats.matched)}` : count(stats.matched));
       table.hidden = stats.topics.length === 0;
       nothing.hidden = !table.hidden;
-      keep(body, stats.topics, ({ topic }) => topic, () => tableRow(topicCells(app)));
+      keep(body, stats.topics, ({ topic }) => topic, () => tableRow(topicCells(app), topicColumns));
     },
   };
 }
