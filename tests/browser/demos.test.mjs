@@ -55,6 +55,17 @@ test('two tabs chat, see who is there and who types', async (t) => {
   await ada.getByText('1 here').waitFor();
 });
 
+test('a message that says no name is somebody’s', async (t) => {
+  const broker = await startBroker(t);
+  const ada = await enterChat(t, broker.http, 'Ada');
+  const post = (body) => fetch(`${broker.http}/v1/topics/chat:lobby/messages`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  await post('{"text":"hello"}');
+  await post('"bare"');
+  await hears(ada, 2);
+  assert.deepEqual(await ada.$$eval('#log li', (items) => items.map((item) => item.firstChild.textContent.trim())), ['somebody', 'somebody']);
+  assert.deepEqual(await heard(ada), ['hello', 'bare']);
+});
+
 test('a tab without connection has all 500 messages in order when it is back', async (t) => {
   const broker = await startBroker(t);
   const wire = await startWire(t, broker.port);

@@ -17,12 +17,14 @@ test('the page of the quick start is a chat', async (t) => {
   const file = join(scratch(t), 'chat.html');
   writeFileSync(file, page.replaceAll('127.0.0.1:7400', new URL(broker.http).host));
   await fetch(`${broker.http}/v1/topics/chat:lobby/messages`, { method: 'POST', body, headers: { 'content-type': 'application/json' } });
+  // The broker's first lines tell this one, which has no name.
+  await fetch(`${broker.http}/v1/topics/chat:lobby/messages`, { method: 'POST', body: '{"text":"hello"}', headers: { 'content-type': 'application/json' } });
   const tabs = [await openTab(t, browser, `file://${file}`), await openTab(t, browser, `file://${file}`)];
   for (const tab of tabs) await tab.locator('#log li').getByText('curl: hello').waitFor();
   await tabs[0].fill('#text', 'hi there');
   await tabs[0].press('#text', 'Enter');
   for (const tab of tabs) {
-    await tab.locator('#log li').nth(1).waitFor();
-    assert.deepEqual(await tab.locator('#log li').allTextContents(), ['curl: hello', 'me: hi there']);
+    await tab.locator('#log li').nth(2).waitFor();
+    assert.deepEqual(await tab.locator('#log li').allTextContents(), ['curl: hello', 'somebody: hello', 'me: hi there']);
   }
 });
