@@ -207,8 +207,9 @@ test('everything is reached by keyboard, and the focus is seen', async (t) => {
 
 for (const colorScheme of ['light', 'dark']) {
   test(`every view fits a phone, with readable text (${colorScheme})`, async (t) => {
-    const broker = await startBroker(t);
+    const broker = await startBroker(t, '[[source]]\nname = "payments"\nprovider = "stripe"\nsecret_env = "PAYMENTS"\n[[rule]]\npattern = "chat:**"\n', '127.0.0.1:0', [], { PAYMENTS: 'whsec_demo' });
     await subscriber(t, broker, 'chat:a');
+    await fetch(`${broker.http}/in/payments`, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json', 'stripe-signature': 't=1,v1=aa' } });
     await publish(broker, 'chat:a', { text: 'x'.repeat(300) });
     await publish(broker, `chat:${'long-name-'.repeat(15)}`, 1);
     const tab = await openTab(t, browser, broker.http, { viewport: { width: 390, height: 844 }, colorScheme });
@@ -218,6 +219,7 @@ for (const colorScheme of ['light', 'dark']) {
       await tab.waitForFunction(() => document.querySelector('#view').childElementCount === 1);
       await new Promise((resolve) => setTimeout(resolve, 300));
       assert.equal(await tab.evaluate(() => document.documentElement.scrollWidth - innerWidth), 0, `${hash} is too wide`);
+      assert.deepEqual(await tab.evaluate(() => [...document.querySelectorAll('.scroll')].filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent.slice(0, 80))), [], `tables cut off on ${hash}`);
       assert.deepEqual(await tab.evaluate(faintTexts), [], `contrast on ${hash}`);
     }
   });

@@ -233,6 +233,14 @@ test('a payment arrives in the page, verified, and a forged one does not', async
   await accepted.getByRole('button', { name: /Replay/ }).click();
   await operator.locator('tbody tr').nth(2).waitFor();
   await watcher.locator('#list li').nth(1).waitFor();
+  // The rejected one says why in the list; it is refused again, and that stays when the list is loaded again.
+  const rejected = operator.locator('tbody tr', { hasText: 'rejected' });
+  await rejected.getByText('the signature does not match').waitFor();
+  await rejected.getByRole('button', { name: /Replay/ }).click();
+  const refusal = operator.getByText(/was not replayed: /);
+  await refusal.waitFor();
+  for (let loads = 0; loads < 2; loads += 1) await operator.waitForResponse((response) => response.url().includes('/v1/deliveries?'));
+  assert.equal(await refusal.isVisible(), true);
   await operator.getByLabel('Outcome').selectOption('rejected');
   await operator.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
 });

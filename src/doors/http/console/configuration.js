@@ -42,7 +42,7 @@ export function configuration(app) {
 function listCard(title, hint, rows) {
   const columns = [...new Set([...FIRST, ...rows.flatMap((row) => Object.keys(row))])].filter((name) => rows.some((row) => row[name] !== null && row[name] !== undefined));
   return h('section', { class: 'card' }, h('div', { class: 'head' }, h('h2', {}, title), h('span', { class: 'soft' }, hint)),
-    h('div', { class: 'scroll' }, h('table', {}, tableHead(columns.map((name) => ['', name])),
+    h('div', { class: 'scroll' }, h('table', { class: 'cards' }, tableHead(columns.map((name) => ['', name])),
       h('tbody', {}, rows.map((row) => h('tr', {}, columns.map((name, index) => cell(row, name, index))))))));
 }
 
@@ -54,8 +54,8 @@ function entryCard(title, { name, ...row }) {
 }
 
 function cell(row, name, index) {
-  if (name === 'kind') return h('td', {}, h('span', { class: `kind ${row.kind}` }, row.kind));
-  return h(index === 0 ? 'th' : 'td', { class: index === 0 ? 'name' : 'mono', ...(index === 0 ? { scope: 'row' } : {}) }, shown(row[name]));
+  if (name === 'kind') return h('td', { 'data-label': name }, h('span', { class: `kind ${row.kind}` }, row.kind));
+  return h(index === 0 ? 'th' : 'td', { class: index === 0 ? 'name' : 'mono', ...(index === 0 ? { scope: 'row' } : { 'data-label': name }) }, shown(row[name]));
 }
 
 function shown(value) {

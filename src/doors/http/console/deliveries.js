@@ -12,7 +12,7 @@ export function deliveries(app) {
   const source = h('input', { type: 'search', placeholder: 'a source’s name', spellcheck: 'false' });
   const outcome = h('select', {}, ['', ...OUTCOMES].map((value) => h('option', { value }, value || 'any')));
   const body = h('tbody'), found = h('span', { class: 'soft', role: 'status' }, 'loading…');
-  // What became of a button stays until the next one; what became of the list goes with its next load.
+  // Why a delivery was not replayed stays until the next try; what became of the list goes with its next load.
   const fault = h('p', { class: 'fault', role: 'alert' }), refusal = h('p', { class: 'fault', role: 'alert' });
   const none = empty('No deliveries', 'Webhooks that others send to /in/… show up here: what came, what became of it and why. A source is a few lines of configuration:',
     h('pre', { class: 'shell' }, '[[source]]\nname = "payments"\nprovider = "stripe"\nsecret_env = "STRIPE_WEBHOOK_SECRET"'));
@@ -66,12 +66,13 @@ export function deliveries(app) {
   function actions({ id, outcome: what }) {
     const path = `/v1/deliveries/${encodeURIComponent(id)}`;
     const view = h('button', { class: 'small quiet', type: 'button', 'aria-label': `View ${id}` }, 'View');
-    view.addEventListener('click', () => show(path).then(() => say(refusal, ''), told(`${id} could not be opened`)));
+    view.addEventListener('click', () => show(path).catch(told(`${id} could not be opened`)));
     if (what === 'handshake') return view;
     const replay = h('button', { class: 'small quiet', type: 'button', 'aria-label': `Replay ${id}` }, 'Replay');
     replay.addEventListener('click', async () => {
       replay.disabled = true;
-      await post(`${path}/replay`).then(() => { say(refusal, ''); return load(); }, told(`${id} was not replayed`));
+      say(refusal, '');
+      await post(`${path}/replay`).then(load, told(`${id} was not replayed`));
       replay.disabled = false;
     });
     return h('span', {}, view, replay);
