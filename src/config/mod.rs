@@ -164,8 +164,24 @@ impl Sources {
 fn read_file(path: &Path) -> Result<(String, Settings), ConfigErrors> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    let settings = toml::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+    let settings = toml::from_str(&text).map_err(|error| format!("{name}: {}", told(&text, &error)))?;
     Ok((text, settings))
+}
+
+/// What is wrong with a file and where, without the line itself: what stands there by mistake may be a secret.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+    let message = error.message();
+    let is_secret = |key: &&str| message.starts_with(&format!("unknown field `{key}`"));
+    let what = match ["secret", "secrets"].iter().find(|key| is_secret(key)) {
+        Some(key) => {
+            format!("unknown field `{key}`: no secret stands in this file; use `secret_env` or `secret_file`")
+        }
+        None => message.to_owned(),
+    };
+    format!("line {line}, column {column}: {what}")
 }
 
 /// Names in the environment that look like settings but are none.
@@ -459,7 +475,7 @@ mod tests {
 
     fn check(text: &str) -> Result<Config, ConfigErrors> {
         let path = Path::new("f.toml");
-        let settings = toml::from_str(text).map_err(|error| error.to_string())?;
+        let settings = toml::from_str(text).map_err(|error| told(text, &error))?;
         Config::check(settings, &Place { file: Some(path), text })
     }
 
@@ -496,6 +512,22 @@ mod tests {
         assert!(mistakes("[[rule]]\npattern='a'\nmax_keys = 3").contains("f.toml:3: `max_keys`"));
         assert!(mistakes("listen = '0.0.0.0:1'").contains("f.toml:1: `listen`"));
         assert!(mistakes("auth_hmac_secret = 'short'").contains("32 bytes"));
+    }
+
+    #[test]
+    fn a_mistake_does_not_quote_what_may_be_a_secret() {
+        for text in [
+            "[[source]]\nname = 'a'\nsecret = 'whsec_x'",
+            "[[source]]\nname = 'a'\nsecrets = ['whsec_x']",
+            "[[source]]\nname = 'a'\nsecret_evn = 'whsec_x'",
+            "[[source]]\nname = 'a'\nsecret = 'whsec_x",
+        ] {
+            let told = mistakes(text);
+            assert!(told.contains("line 3") && !told.contains("whsec_x"), "{told}");
+        }
+        assert!(
+            mistakes("[[source]]\nname = 'a'\nsecret = 'x'").contains("use `secret_env` or `secret_file`")
+        );
     }
 
     #[test]

@@ -22,7 +22,7 @@ use super::{
 pub enum Content<'a> {
     /// What these updates make.
     Updates(&'a [&'a [u8]]),
-    /// A text, a map or a list for each name: strings, objects and arrays.
+    /// A text, a map or a list for each name: strings, objects and arrays; null for one with nothing in it.
     Json(&'a serde_json::Map<String, Value>),
     /// This root is this text; all others stay.
     Text(&'a str, &'a str),
@@ -35,15 +35,16 @@ pub enum CannotEdit {
     #[error(transparent)]
     Unreadable(#[from] CannotMerge),
     /// It cannot become that.
-    #[error("`{0}` is neither a string, an object nor an array")]
+    #[error("`{0}` is neither a string, an object nor an array, nor null")]
     NotARoot(String),
 }
 
 /// The update that turns what these updates make into something else; `None` if it is that already.
 pub fn edit(updates: &[&[u8]], content: &Content<'_>) -> Result<Option<Vec<u8>>, CannotEdit> {
+    // A root that was emptied has no kind, and reads as null.
+    let is_no_root = |value: &Value| value.is_number() || value.is_boolean();
     if let Content::Json(roots) = content
-        && let Some((name, _)) =
-            roots.iter().find(|(_, value)| !(value.is_string() || value.is_object() || value.is_array()))
+        && let Some((name, _)) = roots.iter().find(|(_, value)| is_no_root(value))
     {
         return Err(CannotEdit::NotARoot(name.clone()));
     }
@@ -289,6 +290,19 @@ mod tests {
             edit(&[], &Content::Json(wrong.as_object().unwrap())),
             Err(CannotEdit::NotARoot("n".into()))
         );
+    }
+
+    #[test]
+    fn an_emptied_root_can_be_written_back() {
+        let before = made(value!({"items": [1], "map": {"a": 1}, "text": "t"}));
+        let target = value!({"items": [], "map": {}, "text": "t"});
+        let emptied = edit(&[&before], &Content::Json(target.as_object().unwrap())).unwrap().unwrap();
+        let read_back = read(&[&before, &emptied]);
+        assert_eq!(read_back, value!({"items": null, "map": null, "text": "t"}));
+        assert_eq!(edit(&[&before, &emptied], &Content::Json(read_back.as_object().unwrap())), Ok(None));
+        let nothing = value!({"items": null, "map": null, "text": null});
+        let update = edit(&[&before], &Content::Json(nothing.as_object().unwrap())).unwrap().unwrap();
+        assert_eq!(read(&[&before, &update])["text"], "");
     }
 
     #[test]

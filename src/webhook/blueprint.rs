@@ -13,7 +13,7 @@ use super::{
     preset::Preset,
     scheme::Scheme,
     source::{Keep, Shape, Source, Verifier},
-    template::{Output, Template},
+    template::{Output, Template, check_name as check_template_name},
 };
 
 /// How the message for subscribers is made.
@@ -98,10 +98,15 @@ pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
     let verifiers = verifiers(&blueprint, schemes, &mut mistakes);
     check_needs(&blueprint, &verifiers, &mut mistakes);
     check_url(&blueprint, &mut mistakes);
+    check_bounds(&blueprint, &mut mistakes);
     let methods = methods(&blueprint, &mut mistakes);
     let answer = answer(&blueprint, &mut mistakes);
     let mut read = |key, text: &str, output| match Template::read(text, output) {
-        Ok(template) => Some(template),
+        Ok(template) => {
+            let wrong = template.names().iter().filter_map(|name| check_template_name(name).err());
+            mistakes.extend(wrong.map(|what| (key, what)));
+            Some(template)
+        }
         Err(error) => {
             mistakes.push((key, format!("is no template: {error}")));
             None
@@ -218,6 +223,25 @@ fn check_url(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
     }
 }
 
+fn check_bounds(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
+    if blueprint.max_body_bytes == 0 {
+        mistakes.push(("max_body_bytes", "must be at least 1, or nothing could come in".into()));
+    }
+    if blueprint.keep.count == 0 {
+        mistakes.push(("keep_count", "must be at least 1: what is not kept cannot be published".into()));
+    }
+}
+
+/// `type/subtype` (RFC 9110 §8.3.1), with or without parameters.
+fn is_media_type(text: &str) -> bool {
+    let token = |text: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(allowed)
+    };
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+}
+
 fn methods(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Vec<String> {
     let methods = blueprint.methods.clone().unwrap_or_else(|| blueprint.preset.methods.clone());
     let known = |method: &String| {
@@ -238,15 +262,14 @@ fn answer(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Answer {
         mistakes.push(("answer_status", "must be from 200 to 299, or providers send again".into()));
     }
     let own_body = blueprint.answer_body.is_some();
-    let content_type = blueprint.answer_type.clone().or_else(|| match own_body {
-        true => Some("text/plain; charset=utf-8".into()),
-        false => preset.answer_type.clone(),
-    });
+    // A provider that wants a type wants it of any body.
+    let own_type = blueprint.answer_type.clone().or_else(|| preset.answer_type.clone());
+    let content_type = own_type.or_else(|| own_body.then(|| "text/plain; charset=utf-8".into()));
     let mut headers = Vec::new();
     if let Some(content_type) = content_type {
-        match HeaderValue::try_from(content_type) {
-            Ok(value) => headers.push((header::CONTENT_TYPE, value)),
-            Err(_) => mistakes.push(("answer_type", "is no content type".into())),
+        match HeaderValue::try_from(&content_type) {
+            Ok(value) if is_media_type(&content_type) => headers.push((header::CONTENT_TYPE, value)),
+            _ => mistakes.push(("answer_type", "is no media type, such as `application/json`".into())),
         }
     }
     let body = blueprint.answer_body.clone().unwrap_or_else(|| preset.answer_body.clone());
@@ -266,7 +289,7 @@ fn check_topic(blueprint: &Blueprint, topic: &Template, verifiers: &[Verifier], 
     let body_is_signed = all(Scheme::covers_body) && !verifiers.is_empty();
     let query_is_signed = all(Scheme::covers_address) && !verifiers.is_empty();
     let event_is_signed = body_is_signed && (bearer || !blueprint.preset.event.are_beside_body());
-    for name in topic.names() {
+    for name in topic.names().iter().filter(|name| check_template_name(name).is_ok()) {
         let signed = match name.split('.').next().unwrap_or_default() {
             "source" | "provider" => true,
             "body" => body_is_signed || !blueprint.path_tokens.is_empty() && verifiers.is_empty(),

@@ -3,8 +3,13 @@
 
 use serde_json::{Map, Value};
 
+use super::template;
+
 /// Objects inside objects.
 const DEPTH_MAX: usize = 32;
+
+/// Operators that may stand beside names of members.
+const JOINS: [&str; 4] = ["$and", "$or", "$not", "$exist"];
 
 /// What a delivery must look like to be published.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +33,9 @@ enum Rule {
 impl Filter {
     /// Reads a filter; the error says where it is none.
     pub fn read(value: &Value) -> Result<Self, String> {
-        rule(value, 0).map(Self)
+        let rule = rule(value, 0)?;
+        check_names(&rule)?;
+        Ok(Self(rule))
     }
 
     /// Whether a delivery passes.
@@ -40,7 +47,14 @@ impl Filter {
 fn rule(value: &Value, depth: usize) -> Result<Rule, String> {
     match value {
         _ if depth > DEPTH_MAX => Err("it is too deep".into()),
+        Value::Object(members) if members.is_empty() => Err("`{}` says nothing".into()),
         Value::Object(members) => {
+            let compares =
+                members.keys().find(|name| name.starts_with('$') && !JOINS.contains(&name.as_str()));
+            let plain = members.keys().find(|name| !name.starts_with('$'));
+            if let (Some(operator), Some(plain)) = (compares, plain) {
+                return Err(format!("`{operator}` compares a plain value, which has no member `{plain}`"));
+            }
             let rules = members.iter().map(|(name, value)| member(name, value, depth + 1));
             Ok(Rule::All(rules.collect::<Result<_, _>>()?))
         }
@@ -50,7 +64,9 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, String> {
 
 fn member(name: &str, value: &Value, depth: usize) -> Result<Rule, String> {
     let wrong = |what: &str| format!("`{name}` needs {what}");
-    let list = || value.as_array().ok_or_else(|| wrong("a list"));
+    let list = || {
+        value.as_array().filter(|list| !list.is_empty()).ok_or_else(|| wrong("a list with something in it"))
+    };
     let text = || value.as_str().map(str::to_owned).ok_or_else(|| wrong("a text"));
     let scalar = || match value {
         Value::Number(_) | Value::String(_) => Ok(value.clone()),
@@ -76,6 +92,16 @@ fn member(name: &str, value: &Value, depth: usize) -> Result<Rule, String> {
         unknown if unknown.starts_with('$') => return Err(format!("there is no operator `{unknown}`")),
         _ => Rule::Member(name.to_owned(), Box::new(rule(value, depth)?)),
     })
+}
+
+/// A filter on a name that no delivery has lets nothing pass.
+fn check_names(rule: &Rule) -> Result<(), String> {
+    match rule {
+        Rule::All(rules) | Rule::Any(rules) => rules.iter().try_for_each(check_names),
+        Rule::Not(rule) => check_names(rule),
+        Rule::Member(name, _) => template::check_name(name),
+        _ => Ok(()),
+    }
 }
 
 fn holds(rule: &Rule, value: Option<&Value>) -> bool {
@@ -169,6 +195,9 @@ mod tests {
         for (wrong, what) in [
             (json!({ "a": { "$like": 1 } }), "`$like`"),
             (json!({ "a": { "$in": 1 } }), "a list"),
+            (json!({ "body": { "a": {} } }), "`{}` says nothing"),
+            (json!({ "body": { "a": { "$gt": 1, "b": 2 } } }), "`$gt` compares"),
+            (json!({ "boddy": { "a": 1 } }), "there is no `boddy`"),
             (json!({ "a": { "$gt": true } }), "a number or a text"),
             (json!({ "a": { "$exist": 1 } }), "true or false"),
         ] {

@@ -31,6 +31,7 @@ mod scheme;
 mod secret;
 mod signed;
 mod sns;
+mod sound;
 mod source;
 mod template;
 mod time;

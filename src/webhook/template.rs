@@ -3,6 +3,7 @@
 
 use std::io::{self, Write};
 
+use super::sound;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 /// Steps of one rendering: thousands of substitutions, milliseconds at most.
@@ -13,6 +14,19 @@ const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Longest segment of a topic that a value can become, in bytes.
 const SEGMENT_BYTES_MAX: usize = 100;
+
+/// What templates and filters can ask for.
+pub(super) const NAMES: [&str; 9] =
+    ["source", "provider", "event", "id", "body", "headers", "query", "method", "received_at"];
+
+/// Refuses a name that no delivery has.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let root = name.split('.').next().unwrap_or_default();
+    match NAMES.contains(&root) {
+        true => Ok(()),
+        false => Err(format!("uses `{name}`, but there is no `{root}`: there are {}", NAMES.join(", "))),
+    }
+}
 
 /// What a value becomes when it is put into a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,9 +60,16 @@ impl Template {
         environment.add_filter("topic_segment", topic_segment);
         environment.add_template_owned("it", text.to_owned()).map_err(|error| told(&error))?;
         let mut template = Self { environment, constant: None, names: Vec::new() };
+        if let Some(name) = sound::unknown_filter(&template.environment, text) {
+            return Err(format!("there is no filter `{name}`"));
+        }
         template.names = template.undeclared()?;
         if template.names.is_empty() {
             template.constant = Some(template.render(Value::UNDEFINED)?);
+        }
+        let sample = template.constant.as_deref().unwrap_or(text);
+        if output == Output::Json && !sound::can_be_json(sample) {
+            return Err("it does not render JSON; for text, set `payload_type = \"text\"`".into());
         }
         Ok(template)
     }
@@ -57,7 +78,10 @@ impl Template {
         let globals: Vec<&str> = self.environment.globals().map(|(name, _)| name).collect();
         let found = self.environment.get_template("it").map_err(|error| told(&error))?;
         let names = found.undeclared_variables(true).into_iter();
-        Ok(names.filter(|name| !globals.contains(&name.split('.').next().unwrap_or_default())).collect())
+        let mut names: Vec<String> =
+            names.filter(|name| !globals.contains(&name.split('.').next().unwrap_or_default())).collect();
+        names.sort();
+        Ok(names)
     }
 
     /// The result, if it is the same for everything.
@@ -74,8 +98,25 @@ impl Template {
     pub fn render(&self, context: Value) -> Result<String, String> {
         let mut target = Bounded(Vec::new());
         let found = self.environment.get_template("it").map_err(|error| told(&error))?;
-        found.render_captured_to(context, &mut target).map_err(|error| told(&error))?;
+        found.render_captured_to(context.clone(), &mut target).map_err(|error| match error.kind() {
+            ErrorKind::UndefinedError => self.missing(&context).unwrap_or_else(|| told(&error)),
+            _ => told(&error),
+        })?;
         String::from_utf8(target.0).map_err(|error| error.to_string())
+    }
+
+    /// Which of the names are not there, if any.
+    fn missing(&self, context: &Value) -> Option<String> {
+        let is_missing = |name: &&String| {
+            let found = name.split('.').try_fold(context.clone(), |value, part| value.get_attr(part).ok());
+            found.is_none_or(|value| value.is_undefined())
+        };
+        let names: Vec<_> = self.names.iter().filter(is_missing).map(|name| format!("`{name}`")).collect();
+        match names.as_slice() {
+            [] => None,
+            [one] => Some(format!("{one} is not there")),
+            several => Some(format!("{} are not there", several.join(", "))),
+        }
     }
 }
 
@@ -142,7 +183,7 @@ mod tests {
     #[test]
     fn a_missing_name_is_an_error() {
         let error = render("gh:{{ body.nothing }}", Output::Text, json!({ "body": {} })).unwrap_err();
-        assert!(error.contains("undefined"), "{error}");
+        assert_eq!(error, "`body.nothing` is not there");
     }
 
     #[test]

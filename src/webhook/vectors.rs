@@ -393,6 +393,18 @@ fn pusher() {
 }
 
 #[test]
+fn an_answer_of_ones_own_keeps_the_type_the_provider_wants() {
+    let key = "ab".repeat(32);
+    let answer = |provider, keys: &[&str]| {
+        let wanted = blueprint(provider, keys);
+        let source = Source::build(Blueprint { answer_body: Some("{}".into()), ..wanted }).unwrap();
+        source.answer.headers[0].1.clone()
+    };
+    assert_eq!(answer("discord", &[&key]), "application/json");
+    assert_eq!(answer("github", &["a secret"]), "text/plain; charset=utf-8");
+}
+
+#[test]
 fn bodies_need_not_be_text() {
     let body = [0xff, 0x00, 0xc3, 0x28];
     let signature = ring::hmac::sign(&ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k"), &body);

@@ -24,8 +24,11 @@ pub enum Unverified {
     /// Nothing to check.
     #[error("there is no signature at {0}")]
     Missing(String),
+    /// Nothing to compare.
+    #[error("there is no token or password at {0}")]
+    MissingToken(String),
     /// It cannot be a signature.
-    #[error("the signature at {0} is not written as it should be")]
+    #[error("what stands at {0} is not written as it should be")]
     Malformed(String),
     /// A part of what is signed is missing.
     #[error("there is no {0}, which is part of what is signed")]
@@ -33,6 +36,9 @@ pub enum Unverified {
     /// It is not a signature of this body with any of the secrets.
     #[error("the signature does not match: another secret, another public address, or a changed body")]
     Mismatch,
+    /// It is none of the tokens or passwords.
+    #[error("the token or password is not one of the source's")]
+    WrongToken,
     /// The body is not the one whose hash is signed.
     #[error("the body does not match its signed hash")]
     BodyHash,
@@ -73,7 +79,7 @@ impl Unverified {
     /// How far verifying came: of several ways, the one that came farthest says most.
     pub(super) fn progress(&self) -> u8 {
         match self {
-            Self::Missing(_) => 0,
+            Self::Missing(_) | Self::MissingToken(_) => 0,
             Self::Malformed(_) | Self::Incomplete(_) => 1,
             _ => 2,
         }
@@ -82,9 +88,9 @@ impl Unverified {
     /// The cause as programs read it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Missing(_) => "signature_missing",
+            Self::Missing(_) | Self::MissingToken(_) => "signature_missing",
             Self::Malformed(_) | Self::Incomplete(_) => "signature_malformed",
-            Self::Mismatch | Self::BodyHash => "signature_mismatch",
+            Self::Mismatch | Self::WrongToken | Self::BodyHash => "signature_mismatch",
             Self::Timestamp => "timestamp_malformed",
             Self::Old { .. } => "timestamp_old",
             Self::Early { .. } => "timestamp_early",
@@ -181,7 +187,7 @@ impl Attempt<'_> {
 
     fn verify_bearer(&self, request: &Request<'_>) -> Result<(), Unverified> {
         let found = self.scheme.signature.find(View::whole(request));
-        let found = found.ok_or_else(|| Unverified::Missing(self.where_it_stands()))?;
+        let found = found.ok_or_else(|| Unverified::MissingToken(self.where_it_stands()))?;
         let prefix = self.scheme.prefix.as_deref().unwrap_or_default().as_bytes();
         let malformed = || Unverified::Malformed(self.where_it_stands());
         let given = found.get(..prefix.len()).filter(|given| given.eq_ignore_ascii_case(prefix));
@@ -191,7 +197,7 @@ impl Attempt<'_> {
             token = base64(&token).ok_or_else(malformed)?.into();
         }
         let matches = self.keys.iter().fold(false, |found, key| found | same(&token, key.shared()));
-        if matches { Ok(()) } else { Err(Unverified::Mismatch) }
+        if matches { Ok(()) } else { Err(Unverified::WrongToken) }
     }
 
     fn presented(&self, request: &Request<'_>) -> Result<Presented<'_>, Unverified> {

@@ -49,6 +49,39 @@ fn mistakes_are_named_with_their_line() {
             "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nanswer_status = 500\n",
             "`answer_status` must be from 200 to 299",
         ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\ntopic = 't:{{ boddy.a }}'\n",
+            "`topic` uses `boddy.a`, but there is no `boddy`",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\npayload = '{{ boddy.a }}'\n",
+            "`payload` uses `boddy.a`, but there is no `boddy`",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\ntopic = 't:{{ body.a | nope }}'\n",
+            "`topic` is no template: there is no filter `nope`",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\npayload = 'hello'\n",
+            "`payload` is no template: it does not render JSON",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nfilter = { boddy = { a = 1 } }\n",
+            "`filter` is no filter: uses `boddy`, but there is no `boddy`",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nmax_body_bytes = 0\n",
+            "`max_body_bytes` must be at least 1",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nkeep_count = 0\n",
+            "`keep_count` must be at least 1",
+        ),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nanswer_type = 'json'\n",
+            "`answer_type` is no media type",
+        ),
+        ("name = 'a'\nprovider = 'github'\nsecret = 'whsec_x'\n", "use `secret_env` or `secret_file`"),
         ("name = 'a'\nsecret_env = 'HOOK_SECRET'\n", "`verify` is missing"),
         ("name = 'a'\nprovider = 'github'\nsecrets = 'x'\n", "unknown field `secrets`"),
     ] {

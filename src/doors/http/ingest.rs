@@ -38,7 +38,7 @@ pub(super) async fn receive_with_token(
 async fn answer(api: &Api, name: &str, token: Option<&str>, request: Request) -> Response {
     // Whether the source or its secret is wrong is nobody's business.
     let Some(source) = api.door.webhooks.open(name, token) else {
-        return not_found(&Uri::from_static("/in/…")).into_response();
+        return not_found(&Uri::from_static("/in/")).into_response();
     };
     if !source.enabled {
         return Problem::new(Code::SourceDisabled, "this source is switched off").into_response();

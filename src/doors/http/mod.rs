@@ -138,7 +138,9 @@ async fn metrics(State(door): State<HttpDoor>) -> Response {
 }
 
 fn not_found(uri: &Uri) -> Problem {
-    Problem::new(Code::NotFound, format!("there is nothing at {}", uri.path()))
+    // Below `/in/` a path may hold the secret of a source.
+    let path = if uri.path().starts_with("/in/") { "/in/…" } else { uri.path() };
+    Problem::new(Code::NotFound, format!("there is nothing at {path}"))
 }
 
 /// Ends the connection after a chunked request. Where a request has a `Content-Length`, too, some proxy may take its

@@ -89,6 +89,16 @@ impl Webhooks {
         delivery.replay_of = replay_of;
         delivery.detail = delivery.events.iter().find_map(|event| event.detail.clone());
         self.count(&source.name, delivery.outcome);
+        for event in delivery.events.iter().filter(|event| event.outcome == Outcome::Failed) {
+            let (index, why) = (event.index, event.detail.as_deref().unwrap_or_default());
+            tracing::warn!(
+                source = source.name,
+                delivery = name,
+                index,
+                why,
+                "a webhook delivery cannot become a message"
+            );
+        }
         if delivery.outcome == Outcome::Duplicate {
             self.shelves.remember(delivery.clone(), incoming.body.clone());
             return Ok(delivery);
