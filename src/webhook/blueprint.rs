@@ -8,7 +8,7 @@ use fanwire_proto::TopicName;
 use super::{
     Certificate, Secret,
     filter::Filter,
-    handshake::{Answer, Handshake},
+    handshake::{Answer, Handshake, is_media_type},
     place::Places,
     preset::Preset,
     scheme::Scheme,
@@ -230,16 +230,6 @@ fn check_bounds(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
     if blueprint.keep.count == 0 {
         mistakes.push(("keep_count", "must be at least 1: what is not kept cannot be published".into()));
     }
-}
-
-/// `type/subtype` (RFC 9110 §8.3.1), with or without parameters.
-fn is_media_type(text: &str) -> bool {
-    let token = |text: &str| {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        !text.is_empty() && text.bytes().all(allowed)
-    };
-    let essence = text.split(';').next().unwrap_or_default().trim();
-    essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
 }
 
 fn methods(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Vec<String> {

@@ -143,6 +143,16 @@ fn cloudevents(request: &Request<'_>) -> Result<Answer, Refused> {
     Ok(Answer { status: 200, headers: allowed.into(), ..Answer::default() })
 }
 
+/// `type/subtype` (RFC 9110 §8.3.1), with or without parameters.
+pub(super) fn is_media_type(text: &str) -> bool {
+    let token = |text: &str| {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !text.is_empty() && text.bytes().all(allowed)
+    };
+    let essence = text.split(';').next().unwrap_or_default().trim();
+    essence.split_once('/').is_some_and(|(kind, subtype)| token(kind) && token(subtype))
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
