@@ -181,7 +181,17 @@ fn told(text: &str, error: &toml::de::Error) -> String {
         }
         None => message.to_owned(),
     };
-    format!("line {line}, column {column}: {what}")
+    match text.lines().nth(line - 1).and_then(key_of).filter(|key| !what.contains(key)) {
+        Some(key) => format!("line {line}, column {column}: `{key}`: {what}"),
+        None => format!("line {line}, column {column}: {what}"),
+    }
+}
+
+/// The key that a line sets, if it looks like one of ours.
+fn key_of(line: &str) -> Option<&str> {
+    let key = line.split_once('=')?.0.trim();
+    let looks_so = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    looks_so.then_some(key)
 }
 
 /// Names in the environment that look like settings but are none.
