@@ -3,7 +3,8 @@
 //!
 //! `cargo test --release --test store_crash -- --kills 1000`; without a number a few, as part of the tests. The same
 //! program is the writer of the power-cut tests: `store_crash write DIRECTORY` prints the number of each commit that
-//! has returned, `store_crash check DIRECTORY NUMBER` fails unless that commit and all before it are there.
+//! has returned, `store_crash check DIRECTORY NUMBER` fails unless that commit and all before it are there. And
+//! `store_crash fill DIRECTORY MIB` makes a large store and dies; `store_crash open DIRECTORY` says how long opening takes.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
@@ -41,6 +42,14 @@ fn main() -> ExitCode {
                 return ExitCode::FAILURE;
             }
         },
+        ["fill", path, mib] => fill(Path::new(path), mib.parse().unwrap()),
+        ["open", path] => {
+            let start = Instant::now();
+            let disk = open(Path::new(path)).unwrap();
+            let opened = start.elapsed();
+            disk.commit(&commit_of(u64::MAX / 2)).unwrap();
+            println!("opened after {opened:.0?}, first commit after {:.0?}", start.elapsed());
+        }
         ["--kills", number] => kill_again_and_again(number.parse().unwrap()),
         // What else there is comes from the test runner: a word chooses tests by their name.
         _ if arguments.iter().all(|word| word.starts_with('-') || NAME.contains(word)) => {
@@ -107,6 +116,21 @@ fn write(path: &Path) {
         writeln!(out, "{number}").unwrap();
         out.flush().unwrap();
     }
+}
+
+/// Commits of 16 blocks of 16 KiB each, for 64 topics in turn; then it dies.
+fn fill(path: &Path, mib: u64) {
+    let disk = open(path).unwrap();
+    for number in 0..mib * 4 {
+        let mut batch = Batch::default();
+        for block in number * 16..(number + 1) * 16 {
+            let key = [format!("topic {}\0", block % 64).as_bytes(), &block.to_be_bytes()].concat();
+            let words = (0..2_048).flat_map(|word| scrambled(block * 2_048 + word).to_le_bytes());
+            batch.put(Space::Messages, key, words.collect::<Vec<u8>>());
+        }
+        disk.commit(&batch).unwrap();
+    }
+    std::process::abort();
 }
 
 /// Whether the store is what it was after some commit, and that is not before the acknowledged one. Returns its number.

@@ -87,7 +87,7 @@ impl Journal {
 
     fn add(&mut self, record: Record) -> bool {
         self.end = record.end;
-        let Some(number) = record.number else { return true };
+        let number = record.number;
         match &mut self.numbers {
             None => self.numbers = Some((number, number)),
             Some((_, last)) => {
@@ -106,11 +106,11 @@ impl Journal {
         if rest.iter().all(|byte| *byte == 0) {
             return Ok(Rest::Empty);
         }
-        // Only what bears the store's own number counts as a record here, so that no message can pass for one.
+        // A record bears the store's own number, so no message can pass for one.
         let next = later_records(&rest, store).next();
         Ok(next.map_or(Rest::Torn, |(at, record)| Rest::Damaged {
             next: self.end + at as u64,
-            number: record.number.unwrap_or_default(),
+            number: record.number,
         }))
     }
 }
@@ -135,9 +135,7 @@ fn later_records(bytes: &[u8], store: StoreId) -> impl Iterator<Item = (usize, R
                 continue;
             }
             let mut reader = Reader::new(&bytes[begin..], (bytes.len() - begin) as u64);
-            if let Ok(Some(record)) = reader.record(store, &mut |_| {})
-                && record.number.is_some()
-            {
+            if let Ok(Some(record)) = reader.record(store, &mut |_| {}) {
                 at = begin + usize::try_from(record.end).unwrap_or(1);
                 return Some((begin, record));
             }
@@ -185,7 +183,7 @@ pub(super) fn each_readable(path: &Path, store: StoreId, visit: &mut dyn FnMut(&
 pub(super) fn end_of(path: &Path, store: StoreId, number: u64) -> io::Result<u64> {
     let mut end = 0;
     each_record(path, store, |record| {
-        let earlier = record.number.is_none_or(|this| this <= number);
+        let earlier = record.number <= number;
         if earlier {
             end = record.end;
         }

@@ -25,6 +25,8 @@ mod seal;
 mod stamp;
 mod state;
 mod survey;
+#[cfg(test)]
+mod trouble;
 
 use std::{path::Path, sync::Arc};
 

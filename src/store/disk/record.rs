@@ -21,11 +21,11 @@ const MAGIC: [u8; 4] = *b"FJL\x03";
 const VALUE: u8 = 0;
 const DELETED: u8 = 1;
 
-/// A record that is whole.
+/// A record that is whole, and a commit of this store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Record {
-    /// The commit's number; `None` for what is not ours.
-    pub number: Option<u64>,
+    /// The commit's number.
+    pub number: u64,
     /// Where it begins.
     pub start: u64,
     /// Where it ends.
@@ -101,7 +101,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    fn body(&mut self, store: StoreId, items: &mut dyn FnMut(&Item<'_>)) -> Result<Option<u64>, Miss> {
+    fn body(&mut self, store: StoreId, items: &mut dyn FnMut(&Item<'_>)) -> Result<u64, Miss> {
         self.expect(START)?;
         let count = u32::from_le_bytes(self.array()?);
         let sequence = u64::from_le_bytes(self.array()?);
@@ -112,10 +112,9 @@ impl<R: Read> Reader<R> {
         }
         self.expect(END)?;
         let expected = u64::from_le_bytes(self.array()?);
-        match self.array::<4>()? == MAGIC && sum.digest() == expected {
-            true => Ok(stamp.map(|stamp| stamp.number)),
-            false => Err(Miss::NoRecord),
-        }
+        let whole = self.array::<4>()? == MAGIC && sum.digest() == expected;
+        // Nobody else writes here: a record without our stamp has come from elsewhere.
+        stamp.filter(|_| whole).map(|stamp| stamp.number).ok_or(Miss::NoRecord)
     }
 
     /// An item, and the stamp if it is one.
