@@ -124,15 +124,17 @@ async fn publish_many(server: &Server, topic: &str, count: usize) {
     assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
-#[tokio::test]
-async fn rates_add_up_to_what_was_published() {
+/// What the rates of a stream add up to: messages to `chat:a`, messages, deliveries. `None` if a look was passed over, as a
+/// reader that is held up for a second has to expect.
+async fn added_up() -> Option<[f64; 3]> {
     let server = Server::development();
     let mut subscriber = Client::connect(&server).await;
     subscriber.subscribe("chat:a").await;
     let mut stream = EventStream::open(&server, "/v1/stats/stream?sort=rate", "").await;
     let first = stream.named("stats").await;
     assert_eq!((&first["rates"], &first["topics"][0]["rate"]), (&Value::Null, &Value::Null));
-    let (mut by_topic, mut in_all, mut delivered) = (0.0, 0.0, 0.0);
+    let mut time_ms = first["time"].as_f64().unwrap();
+    let mut sums = [0.0; 3];
     for round in 0..9 {
         if round < 3 {
             publish_many(&server, "chat:a", 200).await;
@@ -140,18 +142,35 @@ async fn rates_add_up_to_what_was_published() {
         }
         let update = stream.named("stats").await;
         let seconds = update["seconds"].as_f64().unwrap();
+        let apart_ms = update["time"].as_f64().unwrap() - time_ms;
+        if apart_ms > 1_500.0 * seconds {
+            return None;
+        }
+        time_ms += apart_ms;
         let row = update["topics"].as_array().unwrap().iter().find(|row| row["topic"] == "chat:a").unwrap();
-        by_topic += row["rate"].as_f64().unwrap_or(0.0) * seconds;
-        in_all += update["rates"]["messages_published"].as_f64().unwrap() * seconds;
-        delivered += update["rates"]["deliveries"].as_f64().unwrap() * seconds;
-        if in_all > 749.0 && delivered > 599.0 && by_topic > 599.0 {
+        let rates = &update["rates"];
+        let of_topic = row["rate"].as_f64().unwrap_or(0.0);
+        let in_all = rates["messages_published"].as_f64().unwrap();
+        let delivered = rates["deliveries"].as_f64().unwrap();
+        for (sum, rate) in sums.iter_mut().zip([of_topic, in_all, delivered]) {
+            *sum += rate * seconds;
+        }
+        if sums[0] > 599.0 && sums[1] > 749.0 && sums[2] > 599.0 {
             break;
         }
     }
-    let near = |sum: f64, count: f64| (sum - count).abs() < 0.01;
-    assert!(near(by_topic, 600.0), "{by_topic} messages to chat:a");
-    assert!(near(in_all, 750.0), "{in_all} messages");
-    assert!(near(delivered, 600.0), "{delivered} deliveries");
+    Some(sums)
+}
+
+#[tokio::test]
+async fn rates_add_up_to_what_was_published() {
+    for _ in 0..5 {
+        let Some(sums) = added_up().await else { continue };
+        let near = |(sum, count): (f64, f64)| (sum - count).abs() < 0.01;
+        assert!(sums.into_iter().zip([600.0, 750.0, 600.0]).all(near), "{sums:?}");
+        return;
+    }
+    panic!("every stream was held up");
 }
 
 #[tokio::test]
