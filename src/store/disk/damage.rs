@@ -64,8 +64,20 @@ fn killed_store(path: &Path) -> Content {
     let disk = Disk::open(&work, Options::default()).unwrap();
     fill(&disk, &mut content, 3);
     copy(&work, path);
+    while !is_sound(path) {
+        copy(&work, path);
+    }
     drop(disk);
     content
+}
+
+/// Whether a copy of a store that is in use is of one moment: copying takes a while, in which tables may be merged.
+pub(super) fn is_sound(path: &Path) -> bool {
+    let inspection = Inspection::open(path).unwrap();
+    let mut found = Space::ALL.into_iter().flat_map(|space| inspection.entries(space));
+    inspection.damage().is_empty()
+        && inspection.wrong_tables().is_empty()
+        && found.all(|found| matches!(found, Found::Entry { .. }))
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -86,7 +98,9 @@ fn copy(from: &Path, to: &Path) {
     for file in files(from) {
         let target = to.join(file.strip_prefix(from).unwrap());
         fs::create_dir_all(target.parent().unwrap()).unwrap();
-        fs::copy(&file, &target).unwrap();
+        if let Err(error) = fs::copy(&file, &target) {
+            assert!(!file.exists(), "{error}");
+        }
     }
 }
 

@@ -42,6 +42,10 @@ pub(super) const fn number_of(space: Space) -> u64 {
 const UNWRITTEN_MAX: usize = 2;
 const UNMERGED_MAX: usize = 18;
 
+/// How often, and how far apart, merging is tried before it is left for later.
+const MERGE_TRIES: usize = 20;
+const MERGE_PAUSE: Duration = Duration::from_millis(50);
+
 /// How long it waits.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -211,10 +215,29 @@ impl Engine {
         })
     }
 
-    /// Rewrites all tables of a space without what was deleted.
-    pub(super) fn merge(&self, space: Space) -> Result<(), StoreError> {
+    /// Rewrites all tables of a space without what was deleted; whether that was possible now. The library does nothing
+    /// while one of its threads merges some of them.
+    pub(super) fn merge(&self, space: Space) -> Result<bool, StoreError> {
         self.write_out(space)?;
-        contained(|| self.keyspace(space).major_compact().map_err(|error| translated(&error, space.name())))
+        let before = self.tombstones(space);
+        for _ in 0..MERGE_TRIES {
+            contained(|| {
+                self.keyspace(space).major_compact().map_err(|error| translated(&error, space.name()))
+            })?;
+            // Commits go on meanwhile, so there may be new ones.
+            if self.tombstones(space) <= before / 2 {
+                return self.remove_old_tables().map(|()| true);
+            }
+            thread::sleep(MERGE_PAUSE);
+        }
+        Ok(false)
+    }
+
+    /// Tables that are not needed any more stay until the library looks for them, which it does when it begins a new
+    /// table in memory, of any space.
+    fn remove_old_tables(&self) -> Result<(), StoreError> {
+        contained(|| self.stamps.rotate_memtable().map_err(|error| translated(&error, STAMP_SPACE)))?;
+        Ok(())
     }
 
     /// Bytes of all files.

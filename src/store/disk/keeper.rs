@@ -101,7 +101,8 @@ fn tidy(state: &State, space: Space) {
         return;
     }
     match engine.merge(space) {
-        Ok(()) => {
+        Ok(false) => {}
+        Ok(true) => {
             state.deleted[space as usize].fetch_sub(deleted, Ordering::Relaxed);
             tracing::debug!(space = space.name(), bytes = engine.space_bytes(space), "tables merged");
         }
@@ -113,5 +114,6 @@ fn tidy(state: &State, space: Space) {
 fn is_worth_it(engine: &Engine, space: Space, deleted: u64) -> bool {
     deleted > 0
         && engine.space_bytes(space) >= defaults::STORE_TIDY_BYTES
-        && deleted.saturating_mul(2) >= engine.entries(space)
+        // As many as are left. What says that they are deleted is counted among the entries.
+        && deleted.saturating_mul(3) >= engine.entries(space)
 }

@@ -142,15 +142,16 @@ fn with_several_journals(data: &Path) {
     for number in 0..SEALED_COMMITS {
         commit(&disk, number, 48 * 1024).unwrap();
     }
-    copy(&work, data);
+    while !copy(&work, data) || !super::damage::is_sound(data) {
+        fs::remove_dir_all(data).unwrap();
+    }
     drop(disk);
     fs::remove_dir_all(&work).unwrap();
     assert!(journals(data).len() > 1, "{:?}", journals(data));
 }
 
-fn copy(from: &Path, to: &Path) {
-    let copied = Command::new("cp").args(["-r", "--sparse=always"]).arg(from).arg(to).status().unwrap();
-    assert!(copied.success());
+fn copy(from: &Path, to: &Path) -> bool {
+    Command::new("cp").args(["-r", "--sparse=always"]).arg(from).arg(to).status().unwrap().success()
 }
 
 /// Opens what was damaged: it is refused, the place is named, nothing changes; accepted, it goes on without what is lost.
@@ -179,7 +180,7 @@ fn damage_in_a_full_journal_is_noticed() {
     let bytes = fs::read(sound.join("db/0.jnl")).unwrap();
     let with = |content: &[u8]| {
         let _ = fs::remove_dir_all(&data);
-        copy(&sound, &data);
+        assert!(copy(&sound, &data));
         fs::write(&first, content).unwrap();
     };
 
@@ -258,13 +259,17 @@ fn what_was_deleted_gives_its_room_back() {
         commit(&disk, number, 64 * 1024).unwrap();
     }
     engine.write_out(Space::Messages).unwrap();
-    let full = engine.space_bytes(Space::Messages);
+    let on_disk = || {
+        let tables = fs::read_dir(folder.path().join("db/keyspaces/2/tables")).unwrap();
+        tables.map(|table| table.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    let full = on_disk();
     let mut batch = Batch::default();
     (0..380).for_each(|number| batch.delete(Space::Messages, key(number)));
     disk.commit(&batch).unwrap();
     assert_eq!(disk.state.deleted[Space::Messages as usize].load(std::sync::atomic::Ordering::Relaxed), 380);
-    engine.merge(Space::Messages).unwrap();
-    assert!(engine.space_bytes(Space::Messages) < full / 8, "{full}");
+    assert!(engine.merge(Space::Messages).unwrap());
+    assert!(on_disk() < full / 8, "{} of {full}", on_disk());
     assert_eq!(numbers(&disk), (380..400).collect::<Vec<_>>());
 }
 
@@ -283,7 +288,7 @@ fn a_long_life_changes_nothing_else() {
             let engine = disk.state.engine().unwrap();
             threads.spawn(move || {
                 if round % 3 == 0 {
-                    engine.merge(Space::Messages).unwrap()
+                    engine.merge(Space::Messages).unwrap();
                 }
             });
             for step in round * 500..(round + 1) * 500 {

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode, Readable};
 use redb::{ReadableDatabase, ReadableTable, TableDefinition};
 
-/// Their names on the command line.
+/// Their names on the command line: fjall as it is and with large values in files of their own, redb as it is and with
+/// what makes its recovery quick.
 pub const ENGINES: [&str; 4] = ["fjall", "fjall-blobs", "redb", "redb-quick"];
 
 pub trait Engine {
@@ -19,7 +20,9 @@ pub trait Engine {
 
 pub fn open(name: &str, path: &Path) -> Result<Box<dyn Engine>, String> {
     match name {
-        "fjall" | "fjall-blobs" => Fjall::open(path, name == "fjall-blobs").map(|engine| Box::new(engine) as Box<dyn Engine>),
+        "fjall" | "fjall-blobs" => {
+            Fjall::open(path, name == "fjall-blobs").map(|engine| Box::new(engine) as Box<dyn Engine>)
+        }
         _ => Redb::open(path, name == "redb-quick").map(|engine| Box::new(engine) as Box<dyn Engine>),
     }
 }
@@ -40,9 +43,7 @@ impl Fjall {
         let separate = KvSeparationOptions::default().separation_threshold(256).file_target_size(32 << 20);
         let options = || {
             let options = KeyspaceCreateOptions::default().max_memtable_size(32 << 20);
-            let mib: u64 = std::env::var("TABLE_MIB").ok().and_then(|t| t.parse().ok()).unwrap_or(64);
-            let strategy = fjall::compaction::Leveled::default().with_table_target_size(mib << 20);
-            options.with_kv_separation(blobs.then_some(separate)).compaction_strategy(std::sync::Arc::new(strategy))
+            options.with_kv_separation(blobs.then_some(separate))
         };
         let space = database.keyspace("messages", options).map_err(|error| error.to_string())?;
         Ok(Self { database, space })
@@ -71,7 +72,17 @@ impl Engine for Fjall {
 
     fn tidy(&self) -> Result<(), String> {
         self.space.rotate_memtable_and_wait().map_err(|error| error.to_string())?;
-        self.space.major_compact().map_err(|error| error.to_string())
+        // It does nothing while another thread merges some of the tables.
+        for _ in 0..100 {
+            self.space.major_compact().map_err(|error| error.to_string())?;
+            if self.space.tree.tombstone_count() == 0 {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        // Old tables go when a new one is begun in memory.
+        self.commit(&[(b"tidy".to_vec(), Vec::new())], &[])?;
+        self.space.rotate_memtable_and_wait().map_err(|error| error.to_string())
     }
 }
 

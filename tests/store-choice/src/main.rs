@@ -1,5 +1,5 @@
 //! Measures fjall and redb as the store behind durable topics. Run on an idle machine, as root for a cold page cache:
-//! `cargo run --release --manifest-path tests/store-choice/Cargo.toml -- DIRECTORY [commits|recovery|retention|damage [ENGINE]]`
+//! `cargo run --release --manifest-path tests/store-choice/Cargo.toml -- DIRECTORY [commits|recovery|steady|retention|damage [ENGINE]]`
 //!
 //! DIRECTORY is on the disk that is to be measured; it needs 4 GiB and is emptied. The figures are in docs/storage.md.
 
@@ -16,11 +16,13 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["child", what, engine, path] => child(what, engine, Path::new(path)),
-        [folder] => ["commits", "recovery", "retention", "damage"].iter().for_each(|part| run(part, folder, &ENGINES)),
+        [folder] => ["commits", "recovery", "steady", "retention", "damage"]
+            .iter()
+            .for_each(|part| run(part, folder, &ENGINES)),
         [folder, part] => run(part, folder, &ENGINES),
         [folder, part, engine] => run(part, folder, &[engine]),
         _ => {
-            eprintln!("usage: store-choice DIRECTORY [commits|recovery|retention|damage]");
+            eprintln!("usage: store-choice DIRECTORY [commits|recovery|steady|retention|damage [ENGINE]]");
             return ExitCode::FAILURE;
         }
     }

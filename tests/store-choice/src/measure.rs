@@ -193,9 +193,8 @@ pub fn retention(name: &str, path: &Path) {
     let mut worst = Duration::ZERO;
     let start = Instant::now();
     for batch in 0..blocks * 9 / 10 / 64 {
-        let delete: Vec<_> = (batch * 64..batch * 64 + 64)
-            .map(|block| key(block as usize % FILL_TOPICS, block))
-            .collect();
+        let delete: Vec<_> =
+            (batch * 64..batch * 64 + 64).map(|block| key(block as usize % FILL_TOPICS, block)).collect();
         let put = [(key(FILL_TOPICS, batch), noise(batch, 1_500))];
         let begin = Instant::now();
         engine.commit(&put, &delete).expect("a commit");
