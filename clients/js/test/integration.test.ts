@@ -215,7 +215,8 @@ describe('tokens', { skip }, () => {
 	});
 
 	test('a fixed token that ends is the end; a callback gives another', async () => {
-		const short = token('--ttl-s', '1');
+		// Long enough to come in with, on a busy machine too.
+		const short = token('--ttl-s', '3');
 		const fixed = connect(short);
 		await fixed.subscribe('chat:a').ready();
 		const given = [short];
