@@ -189,6 +189,9 @@ export class Fanwire extends Emitter<ClientEvents> {
 			state: (state) => this.emit('state', state),
 			disconnect: (end) => this.emit('disconnect', end),
 			error: (error) => this.emit('error', error),
+			user: (user) => {
+				this.#user = user;
+			},
 			closed: (error) => {
 				this.#unwatch();
 				this.#outbox.clear(error);

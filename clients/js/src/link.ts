@@ -20,6 +20,8 @@ export interface LinkHooks {
 	state(state: ClientState): void;
 	disconnect(end: Disconnect): void;
 	error(error: FanwireError): void;
+	/** A token that was renewed names this user. */
+	user(user: string | undefined): void;
 	/** It is over for good. */
 	closed(error: FanwireError): void;
 }
@@ -47,7 +49,7 @@ export class Link {
 		readonly hooks: LinkHooks,
 	) {
 		this.#backoff = new Backoff(options.backoff);
-		this.#tokens = new Tokens(options.token, hooks.error);
+		this.#tokens = new Tokens(options.token, hooks.error, hooks.user);
 	}
 
 	/** Listeners called in between may have ended it. */

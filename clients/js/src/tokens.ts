@@ -17,6 +17,8 @@ export class Tokens {
 	constructor(
 		readonly token: Token | undefined,
 		readonly failed: (error: FanwireError) => void,
+		/** Another token was taken; it may name another user. */
+		readonly renewed: (user: string | undefined) => void,
 	) {
 		this.renewable = typeof token === 'function';
 	}
@@ -56,7 +58,10 @@ export class Tokens {
 		const connection = this.#connection;
 		const check = (reply: Reply) => {
 			if (reply.type === 'error') this.#again(connection, refusal(reply));
-			else if (connection) this.keep(connection, reply);
+			else if (connection) {
+				this.keep(connection, reply);
+				this.renewed('user' in reply ? (reply.user as string) : undefined);
+			}
 		};
 		try {
 			const token = await this.get();
