@@ -19,7 +19,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Disk, Found, Inspection, Options, State};
+use super::{Disk, Found, Inspection, Options, State, manifest::Manifest};
 use crate::store::{Batch, Scan, Space, Store, StoreError, conformance::scratch};
 
 /// Longest time for one place.
@@ -68,7 +68,24 @@ fn killed_store(path: &Path) -> Content {
         copy(&work, path);
     }
     drop(disk);
+    prune(path);
     content
+}
+
+/// Removes files that nothing refers to any more, as the library may do at any time.
+fn prune(path: &Path) {
+    for space in 0..super::engine::SPACES as u64 {
+        let folder = super::manifest::folder_of(&path.join("db"), space);
+        let tables = Manifest::read(&path.join("db"), space).unwrap().tables;
+        let current = fs::read(folder.join("current")).unwrap();
+        let manifest = folder.join(format!("v{}", u64::from_le_bytes(current[..8].try_into().unwrap())));
+        for file in files(&folder) {
+            let is_current = file == manifest || file.ends_with("current");
+            if !is_current && !tables.iter().any(|table| table.path == file) {
+                fs::remove_file(file).unwrap();
+            }
+        }
+    }
 }
 
 /// Whether a copy of a store that is in use is of one moment: copying takes a while, in which tables may be merged.
