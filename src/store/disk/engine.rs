@@ -226,16 +226,16 @@ impl Engine {
             })?;
             // Commits go on meanwhile, so there may be new ones.
             if self.tombstones(space) <= before / 2 {
-                return self.remove_old_tables().map(|()| true);
+                return Ok(true);
             }
             thread::sleep(MERGE_PAUSE);
         }
         Ok(false)
     }
 
-    /// Tables that are not needed any more stay until the library looks for them, which it does when it begins a new
-    /// table in memory, of any space.
-    fn remove_old_tables(&self) -> Result<(), StoreError> {
+    /// Removes tables that are not needed any more. The library looks for them when it begins a new table in memory, of
+    /// any space.
+    pub(super) fn remove_old_tables(&self) -> Result<(), StoreError> {
         contained(|| self.stamps.rotate_memtable().map_err(|error| translated(&error, STAMP_SPACE)))?;
         Ok(())
     }

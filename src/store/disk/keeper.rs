@@ -100,7 +100,7 @@ fn tidy(state: &State, space: Space) {
     if !is_worth_it(&engine, space, deleted) || !state.has_room(engine.space_bytes(space)) {
         return;
     }
-    match engine.merge(space) {
+    match state.merge(&engine, space) {
         Ok(false) => {}
         Ok(true) => {
             state.deleted[space as usize].fetch_sub(deleted, Ordering::Relaxed);

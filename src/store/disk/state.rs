@@ -21,7 +21,7 @@ use super::{
     repair,
     room::Room,
     stamp::Stamp,
-    survey::{Survey, Torn},
+    survey::Survey,
 };
 use crate::store::{Batch, Space, StoreError, Write};
 
@@ -69,15 +69,9 @@ impl State {
         }
         let engine = Engine::open(&folder.database(), options.cache_bytes)?;
         let found = engine.last_commit()?;
-        if let Some((first, last)) = survey.missing(found, acknowledged, &accepted) {
-            let what = format!("commits {first} to {last} are not there");
-            let error = StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into());
-            if !options.accept_loss {
-                engine.close();
-                survey.torn.iter().for_each(Torn::restore);
-                return Err(error);
-            }
-            accepted.add(folder.path(), first, last)?;
+        if found != survey.newest() {
+            let what = format!("commit {found} is the newest that is read, {} is there", survey.newest());
+            return Err(StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into()));
         }
         // The numbers of lost commits are not used again, so that a loss that was accepted hides no other.
         let last = found.max(acknowledged).max(accepted.highest());
@@ -92,6 +86,16 @@ impl State {
             tidying: Mutex::default(),
             deleted,
         })
+    }
+
+    /// Merges the tables of a space, for someone who holds [`tidying`](Self::tidying); whether that was possible now.
+    pub(super) fn merge(&self, engine: &Engine, space: Space) -> Result<bool, StoreError> {
+        if !engine.merge(space)? {
+            return Ok(false);
+        }
+        // What was merged is removed once something newer has been committed.
+        self.commit(&Batch::default())?;
+        engine.remove_old_tables().map(|()| true)
     }
 
     /// Reads, or says why that is not possible now.

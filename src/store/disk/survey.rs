@@ -3,13 +3,14 @@
 //! space for a leftover; a changed journal, which it cuts off; missing journals.
 
 use std::{
-    fmt, fs, io,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
 use super::{
     accepted::Accepted,
     folder::failed,
+    inspect,
     journal::{self, Journal, Rest},
     manifest::Manifest,
     stamp::StoreId,
@@ -74,31 +75,8 @@ pub(super) struct Survey {
     pub damage: Vec<Damage>,
     /// The newest commit in the journals.
     pub last: Option<u64>,
-    /// What the library cuts off although it may yet turn out to be more than a torn record.
-    pub torn: Option<Torn>,
-}
-
-/// The end of a journal that has no whole record: whether something is missing is known only from the tables.
-#[derive(Debug)]
-pub(super) struct Torn {
-    path: PathBuf,
-    bytes: Vec<u8>,
-}
-
-impl Torn {
-    fn of(journals: &[Journal]) -> io::Result<Option<Self>> {
-        let newest = journals.last().filter(|journal| journal.rest == Rest::Torn);
-        let none = journals.iter().all(|journal| journal.numbers.is_none());
-        let Some(newest) = newest.filter(|_| none) else { return Ok(None) };
-        Ok(Some(Self { path: newest.path.clone(), bytes: fs::read(&newest.path)? }))
-    }
-
-    /// Puts it back.
-    pub(super) fn restore(&self) {
-        if let Err(error) = fs::write(&self.path, &self.bytes) {
-            tracing::warn!(%error, path = %self.path.display(), "a torn journal stays cut");
-        }
-    }
+    /// The newest commit in the tables.
+    in_tables: u64,
 }
 
 impl Survey {
@@ -117,18 +95,15 @@ impl Survey {
         }
         damage.extend(in_journals(&journals));
         damage.extend(between(&journals).filter(|missing| !accepted.covers(missing)));
-        damage.extend(at_the_end(&journals, acknowledged).filter(|missing| !accepted.covers(missing)));
-        let torn = Torn::of(&journals).map_err(|error| failed(database, &error))?;
-        Ok(Self { journals, damage, last, torn })
+        let in_tables = inspect::newest_in_tables(database, store).unwrap_or(0);
+        let missing = at_the_end(database, &journals, in_tables, acknowledged);
+        damage.extend(missing.into_iter().filter(|missing| !accepted.covers(missing)));
+        Ok(Self { journals, damage, last, in_tables })
     }
 
-    /// The commits that are not there although journals, tables or the mark know of them, with the newest one that the
-    /// tables and journals have. Tables are written after the journal, so they never know more than it, unless it is new
-    /// and empty.
-    pub(super) fn missing(&self, found: u64, acknowledged: u64, accepted: &Accepted) -> Option<(u64, u64)> {
-        let in_journals = self.last.unwrap_or(found);
-        let (least, most) = (found.min(in_journals), found.max(in_journals).max(acknowledged));
-        (least < most && !accepted.has(least + 1, most)).then_some((least + 1, most))
+    /// The newest commit that is there.
+    pub(super) fn newest(&self) -> u64 {
+        self.last.unwrap_or(0).max(self.in_tables)
     }
 
     /// The error that names all of it.
@@ -175,16 +150,18 @@ fn between(journals: &[Journal]) -> impl Iterator<Item = Damage> {
     })
 }
 
-/// Commits that were acknowledged and are not in the newest journal. If there are none at all, the tables have them.
-fn at_the_end(journals: &[Journal], acknowledged: u64) -> impl Iterator<Item = Damage> {
+/// Commits that are not there although the mark or the tables know of them. Tables are written after the journal, so
+/// they never know more than it, unless it is new and empty.
+fn at_the_end(database: &Path, journals: &[Journal], in_tables: u64, acknowledged: u64) -> Option<Damage> {
     let newest = journals.iter().rev().find_map(|journal| Some((journal, journal.numbers?.1)));
-    let missing = newest.filter(|(_, last)| *last < acknowledged).map(|(journal, last)| Damage::Missing {
+    let last = newest.map_or(in_tables, |(_, last)| last);
+    let known = in_tables.max(acknowledged);
+    (last < known).then(|| Damage::Missing {
         first: last + 1,
-        last: acknowledged,
-        path: journal.path.clone(),
-        end: journal.end,
-    });
-    missing.into_iter()
+        last: known,
+        path: newest.map_or(database, |(journal, _)| &journal.path).to_owned(),
+        end: newest.map_or(0, |(journal, _)| journal.end),
+    })
 }
 
 /// What is wrong with the files that name all others.

@@ -268,7 +268,7 @@ fn what_was_deleted_gives_its_room_back() {
     (0..380).for_each(|number| batch.delete(Space::Messages, key(number)));
     disk.commit(&batch).unwrap();
     assert_eq!(disk.state.deleted[Space::Messages as usize].load(std::sync::atomic::Ordering::Relaxed), 380);
-    assert!(engine.merge(Space::Messages).unwrap());
+    assert!(disk.state.merge(&engine, Space::Messages).unwrap());
     assert!(on_disk() < full / 8, "{} of {full}", on_disk());
     assert_eq!(numbers(&disk), (380..400).collect::<Vec<_>>());
 }
@@ -285,10 +285,11 @@ fn a_long_life_changes_nothing_else() {
     let name = |topic: u64, number: u64| [&topic.to_be_bytes()[..], &number.to_be_bytes()].concat();
     for round in 0..ROUNDS {
         std::thread::scope(|threads| {
-            let engine = disk.state.engine().unwrap();
+            let state = disk.state.clone();
             threads.spawn(move || {
+                let engine = state.engine().unwrap();
                 if round % 3 == 0 {
-                    engine.merge(Space::Messages).unwrap();
+                    state.merge(&engine, Space::Messages).unwrap();
                 }
             });
             for step in round * 500..(round + 1) * 500 {

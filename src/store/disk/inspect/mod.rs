@@ -25,8 +25,8 @@ use super::{
     journal,
     manifest::{Manifest, Table, folder_of},
     mark::Mark,
-    stamp::{STAMP_KEY, Stamp},
-    survey::{Damage, Survey},
+    stamp::{STAMP_KEY, Stamp, StoreId},
+    survey::Survey,
 };
 use crate::store::{Space, StoreError};
 
@@ -68,7 +68,6 @@ pub struct Inspection {
     /// What is wrong with the files as a whole, but for the journals.
     damage: Vec<Damaged>,
     acknowledged: Option<u64>,
-    last: u64,
     /// What journals have, with the number of the space.
     journaled: Vec<(u64, Journaled)>,
 }
@@ -91,24 +90,7 @@ impl Inspection {
         let accepted = Accepted::read(path)?;
         let survey = Survey::of(&folder.database(), folder.id, acknowledged.unwrap_or(0), &accepted)?;
         let journaled = journaled(&folder).map_err(|error| failed(path, &error))?;
-        let mut inspection = Self { folder, survey, damage, acknowledged, last: 0, journaled };
-        inspection.last = inspection.newest_stamp().map_or(0, |stamp| stamp.number);
-        inspection.look_for_missing(&accepted);
-        Ok(inspection)
-    }
-
-    fn newest_stamp(&self) -> Option<Stamp> {
-        let stamps = self.read(engine::STAMPS, Space::Store, false);
-        Stamp::decode(&stamps.raw(STAMP_KEY)?)
-    }
-
-    fn look_for_missing(&mut self, accepted: &Accepted) {
-        let told = self.survey.damage.iter().any(|damage| matches!(damage, Damage::Missing { .. }));
-        let missing = self.survey.missing(self.last, self.acknowledged.unwrap_or(0), accepted);
-        if let (Some((first, last)), false) = (missing, told) {
-            let place = self.folder.database().display().to_string();
-            self.damage.push(Damaged { place, what: format!("commits {first} to {last} are not there") });
-        }
+        Ok(Self { folder, survey, damage, acknowledged, journaled })
     }
 
     /// The newest commit that was acknowledged; `None` if that cannot be read.
@@ -118,7 +100,7 @@ impl Inspection {
 
     /// The newest commit that is there.
     pub fn last_commit(&self) -> u64 {
-        self.last
+        self.survey.newest()
     }
 
     /// What is wrong with manifests, journals and the mark.
@@ -142,21 +124,28 @@ impl Inspection {
     /// The entries of a space. While commits are missing nothing in it is certain. Where its manifest cannot be read,
     /// every table that lies there is read, so that what was deleted may come back.
     pub fn entries(&self, space: Space) -> Entries {
-        let doubtful = !self.damage.is_empty() || !self.survey.damage.is_empty();
-        self.read(engine::number_of(space), space, doubtful)
-    }
-
-    fn read(&self, number: u64, space: Space, doubtful: bool) -> Entries {
-        let manifest = Manifest::read(&self.folder.database(), number);
-        let doubtful = doubtful || manifest.is_err();
-        let tables = match manifest {
-            Ok(manifest) => manifest.tables.into_iter().map(|table| table.path).collect(),
-            Err(_) => all_tables(&folder_of(&self.folder.database(), number)),
-        };
+        let number = engine::number_of(space);
+        let (tables, listed) = tables_of(&self.folder.database(), number);
+        let doubtful = !listed || !self.damage.is_empty() || !self.survey.damage.is_empty();
         let own = self.journaled.iter().filter(|(of, _)| *of == number);
         let mut journaled: Vec<_> = own.map(|(_, item)| item.clone()).collect();
         merge::sort(&mut journaled);
         Entries::new(space, tables, journaled, doubtful)
+    }
+}
+
+/// The newest commit that tables know of.
+pub(super) fn newest_in_tables(database: &Path, store: StoreId) -> Option<u64> {
+    let (tables, _) = tables_of(database, engine::STAMPS);
+    let stamp = Entries::new(Space::Store, tables, Vec::new(), false).raw(STAMP_KEY)?;
+    Stamp::decode(&stamp).filter(|stamp| stamp.store == store).map(|stamp| stamp.number)
+}
+
+/// The tables of a space, and whether its manifest lists them; else it is all that lie there.
+fn tables_of(database: &Path, number: u64) -> (Vec<PathBuf>, bool) {
+    match Manifest::read(database, number) {
+        Ok(manifest) => (manifest.tables.into_iter().map(|table| table.path).collect(), true),
+        Err(_) => (all_tables(&folder_of(database, number)), false),
     }
 }
 
