@@ -36,8 +36,16 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The store's own number.
     pub id: StoreId,
-    /// Unlocked when closed.
-    _lock: File,
+    lock: File,
+}
+
+impl Drop for Folder {
+    /// Closing the file would unlock it too, but only once no child process that is just being started has it.
+    fn drop(&mut self) {
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, path = %self.path.display(), "unlocking the data directory");
+        }
+    }
 }
 
 impl Folder {
@@ -54,7 +62,7 @@ impl Folder {
             Some(id) => id,
             None => create(path, fill)?,
         };
-        Ok(Self { path: path.to_owned(), id, _lock: lock })
+        Ok(Self { path: path.to_owned(), id, lock })
     }
 
     /// Locks a directory that must be a store already. Writes nothing.
@@ -65,7 +73,7 @@ impl Folder {
         }
         let lock = lock(path, File::options().read(true))?;
         match read_format(&format)? {
-            Some(id) => Ok(Self { path: path.to_owned(), id, _lock: lock }),
+            Some(id) => Ok(Self { path: path.to_owned(), id, lock }),
             None => Err(super::mark::missing(&format)),
         }
     }
@@ -158,5 +166,28 @@ pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(what),
         _ => StoreError::Io(what),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::conformance::scratch;
+
+    #[test]
+    fn a_directory_is_free_although_a_child_process_still_has_its_lock_file() {
+        let place = scratch();
+        let open = || {
+            Folder::open(place.path(), |database| {
+                fs::create_dir(database).unwrap();
+                Ok(())
+            })
+        };
+        let first = open().unwrap();
+        let inherited = first.lock.try_clone().unwrap();
+        assert!(matches!(open(), Err(StoreError::Locked)));
+        drop(first);
+        open().unwrap();
+        drop(inherited);
     }
 }
