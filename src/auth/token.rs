@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use data_encoding::BASE64URL_NOPAD;
 use fanwire_proto::{Pattern, Payload};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
@@ -16,6 +17,10 @@ const USER_BYTES_MAX: usize = 200;
 
 /// Largest `info`, in bytes of JSON: it is repeated to everybody who watches presence.
 const INFO_BYTES_MAX: usize = 1_024;
+
+/// How far ahead the clock of whoever makes tokens may be: a token that begins when it is made is used at once, and clocks
+/// that are kept in step differ by less. Its end is taken as it is, so that nobody may do anything for longer.
+const AHEAD_MS_MAX: u64 = 5_000;
 
 /// What tokens must say of themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,6 +107,9 @@ pub enum InvalidToken {
     /// It is no token, its algorithm fits no key, or its signature fits none.
     #[error("the token is malformed or its signature fits no key")]
     Malformed,
+    /// Its header says that extensions must be understood (`crit`, RFC 7515 §4.1.11), and none is.
+    #[error("the token's header asks for extensions (`crit`) that are not known")]
+    Critical,
     /// It has ended.
     #[error("the token has expired")]
     Expired,
@@ -148,6 +156,9 @@ pub(super) fn verify<'k>(
     now_ms: u64,
 ) -> Result<Grant, InvalidToken> {
     let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken::Malformed)?;
+    if has_critical_extensions(token) {
+        return Err(InvalidToken::Critical);
+    }
     let named = |key: &&VerifyingKey| match (&key.id, &header.kid) {
         (Some(id), Some(wanted)) => id == wanted,
         _ => true,
@@ -156,6 +167,21 @@ pub(super) fn verify<'k>(
     let claims = candidates.find_map(|key| claims_if_signed(token, key)).ok_or(InvalidToken::Malformed)?;
     check_names(&claims, expect)?;
     grant_of(claims, now_ms)
+}
+
+/// The library passes over fields of the header that it does not know.
+fn has_critical_extensions(token: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Extensions {
+        #[serde(default, deserialize_with = "is_there")]
+        crit: bool,
+    }
+    fn is_there<'de, D: Deserializer<'de>>(source: D) -> Result<bool, D::Error> {
+        serde::de::IgnoredAny::deserialize(source).map(|_| true)
+    }
+    let header = token.split('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
+    let extensions = header.and_then(|header| serde_json::from_slice::<Extensions>(&header).ok());
+    extensions.is_none_or(|extensions| extensions.crit)
 }
 
 /// The key that a token says it is signed with.
@@ -185,7 +211,7 @@ fn check_names(claims: &Claims, expect: &Expect) -> Result<(), InvalidToken> {
 }
 
 fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
-    if claims.nbf.is_some_and(|begin| begin.saturating_mul(1_000) > now_ms) {
+    if claims.nbf.is_some_and(|begin| begin.saturating_mul(1_000) > now_ms + AHEAD_MS_MAX) {
         return Err(InvalidToken::NotYet);
     }
     if claims.max_rate.is_some_and(|rate| !rate.is_finite() || rate < fanwire_proto::MAX_RATE_MIN) {
@@ -270,7 +296,9 @@ mod tests {
         assert_eq!(exp(1_800_000_000), Err(InvalidToken::Expired));
         assert_eq!(exp(1_800_000_001), Ok(()));
         let refused = |claims| check(&claims).map(drop).unwrap_err();
-        assert_eq!(refused(Claims { nbf: Some(1_800_000_001), ..Claims::default() }), InvalidToken::NotYet);
+        let begins = |nbf| check(&Claims { nbf: Some(nbf), ..Claims::default() }).map(drop);
+        assert_eq!(begins(1_800_000_005), Ok(()));
+        assert_eq!(begins(1_800_000_006), Err(InvalidToken::NotYet));
         let pattern = Claims { publish: Some(vec!["a**".into()]), ..Claims::default() };
         assert_eq!(refused(pattern), InvalidToken::BadPattern("a**".into()));
         let rate = Claims { max_rate: Some(-1.0), ..Claims::default() };
@@ -299,6 +327,21 @@ mod tests {
         assert_eq!(check(Some(Audience::One("x".into())), "them"), Err(InvalidToken::WrongAudience));
         assert_eq!(check(None, "them"), Err(InvalidToken::WrongAudience));
         assert_eq!(check(Some(Audience::One("us".into())), "x"), Err(InvalidToken::WrongIssuer));
+    }
+
+    #[test]
+    fn extensions_that_must_be_understood_are_refused() {
+        let signed = |header: &str| {
+            let part = |text: &str| BASE64URL_NOPAD.encode(text.as_bytes());
+            let message = format!("{}.{}", part(header), part(r#"{"sub":"alice"}"#));
+            let signature =
+                jsonwebtoken::crypto::sign(message.as_bytes(), &secret().signing_key(), Algorithm::HS256);
+            let authenticator = authenticator(vec![(&secret()).into()], Expect::default());
+            authenticator.verify(&format!("{message}.{}", signature.unwrap()), NOW_MS).map(drop)
+        };
+        assert_eq!(signed(r#"{"alg":"HS256","exp":1}"#), Ok(()));
+        assert_eq!(signed(r#"{"alg":"HS256","exp":1,"crit":["exp"]}"#), Err(InvalidToken::Critical));
+        assert_eq!(signed(r#"{"alg":"HS256","crit":null}"#), Err(InvalidToken::Critical));
     }
 
     #[test]

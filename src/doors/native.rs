@@ -53,6 +53,7 @@ impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = &self.grant {
             cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+            cx.ends_at(grant.expires_ms);
             if self.broker.is_revoked(grant, cx.now_ms()) {
                 // Between the handshake and now; from here on orders reach the connection.
                 return cx.close(CloseCode::Disconnected);
@@ -137,6 +138,7 @@ impl<P: Send> NativeDoor<P> {
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
         let grant = self.broker.authenticate(token, cx.now_ms())?;
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.ends_at(grant.expires_ms);
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
             let faster =

@@ -108,6 +108,7 @@ impl<P: Send> YjsDoor<P> {
             Err(Refused::BadName) => return Err(BAD_NAME),
         };
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.ends_at(grant.expires_ms);
         if self.broker.is_revoked(grant, cx.now_ms()) || !grant.allows(Verb::Subscribe, name) {
             return Err(FORBIDDEN);
         }

@@ -112,6 +112,8 @@ pub(super) struct Conn {
     pub(super) member: Member,
     /// The name of the token or key it came with.
     pub(super) token_id: Option<Arc<str>>,
+    /// When what it may do ends, in milliseconds since 1970.
+    pub(super) ends_ms: Option<u64>,
     pub(super) origin: Origin,
     /// When it came, in milliseconds since 1970.
     pub(super) opened_ms: u64,
@@ -139,6 +141,7 @@ impl Conn {
             pinged: false,
             member,
             token_id: None,
+            ends_ms: None,
             origin,
             opened_ms: now_ms,
             pinged_us: 0,

@@ -13,6 +13,7 @@ use slab::Slab;
 
 use super::{
     conn::Conn,
+    endings::Endings,
     feed::{Feed, Turn},
     inbox::ShardHandle,
     tally::Tally,
@@ -66,6 +67,7 @@ pub(super) struct Core {
     pub(super) replies: Vec<u8>,
     pub(super) scratch: Vec<u8>,
     pub(super) timers: Timers,
+    pub(super) endings: Endings,
     pub(super) started: Instant,
     pub(super) now: Instant,
     pub(super) now_ms: u64,

@@ -19,7 +19,7 @@ pub trait Door: Send {
     /// A whole message came in.
     fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>);
 
-    /// Called about once per ping interval, for what ends by itself.
+    /// Called about once per ping interval, and when what the client may do [ends](Cx::ends_at).
     fn tick(&mut self, cx: &mut Cx<'_>);
 
     /// The client has said that it leaves.
@@ -157,6 +157,11 @@ impl Cx<'_> {
         conn.member.user = user;
         conn.member.info = info;
         conn.token_id = token_id;
+    }
+
+    /// Has the door's [`tick`](Door::tick) called at this time too, in milliseconds since 1970.
+    pub fn ends_at(&mut self, end_ms: Option<u64>) {
+        self.core.ends_at(self.slot, end_ms);
     }
 
     /// How to answer this connection's request later.

@@ -16,6 +16,7 @@ mod conn;
 mod core;
 mod door;
 mod drain;
+mod endings;
 mod fanout;
 mod feed;
 mod inbox;
@@ -56,6 +57,7 @@ pub use crate::frames::{Closing, Wire, yjs};
 use self::{
     conn::Conn,
     drain::Drain,
+    endings::Endings,
     inbox::Job,
     input::Input,
     keepalive::{Sweep, TICK},
@@ -145,6 +147,7 @@ impl Shard {
             replies: Vec::new(),
             scratch: Vec::new(),
             timers: Timers::default(),
+            endings: Endings::default(),
             started: Instant::now(),
             now: Instant::now(),
             now_ms: unix_ms(),
@@ -261,13 +264,20 @@ impl Shard {
 
     fn sweep(&mut self) {
         for slot in self.core.keep_alive(&mut self.sweep) {
-            self.doors[slot as usize].tick(&mut Cx { core: &mut self.core, slot });
-            self.core.stage_replies(slot);
+            self.tick(slot);
+        }
+        while let Some(slot) = self.core.next_ending() {
+            self.tick(slot);
         }
         if let Some(drain) = &mut self.drain {
             drain.next_wave(&mut self.core);
         }
         self.core.timers.set(self.core.now + TICK, Timer::Sweep);
+    }
+
+    fn tick(&mut self, slot: u32) {
+        self.doors[slot as usize].tick(&mut Cx { core: &mut self.core, slot });
+        self.core.stage_replies(slot);
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
@@ -297,6 +307,7 @@ impl Shard {
                 continue;
             }
             self.core.leave_all(slot);
+            self.core.ends_at(slot, None);
             let mut conn = self.core.conns.remove(slot as usize);
             if let Err(error) = conn.socket.deregister(&self.core.registry) {
                 tracing::debug!(%error, "a connection was not watched");

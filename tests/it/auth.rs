@@ -7,7 +7,7 @@ use crate::support::{Client, Connect, Launch, Server, get, mint, seconds_from_no
 
 const SECRET: &str = "a secret for these tests, long enough";
 
-/// Tokens are looked after as often as connections are pinged.
+/// Revoked tokens and strangers are looked after as often as connections are pinged.
 fn config() -> String {
     format!("ping_s = 2\npong_timeout_s = 1\nauth_hmac_secret = \"{SECRET}\"")
 }
@@ -123,6 +123,19 @@ async fn a_connection_ends_with_its_token() {
         }
     };
     assert_eq!(ending.code, Some(4001));
+}
+
+#[tokio::test]
+async fn the_end_of_a_token_does_not_wait_for_a_ping() {
+    let server = Server::start(&config().replace("ping_s = 2", "ping_s = 600"));
+    let claims = |seconds| mint(SECRET, &json!({ "sub": "alice", "exp": seconds_from_now(seconds) }));
+    let mut renewed = with_token(&server, &claims(2)).await;
+    renewed.ok(json!({ "type": "auth", "token": claims(600) })).await;
+    let mut client = with_token(&server, &claims(2)).await;
+    client.subscribe("chat:a").await;
+    assert_eq!(client.next_or_end().await.unwrap_err().code, Some(4001));
+    renewed.subscribe("chat:a").await;
+    renewed.publish("chat:a", 1).await;
 }
 
 #[tokio::test]
