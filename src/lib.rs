@@ -27,6 +27,7 @@
 //! - [`frames`]: a message as bytes, encoded once per format
 //! - [`shard`]: threads that own connections and fan out to them
 //! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
+//! - [`tap`]: what is published, whatever the topic
 //! - [`durable`]: durable topics' way to the store and back
 //! - [`webhook`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`broker`]: topics by name and the verbs on them
@@ -84,6 +85,7 @@ pub mod server;
 pub mod session;
 pub mod shard;
 pub mod store;
+pub mod tap;
 pub mod topic;
 pub mod webhook;
 pub mod worker;

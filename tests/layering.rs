@@ -11,7 +11,7 @@ use std::{
 /// is listed, and `defaults` may be named by anyone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
-    ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "topic", "worker"]),
+    ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "tap", "topic", "worker"]),
     // Part of the command, which uses the crate from outside.
     ("cli", &[]),
     ("clock", &[]),
@@ -20,12 +20,12 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "topic",
-            "webhook",
+            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "tap",
+            "topic", "webhook",
         ],
     ),
     ("document", &[]),
-    ("durable", &["clock", "shard", "store", "topic"]),
+    ("durable", &["clock", "shard", "store", "tap", "topic"]),
     ("fetch", &[]),
     ("frames", &[]),
     // The sink for the shards' counts.
@@ -41,6 +41,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["clock", "frames", "topic"]),
     ("store", &["clock"]),
+    ("tap", &["topic"]),
     ("topic", &["frames"]),
     // What providers of webhooks sign.
     ("webhook", &[]),

@@ -12,7 +12,6 @@ mod read;
 mod room;
 mod subscribe;
 mod sweep;
-mod tap;
 mod unserved;
 mod versions;
 
@@ -24,7 +23,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 pub use edit::{Condition, DocumentError, NewContent};
-use fanwire_proto::{ClientId, TopicName};
+use fanwire_proto::{ClientId, Pattern, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
 pub use lookup::{NoTopic, TooManyTopics, Unreadable};
@@ -32,7 +31,6 @@ use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
 pub use room::Room;
 pub use subscribe::SubscribeError;
-pub use tap::{Tap, Tapped};
 pub use versions::Version;
 
 use crate::{
@@ -41,6 +39,7 @@ use crate::{
     metrics::Metrics,
     shard::{ShardHandle, Who},
     store::Committer,
+    tap::{Tap, Taps},
     topic::{Rules, Topic},
     worker::Workers,
 };
@@ -94,7 +93,7 @@ pub struct Broker {
     /// Random at the start, so that no epoch or client of an earlier process comes back.
     next_epoch: AtomicU64,
     next_client: AtomicU64,
-    taps: Arc<tap::Taps>,
+    taps: Arc<Taps>,
     /// Counts.
     pub metrics: Metrics,
 }
@@ -109,11 +108,12 @@ impl Broker {
         metrics: Metrics,
         workers: Workers,
     ) -> Result<Self, getrandom::Error> {
+        let taps: Arc<Taps> = Arc::default();
         Ok(Self {
             topics: DashMap::new(),
             restoring: Restoring::default(),
             visited: Mutex::default(),
-            durable: Arc::new(Durable::new(committer, shards.clone(), run)),
+            durable: Arc::new(Durable::new(committer, shards.clone(), run, taps.clone())),
             rooms: DashMap::new(),
             workers,
             shards,
@@ -123,7 +123,7 @@ impl Broker {
             publishing: AtomicU64::new(0),
             next_epoch: AtomicU64::new(getrandom::u64()?),
             next_client: AtomicU64::new(getrandom::u64()?),
-            taps: Arc::default(),
+            taps,
             metrics,
         })
     }
@@ -154,6 +154,11 @@ impl Broker {
     /// The shard with the fewest connections.
     pub fn least_loaded_shard(&self) -> Option<&ShardHandle> {
         self.shards.iter().min_by_key(|shard| shard.connections())
+    }
+
+    /// Opens a tap on all topics that a pattern matches.
+    pub fn tap(&self, pattern: Pattern) -> Tap {
+        self.taps.open(pattern)
     }
 
     /// The only way to write to the store.

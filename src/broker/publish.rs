@@ -72,14 +72,23 @@ impl Broker {
         asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
     ) -> Result<Published, PublishError> {
-        let tapped = self.taps.copy(topic, &draft, now_ms);
-        let outcome = self.try_publish(topic, draft, None, ack, asker, now_ms);
+        self.publish_within(None, topic, draft, ack, asker, now_ms)
+    }
+
+    /// The same with a size that it may have, if that is not the usual one.
+    fn publish_within(
+        &self,
+        limit: Option<usize>,
+        topic: &TopicName,
+        draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
+        now_ms: u64,
+    ) -> Result<Published, PublishError> {
+        let outcome = self.try_publish(topic, draft, limit, ack, asker, now_ms);
         match &outcome {
             Ok(Published { receipt, .. }) => {
                 self.metrics.published.increment(1);
-                if let Some(tapped) = tapped {
-                    tapped.pass_on(topic, receipt, now_ms);
-                }
                 if receipt.dropped > 0 {
                     self.metrics.dropped.increment(receipt.dropped);
                 }
@@ -128,7 +137,7 @@ impl Broker {
             })))
         };
         let Published { receipt, waits } =
-            self.try_publish(topic, draft, Some(usize::MAX), None, asker, now_ms)?;
+            self.publish_within(Some(usize::MAX), topic, draft, None, asker, now_ms)?;
         Ok((receipt, waits.then_some(wait)))
     }
 
@@ -202,8 +211,13 @@ impl Broker {
                 self.durable.check().map_err(NoTopic::from)?;
             }
             let ask = || asker.take().and_then(|asker| asker());
+            let seen_at_once = found.keeping != Keeping::Durable;
+            let tapped = if seen_at_once { self.taps.copy(topic, &draft, now_ms) } else { None };
             match found.publish(draft, ack, ask, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {
                 Ok(taken) => {
+                    if let Some(tapped) = tapped {
+                        tapped.pass_on(topic, &taken.receipt, now_ms);
+                    }
                     match taken.begin_commit {
                         true => self.durable.begin_commit(&found),
                         false if durable => self.durable.committer().more(),

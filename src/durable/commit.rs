@@ -14,7 +14,7 @@ use crate::{
     clock::unix_ms,
     shard::Letter,
     store::{Batch, Job, Space, StoreError},
-    topic::{Asker, FeedRef, Settled, Topic, Unkept, Writing},
+    topic::{Asker, FeedRef, Keeping, Settled, Topic, Unkept, Writing},
 };
 
 /// Why nothing durable is taken at the moment.
@@ -51,6 +51,20 @@ impl Durable {
     /// Refuses while the store takes nothing.
     pub fn check(&self) -> Result<(), Trouble> {
         self.committer.trouble().map_or(Ok(()), |error| Err(Trouble::from(&error)))
+    }
+
+    /// What was written is durable: whoever may see it only then sees it.
+    fn show(&self, topic: &Topic, writing: Writing) -> (Vec<Settled>, bool) {
+        let (now_ms, epoch) = (unix_ms(), writing.epoch);
+        let unseen = if topic.keeping == Keeping::Durable { &writing.entries[..] } else { &[] };
+        let tapped = self.taps.copies(&topic.name, unseen, now_ms);
+        let notify = |feed: FeedRef| self.shards[feed.shard.0].notify(feed);
+        let outcome = topic.committed(writing, now_ms, notify);
+        // A document that was erased meanwhile is in another epoch, and what is older is nobody's to see.
+        if !tapped.is_empty() && topic.position().epoch == epoch {
+            tapped.pass_on(epoch);
+        }
+        outcome
     }
 
     /// Tells those who wait what became of their messages.
@@ -112,9 +126,8 @@ impl Job for TopicCommit {
         let Self { durable, topic, writing } = *self;
         // Without a commit there is nothing to take back, but there are those who wait.
         let writing = writing.unwrap_or_else(|| topic.begin_commit());
-        let notify = |feed: FeedRef| durable.shards[feed.shard.0].notify(feed);
         let (settled, again) = match outcome {
-            Ok(()) => topic.committed(writing, unix_ms(), notify),
+            Ok(()) => durable.show(&topic, writing),
             Err(_) => topic.not_committed(writing),
         };
         durable.tell(&topic, settled, outcome.is_ok());

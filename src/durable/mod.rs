@@ -40,19 +40,20 @@ pub use record::{Block, DamagedRecord, Head, decode_block, decode_head};
 pub use run::Run;
 pub use upkeep::Due;
 
-use crate::{shard::ShardHandle, store::Committer};
+use crate::{shard::ShardHandle, store::Committer, tap::Taps};
 
 /// Durable topics' way to the disk and back.
 pub struct Durable {
     committer: Committer,
     shards: Arc<[ShardHandle]>,
     run: Run,
+    taps: Arc<Taps>,
 }
 
 impl Durable {
-    /// Topics whose content goes through this committer and whose subscribers are on these shards.
-    pub fn new(committer: Committer, shards: Arc<[ShardHandle]>, run: Run) -> Self {
-        Self { committer, shards, run }
+    /// Topics whose content goes through this committer, and whose subscribers are on these shards or at these taps.
+    pub fn new(committer: Committer, shards: Arc<[ShardHandle]>, run: Run, taps: Arc<Taps>) -> Self {
+        Self { committer, shards, run, taps }
     }
 
     /// What everything is written through.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, EventStream, Server, get, post};
+use crate::support::{Client, EventStream, Launch, Scratch, Server, get, post, request};
 
 async fn open(server: &Server, query: &str) -> EventStream {
     let mut tap = EventStream::open(server, &format!("/v1/tap{query}"), "").await;
@@ -112,4 +112,43 @@ async fn a_tap_wants_a_pattern() {
         let answer = get(server.address, &format!("/v1/tap{wrong}")).await;
         assert_eq!((answer.status, &answer.json()["code"]), (400, &json!("bad_request")), "{wrong}");
     }
+}
+
+/// A commit waits long enough that what was published meanwhile is seen first.
+#[tokio::test]
+async fn a_durable_message_is_shown_when_subscribers_may_see_it() {
+    let data = Scratch::new();
+    let rules = "commit_delay_ms = 1000\n[[rule]]\npattern = 'safe:**'\ndurable = true\n\
+        [[rule]]\npattern = 'early:**'\ndurable = true\ndeliver = 'accepted'\n";
+    let launch = Launch::default().config(rules);
+    let server = launch.flag("--data-dir", data.path().join("data").to_str().unwrap()).start();
+    let mut tap = open(&server, "").await;
+    for topic in ["safe:a", "early:a", "chat:a"] {
+        let path = format!("/v1/topics/{topic}/messages?ack=accepted");
+        assert_eq!(post(server.address, &path, "", b"1").await.status, 200);
+    }
+    let mut shown = Vec::new();
+    for _ in 0..3 {
+        shown.push(tap.named("message").await);
+    }
+    let topics: Vec<_> = shown.iter().map(|message| message["topic"].as_str().unwrap()).collect();
+    assert_eq!(topics, ["early:a", "chat:a", "safe:a"]);
+    let history = get(server.address, "/v1/topics/safe:a/messages").await.json();
+    assert_eq!(history["messages"][0]["offset"], shown[2]["offset"], "it can be read by then");
+    assert_eq!(history["epoch"], shown[2]["epoch"]);
+}
+
+#[tokio::test]
+async fn an_edit_over_http_is_shown() {
+    let server = Server::development();
+    let mut tap = open(&server, "?match=doc:**").await;
+    let body = br#"{"list":[1]}"#;
+    let head = format!(
+        "PUT /v1/documents/doc:a HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: {}\r\n",
+        body.len()
+    );
+    let made = request(server.address, &head, body).await;
+    assert_eq!(made.status, 200, "{}", made.body);
+    let shown = tap.named("message").await;
+    assert_eq!((&shown["topic"], &shown["offset"]), (&json!("doc:a"), &made.json()["offset"]));
 }

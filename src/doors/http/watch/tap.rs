@@ -15,9 +15,9 @@ use super::{
     feed::{self, Feed, LOOK_AROUND},
 };
 use crate::{
-    broker::{Tap, Tapped},
     defaults,
     doors::http::{Api, openapi, problem::Problem, query::query},
+    tap::{Tap, Tapped},
 };
 
 /// Bytes of events that are written at once.
@@ -53,7 +53,7 @@ struct LeftOut {
 
 /// Messages of all topics that a pattern matches, as they are published
 ///
-/// For looking on: at most 500 a second, payloads up to 16 KiB. What is beyond is counted in events named `left_out`. Needs
+/// A durable topic's message comes when its subscribers may see it. For looking on: at most 500 a second, payloads up to 16 KiB. What is beyond is counted in events named `left_out`. Needs
 /// an API key with `admin`.
 #[utoipa::path(
     get, path = "/v1/tap", tag = openapi::WATCH, operation_id = "tap",

@@ -4,7 +4,10 @@
 //! passes on so many messages a second and queues so many; the rest it counts. Two messages that are published at the same
 //! moment may come in either order; their offsets tell.
 //!
-//! Without a tap a publish pays for one relaxed load.
+//! What subscribers may not see yet, a tap does not show either: a topic that delivers what is durable has its messages
+//! passed on by the commit that makes them so, every other one by the publish.
+//!
+//! Without a tap either pays for one relaxed load.
 
 use std::sync::{
     Arc,
@@ -15,10 +18,9 @@ use fanwire_proto::{Epoch, Message, Pattern, TopicName};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
-use super::Broker;
 use crate::{
     defaults,
-    topic::{Draft, Receipt},
+    topic::{Draft, Receipt, Unkept},
 };
 
 /// A message that a tap passes on.
@@ -32,7 +34,7 @@ pub struct Tapped {
 
 /// All open taps.
 #[derive(Default)]
-pub(super) struct Taps {
+pub struct Taps {
     count: AtomicUsize,
     list: RwLock<Vec<Arc<Valve>>>,
 }
@@ -64,25 +66,46 @@ impl Pace {
 }
 
 /// A message that at least one tap wants, kept while it is published.
-pub(super) struct Copy {
+pub struct Copy {
     draft: Draft,
     valves: Vec<Arc<Valve>>,
 }
 
 impl Taps {
-    /// The message for the taps that want it, unless there are none.
-    pub(super) fn copy(&self, topic: &TopicName, draft: &Draft, now_ms: u64) -> Option<Copy> {
-        if self.count.load(Ordering::Relaxed) == 0 {
+    /// Opens a tap on all topics that a pattern matches.
+    pub fn open(self: &Arc<Self>, pattern: Pattern) -> Tap {
+        let (sender, messages) = mpsc::channel(defaults::TAP_QUEUE);
+        let (left_out, pace) = (AtomicU64::new(0), Mutex::default());
+        let valve = Arc::new(Valve { pattern, sender, left_out, pace });
+        self.list.write().push(valve.clone());
+        self.count.fetch_add(1, Ordering::Relaxed);
+        Tap { taps: self.clone(), valve, messages }
+    }
+
+    /// A message that is about to be published, for the taps that want it, unless there are none.
+    pub fn copy(&self, topic: &TopicName, draft: &Draft, now_ms: u64) -> Option<Copy> {
+        let valves = self.wanting(topic, now_ms)?;
+        Some(Copy { draft: draft.clone(), valves })
+    }
+
+    /// Messages that a commit is about to make durable, for the taps that want them.
+    pub fn copies(&self, topic: &TopicName, entries: &[Unkept], now_ms: u64) -> Copies {
+        let copy = |entry: &Unkept| Some((entry.message.clone(), self.wanting(topic, now_ms)?));
+        Copies(if self.is_closed() { Vec::new() } else { entries.iter().filter_map(copy).collect() })
+    }
+
+    fn is_closed(&self) -> bool {
+        self.count.load(Ordering::Relaxed) == 0
+    }
+
+    /// Those who want a message of this topic; none is none that is empty.
+    fn wanting(&self, topic: &TopicName, now_ms: u64) -> Option<Vec<Arc<Valve>>> {
+        if self.is_closed() {
             return None;
         }
         let wants = |valve: &&Arc<Valve>| valve.pattern.matches(topic) && valve.admits(now_ms);
         let valves: Vec<_> = self.list.read().iter().filter(wants).cloned().collect();
-        (!valves.is_empty()).then(|| Copy { draft: draft.clone(), valves })
-    }
-
-    fn open(&self, valve: Arc<Valve>) {
-        self.list.write().push(valve);
-        self.count.fetch_add(1, Ordering::Relaxed);
+        (!valves.is_empty()).then_some(valves)
     }
 
     fn close(&self, valve: &Arc<Valve>) {
@@ -103,7 +126,7 @@ impl Valve {
 
 impl Copy {
     /// The message has its place; a repeated publish is no new message.
-    pub(super) fn pass_on(self, topic: &TopicName, receipt: &Receipt, now_ms: u64) {
+    pub fn pass_on(self, topic: &TopicName, receipt: &Receipt, now_ms: u64) {
         if receipt.duplicate {
             return;
         }
@@ -117,11 +140,32 @@ impl Copy {
             from: self.draft.from,
             skipped: 0,
         };
-        let tapped = Arc::new(Tapped { message, epoch: receipt.epoch });
-        for valve in self.valves {
-            if valve.sender.try_send(tapped.clone()).is_err() {
-                valve.left_out.fetch_add(1, Ordering::Relaxed);
-            }
+        tell(&self.valves, message, receipt.epoch);
+    }
+}
+
+/// Messages of one commit, each with the taps that want it.
+pub struct Copies(Vec<(Message, Vec<Arc<Valve>>)>);
+
+impl Copies {
+    /// Whether no tap wants any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The messages are durable, and subscribers see them.
+    pub fn pass_on(self, epoch: Epoch) {
+        for (message, valves) in self.0 {
+            tell(&valves, message, epoch);
+        }
+    }
+}
+
+fn tell(valves: &[Arc<Valve>], message: Message, epoch: Epoch) {
+    let tapped = Arc::new(Tapped { message, epoch });
+    for valve in valves {
+        if valve.sender.try_send(tapped.clone()).is_err() {
+            valve.left_out.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
@@ -131,17 +175,6 @@ pub struct Tap {
     taps: Arc<Taps>,
     valve: Arc<Valve>,
     messages: mpsc::Receiver<Arc<Tapped>>,
-}
-
-impl Broker {
-    /// Opens a tap on all topics that a pattern matches.
-    pub fn tap(&self, pattern: Pattern) -> Tap {
-        let (sender, messages) = mpsc::channel(defaults::TAP_QUEUE);
-        let (left_out, pace) = (AtomicU64::new(0), Mutex::default());
-        let valve = Arc::new(Valve { pattern, sender, left_out, pace });
-        self.taps.open(valve.clone());
-        Tap { taps: self.taps.clone(), valve, messages }
-    }
 }
 
 impl Tap {
