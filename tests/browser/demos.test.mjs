@@ -222,6 +222,8 @@ test('a payment arrives in the page, verified, and a forged one does not', async
   await payer.getByLabel('Signing secret').fill('whsec_wrong');
   await payer.getByRole('button', { name: 'Send' }).click();
   await payer.getByText('Refused (401)').waitFor();
+  const overview = await openTab(t, browser, broker.http);
+  await overview.waitForFunction(() => [...document.querySelectorAll('[aria-label=Trouble] tr')].some((one) => one.textContent.startsWith('Webhooks rejected') && one.lastElementChild.textContent === '1'));
   // The console tells both, shows what came, and takes it once more.
   const operator = await openTab(t, browser, `${broker.http}/#/deliveries`);
   await operator.locator('tbody tr').nth(1).waitFor();

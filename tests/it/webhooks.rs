@@ -145,6 +145,11 @@ filter = { body = { type = { "$in" = ["charge.succeeded"] }, livemode = true } }
         .map(|delivery| delivery["outcome"].clone())
         .collect();
     assert_eq!(outcomes, ["accepted", "failed", "filtered"]);
+    let counts = get(server.address, "/v1/stats").await.json()["counts"].clone();
+    for outcome in ["accepted", "failed", "filtered"] {
+        assert_eq!(counts[format!("webhooks_{outcome}")], 1, "{counts}");
+    }
+    assert_eq!(counts["webhooks_rejected"], 0, "{counts}");
 }
 
 #[tokio::test]

@@ -27,6 +27,8 @@ const TROUBLE = [
   ['connections_closed_outbox', 'Cut off', 'connections that did not read their replies'],
   ['connections_closed_violation', 'Protocol violations', 'connections closed for breaking the protocol'],
   ['connections_turned_away', 'Turned away', 'connections refused by a limit'],
+  ['webhooks_rejected', 'Webhooks rejected', 'not signed as their source says, or not understood; see Deliveries'],
+  ['webhooks_failed', 'Webhooks failed', 'taken, but not published: a template does not fit; replay them once it does'],
 ];
 
 const DEMOS = [

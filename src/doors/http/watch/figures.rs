@@ -6,17 +6,31 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// Counts by the name that they have on `/metrics`, without `fanwire_` and `_total`.
+/// Counts by the name that they have on `/metrics`, without `fanwire_` and `_total`. What is counted by outcome has one for
+/// each, whatever its other labels say.
 pub(super) type Counts = BTreeMap<String, u64>;
 
 /// Reads the counters out of Prometheus text: console and `/metrics` cannot disagree, and nothing is counted twice.
 pub(super) fn counts(prometheus: &str) -> Counts {
-    let counter = |line: &str| {
-        let (name, value) = line.split_once(' ')?;
-        let name = name.strip_prefix("fanwire_")?.strip_suffix("_total")?;
-        Some((name.to_owned(), value.parse().ok()?))
+    let mut counts = Counts::new();
+    for (name, count) in prometheus.lines().filter_map(counter) {
+        *counts.entry(name).or_default() += count;
+    }
+    counts
+}
+
+/// The name and the count of a line that has a counter.
+fn counter(line: &str) -> Option<(String, u64)> {
+    let (name, count) = line.rsplit_once(' ')?;
+    let (name, labels) = name.split_once('{').unwrap_or((name, ""));
+    let name = name.strip_prefix("fanwire_")?.strip_suffix("_total")?;
+    let outcome = labels.split_once("outcome=\"").and_then(|(_, rest)| rest.split_once('"'));
+    let name = match outcome {
+        None if !labels.is_empty() => return None,
+        None => name.to_owned(),
+        Some((outcome, _)) => format!("{name}_{outcome}"),
     };
-    prometheus.lines().filter_map(counter).collect()
+    Some((name, count.parse().ok()?))
 }
 
 /// What each counter gained a second.
@@ -73,6 +87,15 @@ mod tests {
         let text = "# HELP fanwire_deliveries_total x\n# TYPE fanwire_deliveries_total counter\n\
             fanwire_deliveries_total 12\n\nfanwire_connections 3\nother_total 9\nfanwire_x_total{a=\"b\"} 4\n";
         assert_eq!(counts(text), Counts::from([("deliveries".into(), 12)]));
+    }
+
+    #[test]
+    fn what_is_counted_by_outcome_is_summed_over_everything_else() {
+        let text = "fanwire_webhooks_total{source=\"a\",outcome=\"rejected\"} 2\n\
+            fanwire_webhooks_total{source=\"b\",outcome=\"rejected\"} 5\n\
+            fanwire_webhooks_total{source=\"b\",outcome=\"failed\"} 1\n";
+        let expected = [("webhooks_failed".to_owned(), 1), ("webhooks_rejected".to_owned(), 7)];
+        assert_eq!(counts(text), Counts::from(expected));
     }
 
     #[test]

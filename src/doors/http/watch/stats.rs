@@ -45,7 +45,7 @@ pub(super) struct Stats {
     connection_count: usize,
     /// Topics that exist now.
     topic_count: usize,
-    /// What `/metrics` counts, without `fanwire_` and `_total`.
+    /// What `/metrics` counts, without `fanwire_` and `_total`; webhooks by outcome, as `webhooks_rejected`.
     counts: Counts,
     process: Process,
 }
