@@ -61,6 +61,12 @@ pub enum DocumentError {
     /// There is no version of this name.
     #[error("the document has no version {0}")]
     NoVersion(u64),
+    /// There is no such root.
+    #[error("the document has no root `{0}`")]
+    NoRoot(String),
+    /// There is one, with something else in it.
+    #[error("the root `{0}` is no text")]
+    NotText(String),
     /// It has as many as it may.
     #[error("the document has {0} versions, the most it may have; delete one")]
     TooManyVersions(usize),
@@ -150,15 +156,24 @@ impl Broker {
         self.convert(move || Ok(content::json(&[&state])?)).await
     }
 
-    /// A root of a state as text; without a name, the only one there is, or `text`.
-    pub async fn state_as_text(
-        &self,
-        state: Bytes,
-        root: Option<String>,
-    ) -> Result<Option<String>, DocumentError> {
+    /// A root of a state as text; without a name, the only one there is, or `text`. What has no root at all is an empty
+    /// text, unless one is named.
+    pub async fn state_as_text(&self, state: Bytes, root: Option<String>) -> Result<String, DocumentError> {
         let read = move || {
+            let is_named = root.is_some();
             let root = root_or_only(root, &[&state])?;
-            Ok(content::text(&[&state], &root)?)
+            if let Some(text) = content::text(&[&state], &root)? {
+                return Ok(text);
+            }
+            let roots = content::json(&[&state])?;
+            match roots.get(&root) {
+                Some(Value::Null) => Ok(String::new()),
+                Some(_) => Err(DocumentError::NotText(root)),
+                None if !is_named && roots.as_object().is_none_or(serde_json::Map::is_empty) => {
+                    Ok(String::new())
+                }
+                None => Err(DocumentError::NoRoot(root)),
+            }
         };
         self.convert(read).await
     }

@@ -99,7 +99,7 @@ impl From<PublishError> for Failure {
 impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
         let code = match &error {
-            DocumentError::WrongKind => ErrorCode::WrongKind,
+            DocumentError::WrongKind | DocumentError::NotText(_) => ErrorCode::WrongKind,
             DocumentError::Unreadable(_) | DocumentError::Store(_) | DocumentError::NotKept => {
                 ErrorCode::StorageFailed
             }
@@ -107,9 +107,10 @@ impl From<DocumentError> for Failure {
             DocumentError::Busy => ErrorCode::Overloaded,
             DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
             // HTTP has codes of its own for these.
-            DocumentError::Changed(_) | DocumentError::NoVersion(_) | DocumentError::TooManyVersions(_) => {
-                ErrorCode::BadRequest
-            }
+            DocumentError::Changed(_)
+            | DocumentError::NoVersion(_)
+            | DocumentError::NoRoot(_)
+            | DocumentError::TooManyVersions(_) => ErrorCode::BadRequest,
             DocumentError::Publish(_) => ErrorCode::Internal,
         };
         match error {

@@ -80,6 +80,41 @@ async fn what_is_no_document_is_refused() {
 }
 
 #[tokio::test]
+async fn what_is_asked_for_is_what_is_answered() {
+    let server = Server::development();
+    let read = async |path: &str, accept: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nAccept: {accept}\r\n");
+        let answer = request(server.address, &head, b"").await;
+        let code = if answer.status == 200 { Value::Null } else { answer.json()["code"].clone() };
+        (answer.status, code, answer.body)
+    };
+    assert_eq!(read(DOC, "text/plain").await, (200, Value::Null, String::new()), "nothing is in it yet");
+    assert_eq!(read(&format!("{DOC}?root=nope"), "text/plain").await.0, 404);
+    put_json(&server, &json!({"title": "héllo", "items": [1], "gone": "x"})).await;
+    put_json(&server, &json!({"title": "héllo", "items": [1], "gone": ""})).await;
+    for (query, accept, status, code) in [
+        ("?root=title", "text/plain", 200, Value::Null),
+        ("?root=gone", "text/*;q=0.1", 200, Value::Null),
+        ("?root=nope", "text/plain", 404, json!("not_found")),
+        ("", "text/plain", 404, json!("not_found")),
+        ("?root=items", "text/plain", 409, json!("wrong_kind")),
+        ("?root=title", "application/json", 400, json!("bad_request")),
+        ("?root=title", "application/octet-stream", 400, json!("bad_request")),
+        ("", "image/png", 406, json!("not_acceptable")),
+        ("", "application/json;q=0", 406, json!("not_acceptable")),
+        ("?version=nope", "*/*", 400, json!("bad_request")),
+        ("?version=1", "*/*", 404, json!("not_found")),
+    ] {
+        let answer = read(&format!("{DOC}{query}"), accept).await;
+        assert_eq!((answer.0, answer.1), (status, code), "{query} {accept}: {}", answer.2);
+    }
+    let (status, problem) =
+        put(&server, &format!("{DOC}?root=title"), "Content-Type: application/json\r\n", "{}").await;
+    assert_eq!((status, &problem["code"]), (400, &json!("bad_request")));
+    assert_eq!(content(&server).await["title"], "héllo", "nothing was changed");
+}
+
+#[tokio::test]
 async fn versions_are_kept_and_gone_back_to_across_a_restart() {
     let place = Scratch::new();
     let rules = "[[rule]]\npattern = 'doc:**'\nkind = 'document'\n";
@@ -88,7 +123,7 @@ async fn versions_are_kept_and_gone_back_to_across_a_restart() {
     put_json(&server, &json!({"text": "first"})).await;
     let kept = post(server.address, &format!("{DOC}/versions"), "", br#"{"name":"one"}"#).await;
     assert_eq!(kept.status, 201, "{}", kept.body);
-    let id = kept.json()["id"].clone();
+    let id = kept.json()["version"].clone();
     put_json(&server, &json!({"text": "second, longer", "more": [1]})).await;
     server.signal("KILL");
     server.exit().await;
@@ -96,7 +131,7 @@ async fn versions_are_kept_and_gone_back_to_across_a_restart() {
     assert_eq!(content(&server).await, json!({"text": "second, longer", "more": [1]}));
     let listed = get(server.address, &format!("{DOC}/versions")).await.json();
     assert_eq!(listed["versions"].as_array().unwrap().len(), 1);
-    assert_eq!(listed["versions"][0]["name"], "one");
+    assert_eq!((&listed["versions"][0]["name"], &listed["versions"][0]["version"]), (&json!("one"), &id));
     let old = get(server.address, &format!("{DOC}?version={id}")).await;
     assert_eq!(old.json(), json!({"text": "first"}));
     let mut reader = Client::connect(&server).await;

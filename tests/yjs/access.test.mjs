@@ -85,7 +85,7 @@ test('an editor sees what is written over HTTP, and the other way round', async 
   await fetch(at, { method: 'PUT', headers: { 'content-type': 'application/json' }, body: '{"text":"one 2 three","list":[1]}' });
   await until(() => client.doc.getText('text').toString() === 'one 2 three', 'the editor has it');
   assert.deepEqual(client.doc.getArray('list').toJSON(), [1]);
-  await fetch(`${at}/restore`, { method: 'POST', body: JSON.stringify({ version: version.id }) });
+  await fetch(`${at}/restore`, { method: 'POST', body: JSON.stringify({ version: version.version }) });
   await until(() => client.doc.getText('text').toString() === 'one two three', 'it is back');
   // What the broker made, a fresh client reads as the first one does.
   const fresh = connect(open, 'doc:rest');

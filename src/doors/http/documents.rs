@@ -17,6 +17,7 @@ use super::{
     Api,
     body::{content_type, media_type, read_body},
     caller::{Caller, TopicPath},
+    form::Form,
     openapi,
     problem::{Code, Problem, json},
     query::query,
@@ -50,39 +51,11 @@ impl Place {
 pub(super) fn problem(error: DocumentError) -> Problem {
     let code = match &error {
         DocumentError::Changed(_) => Code::PreconditionFailed,
-        DocumentError::NoVersion(_) => Code::NotFound,
+        DocumentError::NoVersion(_) | DocumentError::NoRoot(_) => Code::NotFound,
         DocumentError::TooManyVersions(_) => Code::TooManyVersions,
         _ => return Failure::from(error).into(),
     };
     Problem::new(code, error.to_string())
-}
-
-/// How content is written.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
-    Json,
-    Text,
-    State,
-}
-
-impl Form {
-    /// The first form of an `Accept` header that there is; JSON if it does not say.
-    fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
-        let Some(accept) = headers.get(header::ACCEPT) else { return Ok(Self::Json) };
-        let accept = accept.to_str().unwrap_or_default();
-        let known = |entry: &str| match media_type(entry).as_str() {
-            "application/json" | "application/*" | "*/*" => Some(Self::Json),
-            "text/plain" | "text/*" => Some(Self::Text),
-            "application/octet-stream" => Some(Self::State),
-            _ => None,
-        };
-        let none = || {
-            Problem::bad_request(
-                "documents are `application/json`, `text/plain` or `application/octet-stream`",
-            )
-        };
-        accept.split(',').find_map(known).ok_or_else(none)
-    }
 }
 
 /// A document
@@ -92,8 +65,8 @@ impl Form {
     get, path = "/v1/documents/{topic}", tag = openapi::DOCUMENTS, operation_id = "document",
     params(
         ("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$"),
-        ("version" = Option<u64>, Query, description = "As it was then; see its versions."),
-        ("root" = Option<String>, Query, description = "Of text: which root; by default the only one there is, or `text`."),
+        ("version" = Option<u64>, Query, description = "As it was in this version."),
+        ("root" = Option<String>, Query, description = "Of text, and only of that: which root; by default the only one there is, or `text`."),
     ),
     responses((status = 200, description = "The content; `ETag` says where the document stands", content(
         (Value = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"),
@@ -109,6 +82,7 @@ pub(super) async fn read(
     caller.may(Verb::Subscribe, &topic)?;
     let [version, root] = query(&uri, ["version", "root"])?;
     let form = Form::accepted(&headers)?;
+    form.check_root(root.as_deref())?;
     let broker = &api.door.broker;
     let (state, tag) = match version {
         None => {
@@ -120,17 +94,7 @@ pub(super) async fn read(
             (version_state(broker, topic, id).await?, format!("\"version:{id}\""))
         }
     };
-    let mut response = match form {
-        Form::State => ([(header::CONTENT_TYPE, "application/octet-stream")], state).into_response(),
-        Form::Json => {
-            json(StatusCode::OK, "application/json", &broker.state_as_json(state).await.map_err(problem)?)
-        }
-        Form::Text => {
-            let text =
-                broker.state_as_text(state, root.map(|root| root.into_owned())).await.map_err(problem)?;
-            ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text.unwrap_or_default()).into_response()
-        }
-    };
+    let mut response = form.answer(broker, state, root.map(|root| root.into_owned())).await?;
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -138,7 +102,8 @@ pub(super) async fn read(
 }
 
 pub(super) fn version_id(text: &str) -> Result<u64, Problem> {
-    text.parse().map_err(|_| Problem::bad_request("`version` must be the `id` of a version"))
+    text.parse()
+        .map_err(|_| Problem::bad_request("`version` must be a number, as the list of versions has it"))
 }
 
 pub(super) async fn version_state(broker: &Arc<Broker>, topic: TopicName, id: u64) -> Result<Bytes, Problem> {
@@ -155,7 +120,7 @@ pub(super) async fn version_state(broker: &Arc<Broker>, topic: TopicName, id: u6
     put, path = "/v1/documents/{topic}", tag = openapi::DOCUMENTS, operation_id = "write_document",
     params(
         ("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$"),
-        ("root" = Option<String>, Query, description = "Of text: which root; by default the only one there is, or `text`."),
+        ("root" = Option<String>, Query, description = "Of text, and only of that: which root; by default the only one there is, or `text`."),
         ("If-Match" = Option<String>, Header, description = "An `ETag`."),
         ("If-None-Match" = Option<String>, Header, description = "`*`"),
     ),
@@ -189,7 +154,11 @@ fn content_of(headers: &HeaderMap, root: Option<String>, body: &Bytes) -> Result
         std::str::from_utf8(body)
             .map_err(|error| Problem::bad_payload(format!("the body is not UTF-8: {error}")))
     };
-    match media_type(content_type(headers)).as_str() {
+    let media_type = media_type(content_type(headers));
+    if root.is_some() && !media_type.starts_with("text/") {
+        return Err(Problem::bad_request("`root` goes with `text/plain`; other forms have all roots"));
+    }
+    match media_type.as_str() {
         "application/json" => match serde_json::from_str::<Value>(text()?) {
             Ok(Value::Object(roots)) => Ok(NewContent::Json(roots)),
             Ok(_) => Err(Problem::bad_payload(

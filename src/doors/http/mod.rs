@@ -10,6 +10,7 @@ mod deliveries;
 mod documents;
 mod elsewhere;
 mod error_page;
+mod form;
 mod idempotency;
 mod ingest;
 mod item;

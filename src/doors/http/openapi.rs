@@ -82,6 +82,7 @@ const BY_DOCUMENTS: &[Code] = &[
     of(ErrorCode::StorageFailed),
     Code::Timeout,
     Code::UnsupportedMediaType,
+    Code::NotAcceptable,
     Code::NotFound,
     Code::PreconditionFailed,
     Code::TooManyVersions,

@@ -65,7 +65,8 @@ http_codes! {
     IdempotencyMismatch = "idempotency_mismatch", UNPROCESSABLE_ENTITY, retry false;
     /// A webhook that its provider did not send.
     BadSignature = "bad_signature", UNAUTHORIZED, retry false;
-    /// The same, to providers that would send it again otherwise.
+    /// No form of the answer is one that `Accept` names; also a webhook with a bad signature, to providers that would send
+    /// it again otherwise.
     NotAcceptable = "not_acceptable", NOT_ACCEPTABLE, retry false;
     /// The document is not what `If-Match` or `If-None-Match` says.
     PreconditionFailed = "precondition_failed", PRECONDITION_FAILED, retry false;

@@ -28,8 +28,8 @@ use crate::{
 /// A document as it was.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Version {
-    /// Names it in addresses.
-    id: u64,
+    /// Its number: what names it wherever a version is asked for.
+    version: u64,
     name: String,
     /// When it was kept, in milliseconds since 1970.
     time: u64,
@@ -45,7 +45,7 @@ impl From<broker::Version> for Version {
     fn from(version: broker::Version) -> Self {
         let position = version.position();
         let broker::Version { id, name, time, bytes, .. } = version;
-        Self { id, name, time, epoch: position.epoch, offset: position.offset, bytes }
+        Self { version: id, name, time, epoch: position.epoch, offset: position.offset, bytes }
     }
 }
 

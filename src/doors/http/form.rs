@@ -1,0 +1,115 @@
+//! In which form a document is read: as JSON, as text or as Yjs has it, whatever `Accept` likes best.
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{
+    body::media_type,
+    documents::problem,
+    problem::{Code, Problem, json},
+};
+use crate::broker::Broker;
+
+/// How content is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Form {
+    /// All roots.
+    Json,
+    /// One root.
+    Text,
+    /// An update of Yjs.
+    State,
+}
+
+impl Form {
+    /// The form that an `Accept` header likes best, of equals the first (RFC 9110 §12.5.1); JSON if there is none.
+    pub(super) fn accepted(headers: &HeaderMap) -> Result<Self, Problem> {
+        let lines = headers.get_all(header::ACCEPT).iter().map(|line| line.to_str().unwrap_or_default());
+        let accept = lines.collect::<Vec<_>>().join(",");
+        if accept.trim().is_empty() {
+            return Ok(Self::Json);
+        }
+        let mut best: Option<(f32, Self)> = None;
+        for (weight, form) in accept.split(',').filter_map(Self::read) {
+            if weight > best.map_or(0.0, |(weight, _)| weight) {
+                best = Some((weight, form));
+            }
+        }
+        let none = "documents are `application/json`, `text/plain` or `application/octet-stream`";
+        best.map(|(_, form)| form).ok_or_else(|| Problem::new(Code::NotAcceptable, none))
+    }
+
+    /// One entry of an `Accept` header with its weight; none for a form that documents do not have.
+    fn read(entry: &str) -> Option<(f32, Self)> {
+        let form = match media_type(entry).as_str() {
+            "application/json" | "application/*" | "*/*" => Self::Json,
+            "text/plain" | "text/*" => Self::Text,
+            "application/octet-stream" => Self::State,
+            _ => return None,
+        };
+        let mut parameters = entry.split(';').skip(1).map(str::trim);
+        let weight = parameters.find_map(|parameter| parameter.strip_prefix(['q', 'Q'])?.strip_prefix('='));
+        Some((weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)), form))
+    }
+
+    /// Only text is of one root; an answer of another form would not be what was asked for.
+    pub(super) fn check_root(self, root: Option<&str>) -> Result<(), Problem> {
+        match (self, root) {
+            (Self::Json | Self::State, Some(_)) => {
+                Err(Problem::bad_request("`root` goes with `text/plain`; other forms have all roots"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Answers with a state in this form.
+    pub(super) async fn answer(
+        self,
+        broker: &Broker,
+        state: Bytes,
+        root: Option<String>,
+    ) -> Result<Response, Problem> {
+        Ok(match self {
+            Self::State => ([(header::CONTENT_TYPE, "application/octet-stream")], state).into_response(),
+            Self::Json => {
+                let content = broker.state_as_json(state).await.map_err(problem)?;
+                json(StatusCode::OK, "application/json", &content)
+            }
+            Self::Text => {
+                let text = broker.state_as_text(state, root).await.map_err(problem)?;
+                ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accepted(accept: &str) -> Option<Form> {
+        let headers = HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]);
+        Form::accepted(&headers).ok()
+    }
+
+    #[test]
+    fn the_best_form_is_chosen() {
+        assert_eq!(Form::accepted(&HeaderMap::new()).ok(), Some(Form::Json));
+        for (accept, form) in [
+            ("", Some(Form::Json)),
+            ("*/*", Some(Form::Json)),
+            ("text/html, text/plain, */*", Some(Form::Text)),
+            ("application/json; q=0.5, application/octet-stream;q=0.9", Some(Form::State)),
+            ("image/png, application/JSON ; charset=utf-8", Some(Form::Json)),
+            ("image/png", None),
+            ("application/json;q=0", None),
+            ("application/json;q=much", None),
+            (";;,=", None),
+        ] {
+            assert_eq!(accepted(accept), form, "{accept}");
+        }
+    }
+}
