@@ -117,7 +117,7 @@ impl Order {
     /// Sends everything on schedule; returns how many frames a full socket refused (the ledger misses them too).
     fn carry_out(&self, sockets: &[TcpStream], options: &BareOptions) -> Result<u64> {
         let mut refused = 0;
-        let mut stamp = Stamp { run: self.run, stream: 0, sequence: 0, intended_ns: 0 };
+        let mut stamp = Stamp { run: self.run, stream: 0, sequence: 0, intended_ns: 0, lag_ns: 0 };
         let mut bytes = frame_bytes(options, &stamp)?;
         let at = memchr::memmem::find(&bytes, stamp::MARK).unwrap_or(bytes.len());
         let end = (at + options.payload.max(stamp::LENGTH)).min(bytes.len());
@@ -125,6 +125,7 @@ impl Order {
             stamp.sequence = sequence;
             stamp.intended_ns = self.start_ns + clock::span_ns(sequence as f64 / self.rate);
             clock::sleep_until(stamp.intended_ns);
+            stamp.lag_ns = clock::now_ns().saturating_sub(stamp.intended_ns);
             stamp.write(&mut bytes[at..end]);
             for mut socket in sockets {
                 refused += u64::from(!matches!(socket.write(&bytes), Ok(count) if count == bytes.len()));

@@ -116,7 +116,7 @@ pub struct FanoutOptions {
     /// Messages per second, one window each
     #[arg(long, value_delimiter = ',', default_value = "20,60,200,500,1500")]
     pub rates: Vec<f64>,
-    /// Bytes of payload (a stamp of 55 bytes is part of it)
+    /// Bytes of payload (a stamp of 45 bytes is part of it)
     #[arg(long, default_value_t = 128)]
     pub payload: usize,
     /// Length of a window

@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn strangers_are_phantoms_and_do_not_disturb_the_ledger() {
         let mut tally = Tally::new(7, 1).unwrap();
-        let stamp = Stamp { run: 7, stream: 0, sequence: 0, intended_ns: 5 };
+        let stamp = Stamp { run: 7, stream: 0, sequence: 0, intended_ns: 5, lag_ns: 0 };
         assert!(tally.stamped(0, &stamp, 10));
         assert!(!tally.stamped(0, &Stamp { run: 8, ..stamp }, 10));
         assert!(!tally.stamped(1, &stamp, 10));

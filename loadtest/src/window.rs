@@ -180,7 +180,13 @@ fn publish(
             pool.turn(None, tally)?;
             continue;
         }
-        let stamp = Stamp { run: plan.publisher, stream: 0, sequence: schedule.sent, intended_ns: due_ns };
+        let stamp = Stamp {
+            run: plan.publisher,
+            stream: 0,
+            sequence: schedule.sent,
+            intended_ns: due_ns,
+            lag_ns: now_ns - due_ns,
+        };
         let data = stamp.payload(plan.payload);
         lag.enter(due_ns, now_ns);
         let publication = Publication {

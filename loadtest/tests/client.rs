@@ -19,7 +19,7 @@ use loadtest::ws::{frame, handshake};
 const JSON: Encoding = Encoding::Json;
 
 fn delivery(sequence: u64) -> String {
-    let data = Stamp { run: 1, stream: 0, sequence, intended_ns: 1 }.payload(100);
+    let data = Stamp { run: 1, stream: 0, sequence, intended_ns: 1, lag_ns: 0 }.payload(100);
     String::from_utf8(JSON.encode(&Delivery::new("t", sequence, &data)).unwrap()).unwrap()
 }
 

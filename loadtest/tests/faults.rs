@@ -15,8 +15,9 @@ const PUBLISHER: u32 = 9;
 fn receive(sequences: &[u64], sent: u64, damage: impl Fn(usize, &mut Vec<u8>)) -> Closed {
     let mut tally = Tally::new(PUBLISHER, 1).unwrap();
     for (at, &sequence) in sequences.iter().enumerate() {
-        let mut payload =
-            Stamp { run: PUBLISHER, stream: 0, sequence, intended_ns: 1 }.payload(128).into_bytes();
+        let mut payload = Stamp { run: PUBLISHER, stream: 0, sequence, intended_ns: 1, lag_ns: 0 }
+            .payload(128)
+            .into_bytes();
         damage(at, &mut payload);
         for found in stamp::scan(&payload) {
             match found {

@@ -187,7 +187,25 @@ fn several_processes_find_what_one_would() {
         expect(&output, code, &[words, "in 3 processes"]);
     }
     expect(&run("", &["--processes", "11"]), USAGE, &["more than there are subscribers"]);
-    expect(&run("", &["--processes", "2", "--kill-at", "1s"]), USAGE, &["neither restart"]);
+}
+
+/// The lead kills the server, starts it again and audits it; the others lose their connections with it and come back.
+#[test]
+fn several_processes_outlive_their_server() {
+    // What the null broker forgets, those find who come back and ask for it. One that only stood still forgets nothing.
+    for (signal, severed, code, lost) in
+        [("kill", "severed == 22", BROKEN, "BROKEN  missing"), ("stop", "severed == 0", PASS, "0 lost")]
+    {
+        let how = ["--kill-at", "200ms,500ms", "--restart-after", "20ms", "--signal", signal];
+        let thresholds = ["--threshold", "kills == 2", severed];
+        let output = run("", &[&["--processes", "3", "--duration", "800ms"], &how[..], &thresholds].concat());
+        let met = ["ok      kills == 2", "ok      disconnects == 0", "ok      stranded == 0"];
+        expect(&output, code, &[&met[..], &[&format!("ok      {severed}"), lost, "in 3 processes"]].concat());
+    }
+    let faulty = ["--processes", "2", "--kill-at", "200ms", "--signal", "stop", "--duration", "1s"];
+    expect(&run("--fault duplicate --fault-every 100", &faulty), BROKEN, &["BROKEN  duplicate == 0: 10"]);
+    let audited = ["--processes", "3", "--kill-at", "300ms", "--audit", "--ack", "durable"];
+    expect(&run("", &audited), BROKEN, &["BROKEN  unaudited_topics == 0: 2", "in 3 processes"]);
 }
 
 #[test]

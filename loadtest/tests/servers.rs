@@ -78,7 +78,8 @@ fn fanwire_with_webhooks() {
 #[test]
 fn fanwire_killed_asked_to_end_and_stopped() {
     for (signal, publish) in [("kill", "socket"), ("kill", "http"), ("term", "socket"), ("stop", "socket")] {
-        let extra = ["--kill-at", "100ms,300ms", "--restart-after", "20ms"];
+        let processes = if signal == "kill" { "2" } else { "1" };
+        let extra = ["--kill-at", "100ms,300ms", "--restart-after", "20ms", "--processes", processes];
         let how = ["--signal", signal, "--publish", publish, "--topics", "2", "--publishers", "3"];
         let thresholds =
             ["--threshold", "silence < 1m", "kills == 2", "unacknowledged == 0", "stranded == 0"];
@@ -99,16 +100,22 @@ fn fanwire_keeps_what_is_durable() {
         eprintln!("SKIPPED: there is no fanwire beside loadtest");
         return;
     }
-    for publish in ["socket", "http"] {
+    for (publish, processes) in [("socket", "1"), ("http", "1"), ("socket", "3")] {
         let output = Command::new(program)
             .args(["run", "crash", "--no-pin", "--quiet", "--rate", "200", "--duration", "2500ms"])
-            .args(["--kill-every", "600ms", "--publish", publish])
+            .args(["--kill-every", "600ms", "--publish", publish, "--processes", processes])
             .args(["--threshold", "silence < 1m", "kills >= 2", "unrecovered == 0", "audited >= 1"])
             .output()
             .unwrap();
         let report =
             String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-        assert!(matches!(output.status.code(), Some(0 | 3)), "{publish}: {report}");
+        assert!(matches!(output.status.code(), Some(0 | 3)), "{publish}, {processes} processes: {report}");
+        // Both are of every delivery, whichever process it came to.
+        let samples = |figure: &str| {
+            let line = report.lines().find(|line| line.starts_with(figure));
+            line.and_then(|line| line.split_whitespace().last()).map(str::to_owned)
+        };
+        assert_eq!(samples("response"), samples("service"), "{report}");
     }
 }
 

@@ -58,7 +58,7 @@ impl Faulty {
 /// Changes a digit of the stamp's sequence, every other time a letter near the end.
 fn corrupt(frame: &mut [u8], nth: u64) {
     let Some(stamp) = memchr::memmem::find(frame, crate::stamp::MARK) else { return };
-    let at = if nth.is_multiple_of(2) { frame.len() - 10 } else { stamp + 20 };
+    let at = if nth.is_multiple_of(2) { frame.len() - 10 } else { stamp + 15 };
     if let Some(byte) = frame.get_mut(at) {
         *byte = if *byte == b'7' { b'8' } else { b'7' };
     }

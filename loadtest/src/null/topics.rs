@@ -132,7 +132,8 @@ impl Topics {
             match self.faulty.fault {
                 Fault::Gap if done => peer.out.extend_from_slice(&framed(encoding, &gap)),
                 Fault::Invent if done => {
-                    let stamp = Stamp { run: 1, stream: 0, sequence: 0, intended_ns: clock::now_ns() };
+                    let stamp =
+                        Stamp { run: 1, stream: 0, sequence: 0, intended_ns: clock::now_ns(), lag_ns: 0 };
                     let data = stamp.payload(64);
                     peer.out.extend_from_slice(&framed(
                         encoding,

@@ -126,5 +126,6 @@ impl Counts {
         self.unrecovered += other.unrecovered;
         self.late_subscribers += other.late_subscribers;
         self.stranded += other.stranded;
+        self.severed += other.severed;
     }
 }

@@ -162,11 +162,6 @@ fn processes(scenario: &Scenario, server: &ServerOptions) -> Result<usize> {
     let connections = scenario.subscribers + scenario.publishers;
     let room = descriptors.saturating_sub(SPARE_DESCRIPTORS);
     let count = crew::processes(server.processes, connections, room);
-    if count > 1 && (scenario.restarts() || scenario.server.as_ref().is_some_and(|plan| plan.audit)) {
-        return Err(Error::Usage(
-            "a run by several processes can neither restart the server nor audit it".into(),
-        ));
-    }
     if count > scenario.subscribers {
         return Err(Error::Usage(format!("{count} processes are more than there are subscribers")));
     }

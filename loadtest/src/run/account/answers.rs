@@ -15,6 +15,10 @@ impl Account {
         let epoch = if self.track { reply.epoch.as_deref() } else { None };
         let epoch = epoch.map_or(0, |epoch| self.epoch(epoch));
         let message = &mut self.messages[number];
+        // Of a topic that nobody listens to, this is the only word.
+        if let first @ None = &mut self.first_epochs[message.stream as usize / self.layout.slots] {
+            first.clone_from(&reply.epoch);
+        }
         if message.state != Fate::Sent {
             return;
         }
@@ -91,7 +95,12 @@ impl Account {
                     None => Some(Excuse::Away { topic, epoch, from, to }),
                 }
             }
-            _ => Some(Excuse::StartedOver { topic, before, now, until: self.messages.len() }),
+            _ => {
+                // A follower enters messages before they are due: those are none that could be gone.
+                let now_ns = crate::clock::now_ns();
+                let until = self.messages.partition_point(|message| message.due_ns <= now_ns);
+                Some(Excuse::StartedOver { topic, before, now, until })
+            }
         }
     }
 

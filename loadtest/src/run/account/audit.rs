@@ -5,11 +5,6 @@ use crate::ledger::{Arrival, Stream};
 use crate::run::engine::audit::Found;
 
 impl Account {
-    /// The epoch of `topic` when the run began, as far as anyone was told.
-    pub(in crate::run) fn first_epoch(&self, topic: usize) -> Option<String> {
-        self.first_epochs.get(topic).cloned().flatten()
-    }
-
     /// Enters what reading everything from the beginning brought.
     pub(in crate::run) fn enter_audit(&mut self, found: &Found, closed: &mut Closed) {
         let slots = self.layout.slots;

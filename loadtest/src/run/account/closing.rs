@@ -41,10 +41,17 @@ impl Account {
             }
         }
         // Counted by the streams as repeats, but known for what they are.
-        sum.ledger.duplicate -= subscribers.iter().map(|subscriber| subscriber.redelivered).sum::<u64>();
+        sum.ledger.redelivered = self.redelivered();
+        sum.ledger.duplicate -= sum.ledger.redelivered;
         self.find_late(&subscribers);
         self.subscribers = subscribers;
         (self, Closed { ledger: sum.ledger, lost_due_ns: sum.lost_due_ns })
+    }
+
+    /// Repeats of messages that their publisher had to send again.
+    fn redelivered(&self) -> u64 {
+        let sent_again = |number: usize| self.messages.get(number).is_some_and(|message| message.retried);
+        self.repeats.iter().filter(|(number, _)| sent_again(**number)).map(|(_, count)| count).sum()
     }
 
     fn close_stream(&mut self, subscriber: &Subscriber, place: Place, sum: &mut Sum) {

@@ -13,7 +13,8 @@ impl Account {
         };
         let place = |place: Place| (place.epoch, place.offset);
         let messages = self.messages.iter().map(|m| (answer(m.state), m.place.map(place))).collect();
-        Fates { epochs: self.epochs.clone(), messages }
+        let again = self.messages.iter().enumerate().filter(|(_, message)| message.retried);
+        Fates { epochs: self.epochs.clone(), messages, again: again.map(|(number, _)| number).collect() }
     }
 
     /// Enters what became of the messages, as the one who published them knows it. What lies beyond was not sent after
@@ -36,6 +37,26 @@ impl Account {
                     Fate::Refused
                 }
             };
+        }
+        for &number in &fates.again {
+            if let Some(message) = self.messages.get_mut(number) {
+                message.retried = true;
+            }
+        }
+    }
+
+    /// The first epoch of each topic, by number, as far as this process was told.
+    pub(in crate::run) fn first_epochs(&self) -> Vec<(usize, String)> {
+        let known = self.first_epochs.iter().enumerate();
+        known.filter_map(|(topic, epoch)| Some((topic, epoch.clone()?))).collect()
+    }
+
+    /// Enters the first epochs that another process was told.
+    pub(in crate::run) fn learn_epochs(&mut self, epochs: &[(usize, String)]) {
+        for (topic, epoch) in epochs {
+            if let Some(first @ None) = self.first_epochs.get_mut(*topic) {
+                *first = Some(epoch.clone());
+            }
         }
     }
 

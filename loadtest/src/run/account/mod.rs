@@ -36,7 +36,8 @@ pub(in crate::run) const FIRST_ID: u64 = 1 << 20;
 struct Message {
     stream: u32,
     due_ns: u64,
-    sent_ns: u64,
+    /// Held back, as long as there is no connection.
+    sent: bool,
     /// Position in the topic, once acknowledged.
     place: Option<Place>,
     state: Fate,
@@ -77,8 +78,6 @@ struct Subscriber {
     /// Of what it got in the measured time: the sum of all latencies, and their number.
     sum_ns: u64,
     samples: u64,
-    /// Messages that came again because their publisher had to send them again.
-    redelivered: u64,
 }
 
 /// The running account.
@@ -109,6 +108,8 @@ pub(in crate::run) struct Account {
     subscribers: Vec<Subscriber>,
     messages: Vec<Message>,
     by_stream: Vec<Vec<u32>>,
+    /// How often messages, by number, came again.
+    repeats: HashMap<usize, u64>,
     /// Subscribers of each topic, and of these the ones that read as fast as they can.
     audiences: Vec<u32>,
     eager: Vec<u32>,
@@ -173,6 +174,7 @@ impl Account {
             subscribers: (0..scenario.subscribers).map(account).collect(),
             messages: Vec::new(),
             by_stream: vec![Vec::new(); layout.streams()],
+            repeats: HashMap::new(),
             audiences: layout.audiences(),
             eager: layout.audiences(),
             topic_numbers,
@@ -201,14 +203,8 @@ impl Account {
         }
     }
 
-    /// Enters a message about to be sent; its number for the acknowledgement, and its place in the stream.
-    pub(in crate::run) fn send(
-        &mut self,
-        stream: usize,
-        size: usize,
-        due_ns: u64,
-        now_ns: u64,
-    ) -> (u64, u64) {
+    /// Enters a message about to be sent, or held back; its number for the acknowledgement, and its place in the stream.
+    pub(in crate::run) fn send(&mut self, stream: usize, size: usize, due_ns: u64, sent: bool) -> (u64, u64) {
         let sequence = self.by_stream[stream].len() as u64;
         let number = u32::try_from(self.messages.len()).unwrap_or(u32::MAX);
         self.by_stream[stream].push(number);
@@ -219,7 +215,7 @@ impl Account {
         self.messages.push(Message {
             stream: u32::try_from(stream).unwrap_or(u32::MAX),
             due_ns,
-            sent_ns: now_ns,
+            sent,
             place: None,
             state: Fate::Sent,
             size: u32::try_from(size).unwrap_or(u32::MAX),
@@ -235,18 +231,18 @@ impl Account {
     pub(in crate::run) fn again(&mut self, id: u64, run: u32, now_ns: Option<u64>) -> Option<(Stamp, usize)> {
         let number = usize::try_from(id.checked_sub(FIRST_ID)?).ok()?;
         let message = self.messages.get_mut(number).filter(|message| message.state == Fate::Sent)?;
-        if let Some(now_ns) = now_ns {
-            // One that was held back because there was no connection is sent for the first time.
-            if message.sent_ns > 0 {
+        if now_ns.is_some() {
+            if message.sent {
                 message.retried = true;
                 self.counts.retried += 1;
             }
-            message.sent_ns = now_ns;
+            message.sent = true;
         }
         let (stream, intended_ns, size) = (message.stream, message.due_ns, message.size as usize);
+        let lag_ns = now_ns.unwrap_or(intended_ns).saturating_sub(intended_ns);
         let sent = &self.by_stream[stream as usize];
         let sequence = sent.binary_search(&u32::try_from(number).ok()?).ok()? as u64;
-        Some((Stamp { run, stream, sequence, intended_ns }, size))
+        Some((Stamp { run, stream, sequence, intended_ns, lag_ns }, size))
     }
 
     /// The tester cuts the connection of subscriber `at`.

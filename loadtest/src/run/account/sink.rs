@@ -19,9 +19,7 @@ impl Sink for Account {
         let arrival = subscriber.streams[local].enter(stamp.sequence);
         let message = &mut self.messages[number];
         if arrival == Arrival::Duplicate {
-            let again = u64::from(message.retried);
-            subscriber.redelivered += again;
-            self.ledger.redelivered += again;
+            *self.repeats.entry(number).or_default() += 1;
             return false;
         }
         self.accepted += 1;
@@ -38,17 +36,14 @@ impl Sink for Account {
             self.counts.measured += 1;
             self.last_measured_ns = arrived_ns;
             self.response.enter(stamp.intended_ns, arrived_ns);
-            // A follower does not know when a message was really sent.
-            let sent_ns = if message.sent_ns == 0 { stamp.intended_ns } else { message.sent_ns };
-            if message.sent_ns > 0 {
-                self.service.enter(sent_ns, arrived_ns);
-            }
+            self.service.enter(stamp.sent_ns(), arrived_ns);
             self.interval.enter(stamp.intended_ns, arrived_ns);
             let span = arrived_ns.saturating_sub(stamp.intended_ns);
             subscriber.sum_ns += span;
             subscriber.samples += 1;
             subscriber.fastest_ns = Some(subscriber.fastest_ns.map_or(span, |known| known.min(span)));
-            let stale = self.max_age_ns.is_some_and(|limit| arrived_ns.saturating_sub(sent_ns) > limit);
+            let stale =
+                self.max_age_ns.is_some_and(|limit| arrived_ns.saturating_sub(stamp.sent_ns()) > limit);
             self.ledger.stale += u64::from(stale);
         }
         arrival == Arrival::Next && !self.track

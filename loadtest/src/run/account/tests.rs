@@ -20,7 +20,7 @@ fn account_of(scenario: Scenario) -> Account {
 /// Publishes `count` messages to topic 0 and acknowledges them with offsets from 1.
 fn publish(account: &mut Account, count: u64) {
     for _ in 0..count {
-        let (id, sequence) = account.send(0, 128, 1, 1);
+        let (id, sequence) = account.send(0, 128, 1, true);
         account.reply(2, &Reply { id: Some(id), offset: Some(sequence + 1), ..reply("ok") });
     }
 }
@@ -31,7 +31,7 @@ fn reply(kind: &str) -> Reply {
 
 fn deliver(account: &mut Account, at: usize, sequences: &[u64]) {
     for &sequence in sequences {
-        account.stamped(at, &Stamp { run: RUN, stream: 0, sequence, intended_ns: 1 }, 5);
+        account.stamped(at, &Stamp { run: RUN, stream: 0, sequence, intended_ns: 1, lag_ns: 0 }, 5);
     }
 }
 
@@ -43,7 +43,7 @@ fn closed(account: Account) -> Ledger {
 fn what_is_missing_is_lost_and_worse_when_it_was_acknowledged() {
     let mut account = account(Kind::Log);
     publish(&mut account, 4);
-    let (_, sequence) = account.send(0, 128, 1, 1);
+    let (_, sequence) = account.send(0, 128, 1, true);
     assert_eq!(sequence, 4);
     deliver(&mut account, 0, &[0, 2]);
     let ledger = closed(account);
@@ -64,7 +64,7 @@ fn a_gap_excuses_what_lies_in_it_and_nothing_else() {
 #[test]
 fn a_refused_message_is_owed_to_nobody() {
     let mut account = account(Kind::Log);
-    let (id, _) = account.send(0, 128, 1, 1);
+    let (id, _) = account.send(0, 128, 1, true);
     account.reply(2, &Reply { id: Some(id), ..reply("error") });
     assert_eq!((account.counts.refused, account.counts.expected), (1, 0));
     assert_eq!(closed(account), Ledger::default());
@@ -76,7 +76,7 @@ fn strangers_and_strays_are_told_apart() {
     publish(&mut account, 1);
     deliver(&mut account, 0, &[0, 7]);
     deliver(&mut account, 1, &[0]);
-    account.stamped(0, &Stamp { run: 8, stream: 0, sequence: 0, intended_ns: 1 }, 5);
+    account.stamped(0, &Stamp { run: 8, stream: 0, sequence: 0, intended_ns: 1, lag_ns: 0 }, 5);
     let ledger = closed(account);
     assert_eq!((ledger.phantom, ledger.wrong_topic, ledger.missing), (2, 1, 0));
 }
@@ -86,7 +86,7 @@ fn a_damaged_message_that_is_known_is_corrupt_and_not_lost() {
     let mut account = account(Kind::Log);
     publish(&mut account, 2);
     deliver(&mut account, 0, &[0]);
-    let stamp = Stamp { run: RUN, stream: 0, sequence: 1, intended_ns: 1 };
+    let stamp = Stamp { run: RUN, stream: 0, sequence: 1, intended_ns: 1, lag_ns: 0 };
     account.damaged(0, Corrupt::Payload(stamp));
     let ledger = closed(account);
     assert_eq!((ledger.corrupt, ledger.missing), (1, 0));
@@ -158,4 +158,23 @@ fn who_cannot_recover_is_told_so_and_who_did_not_ask_was_away() {
     assert_eq!(closed(come_back(true, Some(false), "a")).signalled, 2);
     assert_eq!(closed(come_back(false, None, "a")).away, 2);
     assert_eq!(closed(come_back(true, None, "a")).missing, 2, "asked, and got no answer to that");
+}
+
+/// What another process published, sent again and had acknowledged is judged as if this one had.
+#[test]
+fn who_did_not_publish_judges_by_what_the_publisher_says() {
+    let (mut lead, mut other) = (account(Kind::Log), account(Kind::Log));
+    publish(&mut lead, 2);
+    let (id, _) = lead.send(0, 128, 1, true);
+    assert!(lead.again(id, RUN, Some(9)).is_some_and(|(stamp, _)| stamp.lag_ns == 8));
+    for _ in 0..4 {
+        other.send(0, 128, 1, false);
+    }
+    // The first was repeated by the server, the third because it was sent again; the fourth was never sent.
+    deliver(&mut other, 0, &[0, 0, 2, 2]);
+    other.adopt(&lead.fates());
+    assert_eq!(other.counts.expected, 3);
+    let ledger = closed(other);
+    assert_eq!((ledger.duplicate, ledger.redelivered), (1, 1));
+    assert_eq!((ledger.missing, ledger.acked_missing), (1, 1));
 }

@@ -2,12 +2,11 @@
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, sync_channel};
 use std::time::Duration;
 
 use super::Company;
-use super::message::{Fates, Order, Progress, Ready, Report, Task, Word};
+use super::message::{Endpoint, Fates, Order, Progress, Ready, Report, Task, Word};
 use crate::affinity;
 use crate::cli::ServerOptions;
 use crate::client::connection::Target;
@@ -21,13 +20,15 @@ use crate::scenario::{Subject, tls};
 
 /// How often the lead hears of progress.
 const PROGRESS_NS: u64 = 250 * MILLISECOND;
+/// How often the follower looks whether the lead says anything.
+const LISTEN_NS: u64 = 10 * MILLISECOND;
 
 /// The follower's end of the line to the lead.
 #[derive(Debug)]
 pub(in crate::run) struct Follower {
     orders: Receiver<Order>,
-    stop: Arc<AtomicBool>,
     next_ns: u64,
+    progress_ns: u64,
 }
 
 /// Follows until the lead has everything, and returns the exit code.
@@ -44,7 +45,7 @@ pub fn follow() -> Result<u8> {
 
 fn work() -> Result<()> {
     memory::raise_descriptor_limit()?;
-    let line = Follower { orders: listen(), stop: Arc::default(), next_ns: 0 };
+    let line = Follower { orders: listen(), next_ns: 0, progress_ns: 0 };
     let task = match line.orders.recv_timeout(Duration::from_secs(10)) {
         Ok(Order::Task(task)) => task,
         _ => return Err(Error::Setup("a follower is started by a run, not by hand".into())),
@@ -59,7 +60,7 @@ fn work() -> Result<()> {
         first: task.first,
         at_once: task.at_once,
         connect_rate: task.connect_rate,
-        stop: Arc::clone(&line.stop),
+        stop: Arc::default(),
     };
     let course = Course::new(None, &task.scenario.name, task.scenario.seconds(), Show::Nothing)?;
     let mut company = Company::Follower(line);
@@ -70,9 +71,9 @@ fn work() -> Result<()> {
 fn target(task: &Task) -> Result<Target> {
     let options =
         ServerOptions { ca: task.ca.clone(), insecure_tls: task.insecure_tls, ..ServerOptions::default() };
-    let tls = if task.tls { Some(tls(&task.host, &options)?) } else { None };
-    let adapter = task.scenario.adapter.adapter();
-    let target = Target::new(task.address, &task.host, &task.path, adapter);
+    let Endpoint { address, host, path } = &task.endpoint;
+    let tls = if task.tls { Some(tls(host, &options)?) } else { None };
+    let target = Target::new(*address, host, path, task.scenario.adapter.adapter());
     Ok(Target { source: task.source, tls, ..target })
 }
 
@@ -82,7 +83,9 @@ fn report(ended: Ended) -> Report {
         ledger: ended.closed.ledger,
         counts: ended.account.counts,
         response: ended.account.response.record(),
+        service: ended.account.service.record(),
         reconnect: ended.reconnect.record(),
+        recovery: ended.recovery.record(),
         arrivals,
         typical_ns: ended.account.typical_ns(),
         lost_due_ns: ended.closed.lost_due_ns,
@@ -130,25 +133,38 @@ impl Follower {
         }
     }
 
-    /// Tells of progress when it is time, and hears whether to stop.
-    pub(in crate::run) fn look(&mut self, now_ns: u64, account: &Account) -> Result<()> {
-        if now_ns < self.next_ns {
+    /// What the lead has said, if anything.
+    pub(in crate::run) fn hear(&self) -> Result<Option<Order>> {
+        match self.orders.try_recv() {
+            Ok(order) => Ok(Some(order)),
+            Err(TryRecvError::Empty) => Ok(None),
+            Err(TryRecvError::Disconnected) => Err(gone()),
+        }
+    }
+
+    /// Answers that the server may be killed.
+    pub(in crate::run) fn braced(&self) -> Result<()> {
+        say(&Word::Braced)
+    }
+
+    /// Tells of progress when it is time.
+    pub(in crate::run) fn tell(&mut self, now_ns: u64, account: &mut Account) -> Result<()> {
+        self.next_ns = now_ns + LISTEN_NS;
+        if now_ns < self.progress_ns {
             return Ok(());
         }
-        self.next_ns = now_ns + PROGRESS_NS;
-        match self.orders.try_recv() {
-            Ok(_) => self.stop.store(true, Ordering::Relaxed),
-            Err(TryRecvError::Empty) => {}
-            Err(TryRecvError::Disconnected) => return Err(gone()),
-        }
+        self.progress_ns = now_ns + PROGRESS_NS;
+        let interval = account.interval.record();
+        account.interval.clear();
         say(&Word::Progress(Progress {
             deliveries: account.counts.deliveries,
             faults: account.faults_so_far(),
             connected: account.connected(),
+            interval,
         }))
     }
 
-    /// When it wants to look again.
+    /// When it wants to listen again.
     pub(in crate::run) fn next_ns(&self) -> u64 {
         self.next_ns
     }

@@ -7,13 +7,14 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 
-use super::message::{Fates, Order, Progress, Ready, Report, Task, Word};
+use super::message::{Back, Endpoint, Fates, Order, Progress, Ready, Report, Task, Word};
 use super::part;
 use crate::affinity;
 use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::clock::{self, SECOND};
 use crate::error::{Context, Error, Result};
+use crate::latency::Latency;
 use crate::run::scenario::Scenario;
 
 /// A follower that says nothing new for this long while the lead waits for it has failed.
@@ -24,6 +25,8 @@ const PATIENCE_NS: u64 = 120 * SECOND;
 pub(in crate::run) struct Lead {
     followers: Vec<Line>,
     stopped: bool,
+    /// How many have said that the server may be killed.
+    braced: usize,
 }
 
 /// The lead's end of the line to one follower.
@@ -64,9 +67,7 @@ impl Lead {
                 scenario,
                 first,
                 run,
-                address: target.address,
-                host: target.host.clone(),
-                path: target.path.clone(),
+                endpoint: Endpoint::of(target),
                 tls: target.tls.is_some(),
                 ca: options.ca.clone(),
                 insecure_tls: options.insecure_tls,
@@ -80,7 +81,7 @@ impl Lead {
             followers.push(line);
         }
         let (own, _) = part(scenario, 0, count);
-        Ok((Self { followers, stopped: false }, own))
+        Ok((Self { followers, stopped: false, braced: 0 }, own))
     }
 
     /// Waits until all are ready, then says when the first message is due, which it returns; `idle` is called meanwhile.
@@ -98,13 +99,17 @@ impl Lead {
         Ok((start_ns, ready))
     }
 
-    /// How the followers were when they last said so, all together.
-    pub(in crate::run) fn look(&mut self) -> Result<Progress> {
+    /// How the followers were when they last said so, all together; `interval` gets the latencies they had meanwhile.
+    pub(in crate::run) fn look(&mut self, interval: &mut Latency) -> Result<Progress> {
         let mut sum = Progress::default();
         for line in &mut self.followers {
             while let Some(word) = line.hear()? {
                 match word {
-                    Word::Progress(progress) => line.progress = progress,
+                    Word::Progress(progress) => {
+                        interval.add_record(&progress.interval);
+                        line.progress = progress;
+                    }
+                    Word::Braced => self.braced += 1,
                     word => line.kept.push_back(word),
                 }
             }
@@ -121,6 +126,27 @@ impl Lead {
             self.tell_all(&Order::Stop)?;
         }
         Ok(())
+    }
+
+    /// Says that the server is about to be killed, or to stand still; [`Lead::is_braced`] tells when all have heard.
+    pub(in crate::run) fn brace(&mut self, deadly: bool) -> Result<()> {
+        self.braced = 0;
+        self.tell_all(&Order::Brace { deadly })
+    }
+
+    /// Whether all have heard that the server is about to be killed.
+    pub(in crate::run) fn is_braced(&self) -> bool {
+        self.braced == self.followers.len()
+    }
+
+    /// Says that the server is back.
+    pub(in crate::run) fn back(&mut self, back: Back) -> Result<()> {
+        self.tell_all(&Order::Back(back))
+    }
+
+    /// Says that it will not come back.
+    pub(in crate::run) fn lost(&mut self) -> Result<()> {
+        self.tell_all(&Order::Lost)
     }
 
     /// Waits until everyone has what there is; `idle` is called meanwhile.

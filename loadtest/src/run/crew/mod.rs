@@ -4,6 +4,9 @@
 //! All of them work off the same schedule with the same seed, so a follower knows of every message without being told,
 //! a second ahead of its due time. What only the lead can know, the fate of each message, it is told before it closes
 //! its account. Due times and arrivals are on the clock that all processes of a machine share.
+//!
+//! Where the server is killed, the lead does it. It says so before and waits until everyone has heard, as a connection
+//! whose end nobody expects is a fault; and it says where the server is when it is back.
 
 mod follower;
 mod lead;
@@ -12,7 +15,7 @@ mod message;
 pub(super) use self::follower::Follower;
 pub use self::follower::follow;
 pub(super) use self::lead::Lead;
-pub(super) use self::message::{Answer, Fates, Progress, Ready, Report};
+pub(super) use self::message::{Answer, Back, Endpoint, Fates, Order, Progress, Ready, Report};
 use super::scenario::Scenario;
 use crate::clock::SECOND;
 

@@ -28,13 +28,13 @@ pub(in crate::run) struct Found {
     /// Damaged ones.
     pub(in crate::run) corrupt: u64,
     last_ns: u64,
-    /// Names of the topics, by connection.
-    recovered: Vec<bool>,
+    /// The topic of each connection, and whether it could be read from its beginning.
+    topics: Vec<(usize, bool)>,
 }
 
 impl Sink for Found {
     fn stamped(&mut self, at: usize, stamp: &Stamp, arrived_ns: u64) -> bool {
-        self.stamps.push((at, *stamp));
+        self.stamps.push((self.topics[at].0, *stamp));
         self.last_ns = arrived_ns;
         true
     }
@@ -42,7 +42,7 @@ impl Sink for Found {
         self.corrupt += 1;
     }
     fn subscribed(&mut self, at: usize, reply: &Reply) {
-        self.recovered[at] = reply.recovered == Some(true);
+        self.topics[at].1 = reply.recovered == Some(true);
         self.last_ns = clock::now_ns();
     }
     fn reply(&mut self, _: usize, _: &Reply) {}
@@ -51,36 +51,43 @@ impl Sink for Found {
 }
 
 impl Engine<'_> {
+    /// Whether the scenario asks for an audit.
+    pub(super) fn audits(&self) -> bool {
+        self.means.scenario.server.as_ref().is_some_and(|server| server.audit)
+    }
+
     /// Reads all topics from the beginning, where the scenario asks for that.
     pub(super) fn audit(&mut self) -> Result<Option<Found>> {
-        let wanted = self.means.scenario.server.as_ref().is_some_and(|server| server.audit);
-        if !wanted || self.outage.is_lost() {
+        if !self.audits() || self.outage.is_lost() {
             return Ok(None);
         }
-        let topics = self.layout.topics.len();
-        let mut found = Found { recovered: vec![false; topics], ..Found::default() };
+        // Where nobody was told of a topic's epoch, nothing in it was acknowledged either.
+        let known = self.account.first_epochs();
+        let roles = known.iter().map(|(topic, epoch)| Role::Client(vec![self.whole_of(*topic, epoch)]));
+        let roles: Vec<Role> = roles.collect();
+        let count = roles.len();
+        let topics = known.into_iter().map(|(topic, _)| (topic, false)).collect();
+        let mut found = Found { topics, ..Found::default() };
         let mut pool = Pool::new()?;
-        let roles = (0..topics).map(|topic| Role::Client(vec![self.whole_of(topic)])).collect();
         let begin_ns = clock::now_ns();
         let pace = Pace { at_once: self.means.at_once, rate: None };
         pool.open_roles(&self.subject.target, roles, pace, &mut found)?;
         loop {
             pool.turn(Some(Duration::from_millis(20)), &mut found)?;
             let now_ns = clock::now_ns();
-            let set_up = (0..topics).all(|at| *pool.state(at) == State::Live);
+            let set_up = (0..count).all(|at| *pool.state(at) == State::Live);
             let settled = set_up && now_ns > found.last_ns + PATIENCE_NS;
             if settled || (!set_up && now_ns > begin_ns + SETUP_LIMIT_NS) {
                 break;
             }
         }
-        found.unread = (0..topics).filter(|&topic| !found.recovered[topic]).collect();
+        found.unread = found.topics.iter().filter(|(_, whole)| !whole).map(|(topic, _)| *topic).collect();
         Ok(Some(found))
     }
 
-    fn whole_of(&self, topic: usize) -> Subscription {
-        let epoch = self.account.first_epoch(topic).unwrap_or_default();
+    fn whole_of(&self, topic: usize, epoch: &str) -> Subscription {
         Subscription {
-            since: Some(Position { epoch, offset: 0 }),
+            since: Some(Position { epoch: epoch.to_owned(), offset: 0 }),
             ..Subscription::to(&self.layout.topics[topic])
         }
     }

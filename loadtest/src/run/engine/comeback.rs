@@ -7,6 +7,7 @@ use super::Engine;
 use crate::client::connection::{Role, State};
 use crate::clock::{self, SECOND};
 use crate::error::Result;
+use crate::run::crew::Company;
 use crate::run::scenario::{Churn, Storm};
 
 /// A client that has not been set up again by then will not be.
@@ -40,16 +41,16 @@ impl Absent {
 
 impl Engine<'_> {
     /// Decides when connections break: storms here, outages of the server besides.
-    pub(super) fn plan_disturbances(&mut self, end_ns: u64) {
+    pub(super) fn plan_disturbances(&mut self, company: &Company, end_ns: u64) {
         self.absent.next_ns = self.start_ns;
         self.absent.storms.clone_from(&self.means.scenario.storm);
         self.absent.storms.sort_by(|a, b| b.at.0.total_cmp(&a.at.0));
-        self.plan_outages(end_ns);
+        self.plan_outages(company, end_ns);
     }
 
     /// Cuts who is due to be cut.
-    pub(super) fn disturb(&mut self, now_ns: u64) -> Result<()> {
-        self.outage(now_ns)?;
+    pub(super) fn disturb(&mut self, company: &mut Company, now_ns: u64) -> Result<()> {
+        self.outage(company, now_ns)?;
         if let Some(churn) = &self.means.scenario.churn {
             self.churn(churn, now_ns);
         }

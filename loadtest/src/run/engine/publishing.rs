@@ -56,7 +56,7 @@ impl Engine<'_> {
         let nth = self.layout.publisher(slot);
         let ready = own && self.publishers.each[nth].ready;
         let now_ns = clock::now_ns();
-        let (id, sequence) = self.account.send(stream, size, due_ns, if ready { now_ns } else { 0 });
+        let (id, sequence) = self.account.send(stream, size, due_ns, ready);
         if own && self.publishers.retry {
             self.remember(nth, (id, topic, slot));
         }
@@ -66,7 +66,8 @@ impl Engine<'_> {
         self.lag.enter(due_ns, now_ns);
         self.course.sent(due_ns, now_ns);
         let number = u32::try_from(stream).unwrap_or(u32::MAX);
-        let stamp = Stamp { run: self.means.run, stream: number, sequence, intended_ns: due_ns };
+        let lag_ns = now_ns.saturating_sub(due_ns);
+        let stamp = Stamp { run: self.means.run, stream: number, sequence, intended_ns: due_ns, lag_ns };
         self.put(id, topic, slot, &stamp, size)
     }
 
