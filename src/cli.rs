@@ -122,8 +122,10 @@ impl<'a> Trial<'a> {
             fs::read(&arguments.file)
         };
         let mut headers = HeaderMap::new();
-        for header in &arguments.header {
-            let (name, value) = split(header).ok_or_else(|| format!("`{header}` is not `NAME: VALUE`"))?;
+        for (index, header) in arguments.header.iter().enumerate() {
+            // It is not repeated: it may be a credential.
+            let wrong = || format!("--header number {} is not `NAME: VALUE`", index + 1);
+            let (name, value) = split(header).ok_or_else(wrong)?;
             headers.append(name, value);
         }
         let default_url = || source.public_url.clone().unwrap_or_else(|| format!("/in/{}", source.name));
@@ -219,7 +221,9 @@ impl Steps {
             Ok(answer) => {
                 self.say("handshake", format_args!("answered with {} {}", answer.status, answer.text()));
                 if let Some(address) = &answer.fetch {
-                    self.say("confirm", format_args!("by fetching {address}"));
+                    // Without the query, which has a token.
+                    let shown = address.split('?').next().unwrap_or_default();
+                    self.say("confirm", format_args!("by fetching {shown}?…"));
                 }
                 true
             }

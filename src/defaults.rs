@@ -282,6 +282,24 @@ pub const AWARENESS_TIMEOUT_MS: u64 = 30_000;
 /// Largest body of a webhook, in bytes: most providers stay far below; sources can have a bound of their own.
 pub const WEBHOOK_BODY_BYTES: usize = 1024 * 1024;
 
+/// The most that a source's bound may be, in bytes: GitHub's 25 MiB is the most that any of the providers sends.
+pub const WEBHOOK_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// The most that a signature's time may be off, in seconds: a week. PayPal needs three days.
+pub const WEBHOOK_TOLERANCE_S_MAX: u64 = 7 * 24 * 3_600;
+
+/// The longest that a delivery may be recognised for, in seconds: thirty days.
+pub const WEBHOOK_DEDUPE_S_MAX: u64 = 30 * 24 * 3_600;
+
+/// Most deliveries of a source that may be kept: an index of them is in memory, 24 bytes each.
+pub const WEBHOOK_KEEP_COUNT_MAX: usize = 1_000_000;
+
+/// The longest that they may be kept, in seconds: a year.
+pub const WEBHOOK_KEEP_AGE_S_MAX: u64 = 366 * 24 * 3_600;
+
+/// Most bytes of them: a terabyte.
+pub const WEBHOOK_KEEP_BYTES_MAX: usize = 1 << 40;
+
 /// Seconds a webhook delivery is recognised when it comes again: Stripe, Paddle and PayPal retry for three days.
 pub const WEBHOOK_DEDUPE_S: u64 = 4 * 24 * 3_600;
 

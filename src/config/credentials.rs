@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
 use fanwire_proto::Pattern;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Place, Settings};
+use super::{Settings, wording::Place};
 use crate::auth::{
     Allowed, ApiKey, Authenticator, Expect, InvalidKey, KeyHash, KeySet, Secret, VerifyingKey,
 };
@@ -44,8 +44,8 @@ fn checked_hash<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error
 
 fn checked_patterns<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
     let patterns = Vec::<String>::deserialize(source)?;
-    for pattern in &patterns {
-        let told = |error| serde::de::Error::custom(format!("`{pattern}`: {error}"));
+    for (index, pattern) in patterns.iter().enumerate() {
+        let told = |error| serde::de::Error::custom(format!("pattern {}: {error}", index + 1));
         Pattern::new(pattern).map_err(told)?;
     }
     Ok(patterns)
@@ -86,7 +86,7 @@ impl Credentials {
                              path: &Option<PathBuf>,
                              read: fn(&[u8]) -> Result<KeySet, InvalidKey>| {
             let Some(path) = path else { return };
-            let told = |error: &dyn std::fmt::Display| format!("cannot be used: {}: {error}", path.display());
+            let told = |error: &dyn std::fmt::Display| format!("names a file that cannot be used: {error}");
             match std::fs::read(path).map_err(|error| told(&error)).map(|bytes| read(&bytes)) {
                 Ok(Ok(keys)) => found.keys.extend(keys),
                 Ok(Err(error)) => mistakes.push(place.mistake(key, &told(&error))),
@@ -102,8 +102,10 @@ impl Credentials {
         if let Some(url) = &settings.auth_jwks_url
             && !is_safe(url)
         {
-            mistakes
-                .push(place.mistake("auth_jwks_url", "must be an `https:` address, or `http:` on loopback"));
+            mistakes.push(place.mistake(
+                "auth_jwks_url",
+                "must be an `https:` address without a password, or `http:` on loopback",
+            ));
         }
         found.api_keys = settings.key.iter().flatten().filter_map(KeySettings::to_api_key).collect();
         found
@@ -132,6 +134,10 @@ pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
 /// Keys from an address that others can answer for would let them sign tokens.
 fn is_safe(url: &str) -> bool {
     let Ok(url) = url.parse::<axum::http::Uri>() else { return false };
+    // A name and a password would be shown with the rest of the configuration.
+    if url.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+        return false;
+    }
     match (url.scheme_str(), url.host()) {
         (Some("https"), Some(_)) => true,
         (Some("http"), Some(host)) => matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
@@ -150,7 +156,7 @@ fn read_secret(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String
         (None, Some(path)) => match std::fs::read(path) {
             Ok(bytes) => ("auth_hmac_secret_file", without_line_end(&bytes).to_vec()),
             Err(error) => {
-                let what = format!("cannot be read: {}: {error}", path.display());
+                let what = format!("names a file that cannot be read: {error}");
                 mistakes.push(place.mistake("auth_hmac_secret_file", &what));
                 return None;
             }

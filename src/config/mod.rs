@@ -5,6 +5,7 @@ mod credentials;
 mod rules;
 mod settings;
 mod webhooks;
+mod wording;
 
 use std::{
     collections::BTreeSet,
@@ -21,6 +22,7 @@ pub use credentials::KeySettings;
 pub use rules::{KindName, RuleSettings};
 pub use settings::{LogFormat, Settings};
 pub use webhooks::{PayloadType, SourceSettings};
+use wording::Place;
 
 use crate::{
     auth::{Authenticator, Secret},
@@ -164,34 +166,9 @@ impl Sources {
 fn read_file(path: &Path) -> Result<(String, Settings), ConfigErrors> {
     let name = path.display();
     let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    let settings = toml::from_str(&text).map_err(|error| format!("{name}: {}", told(&text, &error)))?;
+    let settings =
+        toml::from_str(&text).map_err(|error| format!("{name}: {}", wording::of_file(&text, &error)))?;
     Ok((text, settings))
-}
-
-/// What is wrong with a file and where, without the line itself: what stands there by mistake may be a secret.
-fn told(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
-    let message = error.message();
-    let is_secret = |key: &&str| message.starts_with(&format!("unknown field `{key}`"));
-    let what = match ["secret", "secrets"].iter().find(|key| is_secret(key)) {
-        Some(key) => {
-            format!("unknown field `{key}`: no secret stands in this file; use `secret_env` or `secret_file`")
-        }
-        None => message.to_owned(),
-    };
-    match text.lines().nth(line - 1).and_then(key_of).filter(|key| !what.contains(key)) {
-        Some(key) => format!("line {line}, column {column}: `{key}`: {what}"),
-        None => format!("line {line}, column {column}: {what}"),
-    }
-}
-
-/// The key that a line sets, if it looks like one of ours.
-fn key_of(line: &str) -> Option<&str> {
-    let key = line.split_once('=')?.0.trim();
-    let looks_so = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    looks_so.then_some(key)
 }
 
 /// Names in the environment that look like settings but are none.
@@ -214,40 +191,6 @@ fn unknown_variables(names: impl Iterator<Item = String>, of_sources: &BTreeSet<
 
 #[derive(Parser)]
 struct NoArgs {}
-
-/// The file a mistake may be in.
-struct Place<'a> {
-    file: Option<&'a Path>,
-    text: &'a str,
-}
-
-impl Place<'_> {
-    /// Words a mistake about a key, with the line where the key stands.
-    fn mistake(&self, key: &str, what: &str) -> String {
-        let sets_key = |line: &str| {
-            line.trim_start().strip_prefix(key).is_some_and(|rest| rest.trim_start().starts_with('='))
-        };
-        match (self.file, self.text.lines().position(sets_key)) {
-            (Some(file), Some(line)) => format!("{}:{}: `{key}` {what}", file.display(), line + 1),
-            _ => format!("`{key}` {what}"),
-        }
-    }
-
-    /// The same for a key of a source, with the line where the source has its name.
-    fn of_source(&self, source: &str, key: &str, what: &str) -> String {
-        let names_it = |line: &str| {
-            let (key, value) = line.split_once('=').unwrap_or_default();
-            let value = value.split('#').next().unwrap_or_default().trim();
-            key.trim() == "name" && value.trim_matches(['"', '\'']) == source
-        };
-        match (self.file, self.text.lines().position(names_it)) {
-            (Some(file), Some(line)) => {
-                format!("{}:{}: source `{source}`: `{key}` {what}", file.display(), line + 1)
-            }
-            _ => format!("source `{source}`: `{key}` {what}"),
-        }
-    }
-}
 
 impl Config {
     fn check(settings: Settings, place: &Place<'_>) -> Result<Self, ConfigErrors> {
@@ -412,6 +355,12 @@ fn with_defaults(mut settings: Settings) -> Settings {
 }
 
 fn check_tls(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
+    for (key, file) in [("tls_cert", &settings.tls_cert), ("tls_key", &settings.tls_key)] {
+        // Paths are shown; what stands in the files is not.
+        if file.as_ref().is_some_and(|file| file.to_string_lossy().contains("-----BEGIN")) {
+            mistakes.push(place.mistake(key, "must be the path of a file, not what stands in it"));
+        }
+    }
     match (&settings.tls_cert, &settings.tls_key) {
         (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
         (Some(_), None) => mistakes.push(place.mistake("tls_cert", "needs `tls_key`, too")),
@@ -485,7 +434,7 @@ mod tests {
 
     fn check(text: &str) -> Result<Config, ConfigErrors> {
         let path = Path::new("f.toml");
-        let settings = toml::from_str(text).map_err(|error| told(text, &error))?;
+        let settings = toml::from_str(text).map_err(|error| wording::of_file(text, &error))?;
         Config::check(settings, &Place { file: Some(path), text })
     }
 
@@ -517,6 +466,7 @@ mod tests {
         assert!(mistakes("[[rule]]\npattern = 'a**'").contains("line 2"));
         assert!(mistakes("[[rule]]\nkind = 'nonsense'\npattern = 'a'").contains("line 2"));
         assert!(mistakes("ping_s = 3\npong_timeout_s = 4").contains("f.toml:2: `pong_timeout_s`"));
+        assert!(mistakes("tls_key = '-----BEGIN PRIVATE KEY'").contains("must be the path of a file"));
         assert!(mistakes("tls_cert = 'x'").contains("f.toml:1: `tls_cert`"));
         assert!(mistakes("[[rule]]\nkind = 'log'").contains("`pattern` is missing"));
         assert!(mistakes("[[rule]]\npattern='a'\nmax_keys = 3").contains("f.toml:3: `max_keys`"));

@@ -1,10 +1,12 @@
 //! `[[source]]`: where webhooks of others come in, read with their secrets and checked.
 
+mod bounds;
+
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Place, credentials::without_line_end};
+use super::{credentials::without_line_end, wording::Place};
 use crate::{
     defaults,
     webhook::{
@@ -177,14 +179,7 @@ impl SourceSettings {
             told("filter", &format!("is no filter: {error}"));
             None
         });
-        let longest = self.tolerance_s.or(preset.verify.iter().filter_map(|scheme| scheme.tolerance_s).max());
-        if longest.is_some_and(|tolerance_s| tolerance_s > self.dedupe_s) {
-            told(
-                "dedupe_s",
-                "must not be less than `tolerance_s`, or a captured request could be sent again",
-            );
-        }
-        let body_bytes = preset.max_body_bytes.unwrap_or(defaults::WEBHOOK_BODY_BYTES);
+        bounds::check(self, preset, told);
         Blueprint {
             name: self.name.clone(),
             preset,
@@ -198,7 +193,7 @@ impl SourceSettings {
             expect: self.expect.clone(),
             public_url: self.public_url.clone(),
             methods: self.methods.clone(),
-            max_body_bytes: self.max_body_bytes.unwrap_or(body_bytes),
+            max_body_bytes: self.body_bytes(preset),
             tolerance_s: self.tolerance_s,
             topic: self.topic.clone(),
             key: self.key.clone(),
@@ -224,6 +219,12 @@ impl SourceSettings {
         }
     }
 
+    /// Largest body, in bytes.
+    fn body_bytes(&self, preset: &Preset) -> usize {
+        let usual = preset.max_body_bytes.unwrap_or(defaults::WEBHOOK_BODY_BYTES);
+        self.max_body_bytes.unwrap_or(usual)
+    }
+
     fn certificate(&self, told: &mut dyn FnMut(&str, &str)) -> Option<Certificate> {
         let path = self.certificate_file.as_ref()?;
         let read = std::fs::read(path).map_err(|error| error.to_string()).and_then(|pem| {
@@ -232,10 +233,8 @@ impl SourceSettings {
                 false => Certificate::from_pem(&pem).map_err(|error| error.to_string()),
             }
         });
-        read.map_err(|error| {
-            told("certificate_file", &format!("cannot be used: {}: {error}", path.display()))
-        })
-        .ok()
+        read.map_err(|error| told("certificate_file", &format!("names a file that cannot be used: {error}")))
+            .ok()
     }
 }
 
@@ -244,34 +243,49 @@ fn secrets_of_path(settings: &SourceSettings, told: &mut dyn FnMut(&str, &str)) 
     let tokens = secrets(("path_token_env", env), ("path_token_file", file), told);
     if tokens.iter().any(|token| !token.is_path_segment(defaults::WEBHOOK_PATH_TOKEN_BYTES)) {
         let least = defaults::WEBHOOK_PATH_TOKEN_BYTES;
-        told("path_token", &format!("must have at least {least} letters, digits, `-`, `_`, `.` and `~`"));
+        let what = format!(
+            "or `path_token_file`: it must have at least {least} letters, digits, `-`, `_`, `.` and `~`"
+        );
+        told("path_token_env", &what);
     }
     tokens
 }
 
-/// Secrets by where they come from. What they are is told to nobody.
+/// Secrets by where they come from. What they are is told to nobody, and neither is what the configuration says: who
+/// takes `secret_env` for the place of the secret itself does not find it in a log.
 fn secrets(
     (env_key, variables): (&str, &[String]),
     (file_key, files): (&str, &[PathText]),
     told: &mut dyn FnMut(&str, &str),
 ) -> Vec<Secret> {
     let mut found = Vec::new();
-    for variable in variables {
-        match std::env::var(variable).ok().and_then(|text| Secret::new(text.as_bytes())) {
+    for (index, variable) in variables.iter().enumerate() {
+        let value = std::env::var_os(variable);
+        match value.and_then(|value| Secret::new(value.as_encoded_bytes())) {
             Some(secret) => found.push(secret),
-            None => told(env_key, &format!("names `{variable}`, which is not set or empty")),
+            None => told(
+                env_key,
+                &format!("names a variable that is not set or empty{}", which(index, variables)),
+            ),
         }
     }
-    for file in files {
-        match std::fs::read(file) {
-            Ok(bytes) => match Secret::new(without_line_end(&bytes)) {
-                Some(secret) => found.push(secret),
-                None => told(file_key, &format!("names {file}, which is empty")),
-            },
-            Err(error) => told(file_key, &format!("cannot be read: {file}: {error}")),
+    for (index, file) in files.iter().enumerate() {
+        let read = std::fs::read(file).map_err(|error| format!("cannot be read: {error}"));
+        let read = read.and_then(|bytes| Secret::new(without_line_end(&bytes)).ok_or("is empty".into()));
+        match read {
+            Ok(secret) => found.push(secret),
+            Err(why) => told(file_key, &format!("names a file that {why}{}", which(index, files))),
         }
     }
     found
+}
+
+/// Which of several, for people.
+fn which(index: usize, all: &[String]) -> String {
+    match all.len() {
+        0 | 1 => String::new(),
+        count => format!(" (number {} of {count})", index + 1),
+    }
 }
 
 /// All sources, with every mistake of any.
@@ -299,8 +313,9 @@ pub(super) fn read(
             // A secret that cannot be read is not missing, too.
             Err(found) => found
                 .iter()
-                .filter(|(key, _)| {
-                    *key != "secret_env" || settings.secret_env.is_empty() && settings.secret_file.is_empty()
+                .filter(|(key, what)| {
+                    !(*key == "secret_env" && what.contains("is missing"))
+                        || settings.secret_env.is_empty() && settings.secret_file.is_empty()
                 })
                 .for_each(|(key, what)| told(key, what)),
         }

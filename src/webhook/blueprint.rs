@@ -12,6 +12,7 @@ use super::{
     place::Places,
     preset::Preset,
     scheme::Scheme,
+    secret::is_one_of,
     source::{Keep, Shape, Source, Verifier},
     template::{Output, Template, check_name as check_template_name},
 };
@@ -98,7 +99,6 @@ pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
     let verifiers = verifiers(&blueprint, schemes, &mut mistakes);
     check_needs(&blueprint, &verifiers, &mut mistakes);
     check_url(&blueprint, &mut mistakes);
-    check_bounds(&blueprint, &mut mistakes);
     let methods = methods(&blueprint, &mut mistakes);
     let answer = answer(&blueprint, &mut mistakes);
     let mut read = |key, text: &str, output| match Template::read(text, output) {
@@ -162,19 +162,21 @@ fn verifiers(blueprint: &Blueprint, schemes: Vec<Scheme>, mistakes: &mut Vec<Mis
     if let Some(what) = schemes.iter().find_map(Scheme::mistake) {
         mistakes.push(("verify", what.into()));
     }
-    let all = || blueprint.secrets.iter().chain(&blueprint.public_keys);
-    for secret in all() {
-        if !schemes.iter().any(|scheme| scheme.key(secret).is_some()) {
-            let what = match blueprint.preset.secret.as_deref() {
-                Some(secret) => format!("cannot be used: it should be the {secret}"),
-                None => "is not needed for this provider".into(),
-            };
-            let key = if blueprint.public_keys.contains(secret) { "public_key" } else { "secret" };
-            mistakes.push((key, what));
-        }
+    let what = match blueprint.preset.secret.as_deref() {
+        Some(secret) => format!("cannot be used: it should be the {secret}"),
+        None => "is not needed for this provider".into(),
+    };
+    if blueprint.secrets.iter().any(|secret| !schemes.iter().any(|scheme| scheme.key(secret).is_some())) {
+        mistakes.push(("secret_env", format!("or `secret_file` {what}")));
+    }
+    if blueprint.public_keys.iter().any(|key| !schemes.iter().any(|scheme| scheme.public_key(key).is_some()))
+    {
+        mistakes.push(("public_key", what));
     }
     let with_keys = |scheme: Scheme| {
-        let keys = all().filter_map(|secret| scheme.key(secret)).collect();
+        let secrets = blueprint.secrets.iter().filter_map(|secret| scheme.key(secret));
+        let public_keys = blueprint.public_keys.iter().filter_map(|key| scheme.public_key(key));
+        let keys = secrets.chain(public_keys).collect();
         Verifier { scheme, keys }
     };
     schemes.into_iter().map(with_keys).collect()
@@ -187,6 +189,11 @@ fn check_needs(blueprint: &Blueprint, verifiers: &[Verifier], mistakes: &mut Vec
     if needs_key && blueprint.secrets.is_empty() && blueprint.public_keys.is_empty() {
         let secret = preset.secret.as_deref().unwrap_or("secret");
         mistakes.push(("secret_env", format!("or `secret_file` is missing: the {secret}")));
+    }
+    if blueprint.tolerance_s.is_some()
+        && !verifiers.iter().any(|verifier| verifier.scheme.timestamp.is_some())
+    {
+        mistakes.push(("tolerance_s", "does not belong to this provider, which signs no time".into()));
     }
     if !blueprint.public_keys.is_empty() && !preset.public_key {
         mistakes.push(("public_key", "is none for this provider; use `secret_env` or `secret_file`".into()));
@@ -218,17 +225,13 @@ fn check_needs(blueprint: &Blueprint, verifiers: &[Verifier], mistakes: &mut Vec
 fn check_url(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
     let Some(url) = &blueprint.public_url else { return };
     let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', ' '])) {
-        mistakes.push(("public_url", "must be an `https:` address without a query".into()));
+    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', ' ', '@'])) {
+        mistakes.push(("public_url", "must be an `https:` address without a query or a password".into()));
     }
-}
-
-fn check_bounds(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
-    if blueprint.max_body_bytes == 0 {
-        mistakes.push(("max_body_bytes", "must be at least 1, or nothing could come in".into()));
-    }
-    if blueprint.keep.count == 0 {
-        mistakes.push(("keep_count", "must be at least 1: what is not kept cannot be published".into()));
+    let last = url.rsplit('/').next().unwrap_or_default();
+    if is_one_of(last.as_bytes(), &blueprint.path_tokens) {
+        let what = "must end before the secret of the address, which is put there by itself";
+        mistakes.push(("public_url", what.into()));
     }
 }
 

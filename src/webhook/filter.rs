@@ -51,9 +51,9 @@ fn rule(value: &Value, depth: usize) -> Result<Rule, String> {
         Value::Object(members) => {
             let compares =
                 members.keys().find(|name| name.starts_with('$') && !JOINS.contains(&name.as_str()));
-            let plain = members.keys().find(|name| !name.starts_with('$'));
-            if let (Some(operator), Some(plain)) = (compares, plain) {
-                return Err(format!("`{operator}` compares a plain value, which has no member `{plain}`"));
+            let plain = members.keys().any(|name| !name.starts_with('$'));
+            if let (Some(operator), true) = (compares, plain) {
+                return Err(format!("`{operator}` compares a plain value, which has no members"));
             }
             let rules = members.iter().map(|(name, value)| member(name, value, depth + 1));
             Ok(Rule::All(rules.collect::<Result<_, _>>()?))
@@ -89,9 +89,17 @@ fn member(name: &str, value: &Value, depth: usize) -> Result<Rule, String> {
         "$and" => Rule::All(rules()?),
         "$or" => Rule::Any(rules()?),
         "$not" => not(rule(value, depth)?),
-        unknown if unknown.starts_with('$') => return Err(format!("there is no operator `{unknown}`")),
+        unknown if unknown.starts_with('$') => return Err(no_operator(unknown)),
         _ => Rule::Member(name.to_owned(), Box::new(rule(value, depth)?)),
     })
+}
+
+/// What is no word is not repeated: it may be a secret in the wrong place.
+fn no_operator(name: &str) -> String {
+    match name[1..].bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        true => format!("there is no operator `{name}`"),
+        false => "there is no such operator".into(),
+    }
 }
 
 /// A filter on a name that no delivery has lets nothing pass.

@@ -45,6 +45,11 @@ impl Algorithm {
     pub(super) fn is_bearer(self) -> bool {
         matches!(self, Self::Token | Self::Basic)
     }
+
+    /// Whether what it is checked with may be known to everybody.
+    pub(super) fn is_public_key(self) -> bool {
+        matches!(self, Self::Ed25519 | Self::EcdsaP256 | Self::RsaSha1 | Self::RsaSha256)
+    }
 }
 
 /// How a secret is written.

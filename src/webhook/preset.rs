@@ -1,8 +1,11 @@
 //! What is known of each provider, as data: `presets.toml`, read once.
 
-use std::sync::LazyLock;
+use std::{fmt, sync::LazyLock};
 
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
 
 use super::{handshake::Handshake, place::Places, scheme::Scheme};
 
@@ -91,17 +94,30 @@ fn yes() -> bool {
 }
 
 /// A text or a list of texts.
-pub fn one_or_many<'de, D: serde::Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Written {
-        One(String),
-        Many(Vec<String>),
+pub fn one_or_many<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
+    struct OneOrMany;
+
+    impl<'de> Visitor<'de> for OneOrMany {
+        type Value = Vec<String>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a text in quotes or a list of them")
+        }
+
+        fn visit_str<E>(self, one: &str) -> Result<Vec<String>, E> {
+            Ok(vec![one.to_owned()])
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Vec<String>, A::Error> {
+            let mut all = Vec::new();
+            while let Some(one) = many.next_element()? {
+                all.push(one);
+            }
+            Ok(all)
+        }
     }
-    Ok(match Written::deserialize(source)? {
-        Written::One(one) => vec![one],
-        Written::Many(many) => many,
-    })
+
+    source.deserialize_any(OneOrMany)
 }
 
 #[derive(Deserialize)]

@@ -126,6 +126,11 @@ impl Scheme {
         Key::read(self.algorithm, self.key, bare)
     }
 
+    /// The same for a key that everybody may know: never one to make signatures with.
+    pub(super) fn public_key(&self, key: &Secret) -> Option<Key> {
+        self.algorithm.is_public_key().then(|| self.key(key))?
+    }
+
     /// Whether the key comes with the request.
     pub(super) fn has_certificate(&self) -> bool {
         self.certificate.is_some()

@@ -116,6 +116,10 @@ impl FromStr for Signed {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || {
+            let known: Vec<_> = NAMES.iter().map(|(known, _)| format!("`{{{known}}}`")).collect();
+            format!("in braces must be one of {}", known.join(", "))
+        };
         let mut pieces = Vec::new();
         let mut rest = text;
         while let Some((before, after)) = rest.split_once('{') {
@@ -124,7 +128,7 @@ impl FromStr for Signed {
             }
             let (name, after) = after.split_once('}').ok_or("`{` without `}`")?;
             let known = NAMES.iter().find(|(known, _)| *known == name);
-            let (_, piece) = known.ok_or_else(|| format!("there is no `{{{name}}}`"))?;
+            let (_, piece) = known.ok_or_else(unknown)?;
             pieces.push(piece.clone());
             rest = after;
         }

@@ -112,6 +112,28 @@ impl Source {
         }
     }
 
+    /// Whether the address ends in a secret.
+    pub fn has_path_tokens(&self) -> bool {
+        !self.path_tokens.is_empty()
+    }
+
+    /// A path without the secret at its end.
+    pub fn without_path_token<'a>(&self, path: &'a str) -> &'a str {
+        let last = path.rsplit_once('/').filter(|(_, last)| is_one_of(last.as_bytes(), &self.path_tokens));
+        last.map_or(path, |(before, _)| before)
+    }
+
+    /// What an address that was recorded without its secret may have been.
+    pub fn with_path_tokens(&self, url: &str) -> Vec<String> {
+        if !self.has_path_tokens() {
+            return vec![url.to_owned()];
+        }
+        let (path, query) = url.split_once('?').map_or((url, ""), |(path, query)| (path, query));
+        let mark = if query.is_empty() { "" } else { "?" };
+        let tokens = self.path_tokens.iter().map(|token| String::from_utf8_lossy(token.bytes()));
+        tokens.map(|token| format!("{path}/{token}{mark}{query}")).collect()
+    }
+
     /// Whether a provider signs the address, so that it matters which one it is.
     pub fn signs_address(&self) -> bool {
         self.verifiers.iter().any(|verifier| verifier.scheme.covers_address())

@@ -15,6 +15,9 @@ const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Longest segment of a topic that a value can become, in bytes.
 const SEGMENT_BYTES_MAX: usize = 100;
 
+/// Longest name that is repeated when there is none such, in bytes.
+const NAME_BYTES_MAX: usize = 60;
+
 /// What templates and filters can ask for.
 pub(super) const NAMES: [&str; 9] =
     ["source", "provider", "event", "id", "body", "headers", "query", "method", "received_at"];
@@ -22,10 +25,18 @@ pub(super) const NAMES: [&str; 9] =
 /// Refuses a name that no delivery has.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let root = name.split('.').next().unwrap_or_default();
-    match NAMES.contains(&root) {
-        true => Ok(()),
-        false => Err(format!("uses `{name}`, but there is no `{root}`: there are {}", NAMES.join(", "))),
+    if NAMES.contains(&root) {
+        return Ok(());
     }
+    // What is no word is not repeated: it may be a secret in the wrong place.
+    let is_word =
+        name.len() <= NAME_BYTES_MAX && name.bytes().all(|b| b.is_ascii_alphabetic() || b"_.".contains(&b));
+    let what = if is_word {
+        format!("uses `{name}`, but there is no `{root}`")
+    } else {
+        "uses a name that there is not".into()
+    };
+    Err(format!("{what}: there are {}", NAMES.join(", ")))
 }
 
 /// What a value becomes when it is put into a text.

@@ -68,5 +68,6 @@ mod watch_tap;
 
 mod webhook_command;
 mod webhook_durability;
+mod webhook_secrets;
 mod webhooks;
 mod yjs_damage;

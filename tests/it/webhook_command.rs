@@ -11,7 +11,7 @@ fn launch(config: &str) -> Launch {
 #[test]
 fn mistakes_are_named_with_their_line() {
     for (config, expected) in [
-        ("name = 'a'\nprovider = 'githb'\n", "fanwire.toml:2: source `a`: `provider` must be one of stripe,"),
+        ("name = 'a'\nprovider = 'githb'\n", "fanwire.toml:3: source `a`: `provider` must be one of stripe,"),
         ("name = 'a b'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\n", "`name` must be 1 to 64 letters"),
         (
             "name = 'a'\nprovider = 'github'\n",
@@ -19,9 +19,12 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "name = 'a'\nprovider = 'github'\nsecret_env = 'NOT_SET'\n",
-            "`secret_env` names `NOT_SET`, which is not set",
+            "fanwire.toml:4: source `a`: `secret_env` names a variable that is not set or empty",
         ),
-        ("name = 'a'\nprovider = 'github'\nsecret_file = '/none'\n", "`secret_file` cannot be read: /none"),
+        (
+            "name = 'a'\nprovider = 'github'\nsecret_file = '/none'\n",
+            "`secret_file` names a file that cannot be read: No such file",
+        ),
         ("name = 'a'\nprovider = 'unsigned'\n", "this provider signs nothing, so that anybody could send"),
         ("name = 'a'\nprovider = 'discord'\npublic_key = 'x'\n", "`public_key` cannot be used"),
         ("name = 'a'\nprovider = 'paypal'\n", "`expect` is missing: ID of the webhook"),
@@ -71,11 +74,11 @@ fn mistakes_are_named_with_their_line() {
         ),
         (
             "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nmax_body_bytes = 0\n",
-            "`max_body_bytes` must be at least 1",
+            "`max_body_bytes` must be from 1 to 33554432",
         ),
         (
             "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nkeep_count = 0\n",
-            "`keep_count` must be at least 1",
+            "`keep_count` must be from 1 to 1000000",
         ),
         (
             "name = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\nanswer_type = 'json'\n",
@@ -90,6 +93,59 @@ fn mistakes_are_named_with_their_line() {
     }
     let twice = "[[source]]\nname = 'a'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\n".repeat(2);
     assert!(launch(&twice).run("check").2.contains("`name` is given to another source"));
+}
+
+#[test]
+fn numbers_have_bounds() {
+    let github = "provider = 'github'\nsecret_env = 'HOOK_SECRET'\n";
+    let stripe = "provider = 'stripe'\nsecret_env = 'HOOK_SECRET'\n";
+    for (provider, key, wrong, right, allowed) in [
+        (github, "max_body_bytes", "33554433", "33554432", "must be from 1 to 33554432"),
+        (github, "dedupe_s", "0", "1", "must be from 1 to 2592000"),
+        (github, "dedupe_s", "2592001", "2592000", "must be from 1 to 2592000"),
+        (github, "keep_count", "1000001", "1", "must be from 1 to 1000000"),
+        (github, "keep_age_s", "0", "1", "must be from 1 to 31622400"),
+        (github, "keep_age_s", "31622401", "31622400", "must be from 1 to 31622400"),
+        (github, "keep_bytes", "0", "26214400", "must be from 26214400 to 1099511627776: not less than"),
+        (github, "keep_bytes", "26214399", "1099511627776", "not less than `max_body_bytes`"),
+        (stripe, "keep_bytes", "1048575", "1048576", "must be from 1048576 to 1099511627776"),
+        (stripe, "tolerance_s", "0", "1", "must be from 1 to 604800"),
+        (stripe, "tolerance_s", "604801", "345600", "must be from 1 to 604800"),
+        (stripe, "dedupe_s", "299", "300", "must not be less than `tolerance_s`"),
+        (github, "tolerance_s", "60", "", "which signs no time"),
+        (github, "answer_status", "199", "200", "must be from 200 to 299"),
+        (github, "answer_status", "300", "299", "must be from 200 to 299"),
+        (github, "answer_status", "65536", "204", "must be a whole number from 0 to 65535"),
+        (github, "keep_age_s", "-1", "60", "must be a whole number that is not negative"),
+        (github, "keep_count", "1.5", "60", "must be a whole number that is not negative"),
+    ] {
+        let source = format!("[[source]]\nname = 'a'\n{provider}");
+        let (ok, _, told) = launch(&format!("{source}{key} = {wrong}\n")).run("check");
+        let line = if told.contains("column") { "line 5, column" } else { "fanwire.toml:5: " };
+        assert!(!ok && told.contains(line) && told.contains(key) && told.contains(allowed), "{key}: {told}");
+        if !right.is_empty() {
+            let (ok, _, told) = launch(&format!("{source}{key} = {right}\n")).run("check");
+            assert!(ok, "{key} = {right}: {told}");
+        }
+    }
+    let own = "[[source]]\nname = 'a'\nsecret_env = 'HOOK_SECRET'\n[[source.verify]]\nalgorithm = 'hmac-sha256'\n\
+        signature = 'header:x'\nsigned = '{timestamp}{body}'\ntimestamp = 'header:y'\ntolerance_s = ";
+    let told = launch(&format!("{own}0\n")).run("check").2;
+    assert!(told.contains("fanwire.toml:9: source `a`: `tolerance_s` must be from 1 to 604800"), "{told}");
+    let told = launch(&format!("{own}400000\n")).run("check").2;
+    assert!(told.contains("`dedupe_s` must not be less than `tolerance_s`"), "{told}");
+}
+
+#[test]
+fn a_public_key_is_never_one_to_sign_with() {
+    for config in [
+        "provider = 'standard-webhooks'\npublic_key = 'whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3'\n",
+        "provider = 'svix'\npublic_key = '1SiA4o9hyqTCpIqC5V9HUakiiaeACeqfZTInDBbOir4='\n",
+        "public_key = 'everybody knows it'\n[[source.verify]]\nalgorithm = 'hmac-sha256'\nsignature = 'header:x'\nsigned = '{body}'\n",
+    ] {
+        let (ok, _, told) = launch(&format!("[[source]]\nname = 'a'\n{config}")).run("check");
+        assert!(!ok && told.contains("`public_key` cannot be used"), "{told}");
+    }
 }
 
 #[test]

@@ -277,3 +277,28 @@ async fn the_address_is_signed_and_proxies_are_believed_if_trusted() {
     let known = broker(&format!("{source}public_url = 'https://hooks.example/in/sq'\n"));
     assert_eq!(send(&known, "1").await, 200);
 }
+
+#[tokio::test]
+async fn the_secret_of_a_signed_address_is_not_recorded_but_known_when_it_is_replayed() {
+    let source = "[[source]]\nname = 'sq'\nprovider = 'square'\nsecret_env = 'KEY'\npath_token_env = ['OTHER', 'TOKEN']\n\
+                  public_url = 'https://hooks.example/in/sq'\n";
+    let server = Launch::default()
+        .config(source)
+        .env("KEY", "not yet the right one")
+        .env("HOOK_SECRET", SECRET)
+        .env("OTHER", "lkjihgfedcba9876543210")
+        .env("TOKEN", "0123456789abcdefghijkl")
+        .start();
+    let body = r#"{"event_id":"1"}"#;
+    let url = b"https://hooks.example/in/sq/0123456789abcdefghijkl?a=b";
+    let headers =
+        format!("X-Square-HmacSha256-Signature: {}\r\n", signing::base64(SECRET, &[url, body.as_bytes()]));
+    let path = "/in/sq/0123456789abcdefghijkl?a=b";
+    assert_eq!(post(server.address, path, &headers, body.as_bytes()).await.status, 401);
+    let rejected = get(server.address, "/v1/deliveries").await.json()["deliveries"][0].clone();
+    assert_eq!(rejected["url"], "https://hooks.example/in/sq?a=b");
+    server.write_config(&source.replace("'KEY'", "'HOOK_SECRET'"));
+    server.signal("HUP");
+    let replay = format!("/v1/deliveries/{}/replay", rejected["id"].as_str().unwrap());
+    eventually(async || (post(server.address, &replay, "", b"").await.status == 200).then_some(())).await;
+}

@@ -46,7 +46,7 @@ async fn answer(api: &Api, name: &str, token: Option<&str>, request: Request) ->
     if !source.methods.iter().any(|method| method == request.method().as_str()) {
         return wrong_method(&source, request.method());
     }
-    match take(api, source.clone(), token.is_some(), request).await {
+    match take(api, source.clone(), request).await {
         Ok(answer) => spoken(answer),
         Err(problem) => problem.into_response(),
     }
@@ -61,7 +61,7 @@ fn wrong_method(source: &Source, method: &Method) -> Response {
     response
 }
 
-async fn take(api: &Api, source: Arc<Source>, has_token: bool, request: Request) -> Result<Answer, Problem> {
+async fn take(api: &Api, source: Arc<Source>, request: Request) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
     let received_ms = unix_ms();
     let webhooks = &api.door.webhooks;
@@ -70,7 +70,6 @@ async fn take(api: &Api, source: Arc<Source>, has_token: bool, request: Request)
     let peer = extensions.get::<Peer>().copied().ok_or_else(lost)?;
     let url = webhooks.public_address(&source, &uri, &headers, peer);
     let read = read_body(api, &headers, body, source.max_body_bytes).await?;
-    let url = if has_token { without_token(&source, url) } else { url };
     let rejected = match source.preset.rejected_status {
         406 => Code::NotAcceptable,
         _ => Code::BadSignature,
@@ -88,17 +87,6 @@ async fn take(api: &Api, source: Arc<Source>, has_token: bool, request: Request)
         NotTaken::Refused(refused) => Problem::new(rejected, refused.to_string()),
         NotTaken::Busy(why) => Problem::new(Code::Protocol(ErrorCode::Overloaded), why),
     })
-}
-
-/// Keeps the secret at the end of the path out of records, unless the provider signs the address.
-fn without_token(source: &Source, url: String) -> String {
-    if source.signs_address() || source.public_url.is_some() {
-        return url;
-    }
-    let (path, query) = url.split_once('?').map_or((url.as_str(), ""), |(path, query)| (path, query));
-    let path = path.rsplit_once('/').map_or(path, |(before, _)| before);
-    let separator = if query.is_empty() { "" } else { "?" };
-    format!("{path}{separator}{query}")
 }
 
 fn spoken(answer: Answer) -> Response {

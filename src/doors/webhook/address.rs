@@ -26,7 +26,10 @@ pub(super) fn public(
 ) -> String {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if let Some(url) = &source.public_url {
-        return format!("{url}{query}");
+        // The secret in the address stands in no configuration, but the provider knows it.
+        let secret = uri.path().rsplit_once('/').map_or("", |(_, last)| last);
+        let secret = if source.has_path_tokens() { format!("/{secret}") } else { String::new() };
+        return format!("{url}{secret}{query}");
     }
     let is_trusted = trusted.iter().any(|network| network.contains(&peer.address.to_canonical()));
     let forwarded = |name: &str| {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     store::{Scan, Space, StoreError},
-    webhook::Verified,
+    webhook::{Unverified, Verified},
 };
 
 /// Records looked at for one page, where few are of the outcome that is asked for.
@@ -155,13 +155,19 @@ impl Webhooks {
         };
         let verified = match delivery.outcome {
             Outcome::Handshake => return Err(NotReplayed::Handshake),
-            Outcome::Rejected => {
-                let verified = source.verify(&incoming.request(), &self.certificates);
-                verified.map_err(NotTaken::Unverified)?
-            }
+            Outcome::Rejected => self.verify_again(&incoming).map_err(NotTaken::Unverified)?,
             _ => Verified::before(delivery.verified),
         };
         Ok(self.clone().accept(incoming, verified, Some(delivery.id)).await?)
+    }
+
+    /// The record has the address without its secret, which the provider may have signed.
+    fn verify_again(&self, incoming: &Incoming) -> Result<Verified, Unverified> {
+        let source = &incoming.source;
+        let verify = |url| source.verify(&Incoming { url, ..incoming.clone() }.request(), &self.certificates);
+        let mut outcomes = source.with_path_tokens(&incoming.url).into_iter().map(verify);
+        let first = outcomes.next().unwrap_or(Err(Unverified::Mismatch));
+        first.or_else(|told| outcomes.find_map(Result::ok).ok_or(told))
     }
 }
 

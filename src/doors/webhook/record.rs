@@ -236,13 +236,21 @@ impl Delivery {
     }
 }
 
+/// The address without the secret at its end and those among its parameters.
 fn shown_url(source: &Source, url: &str) -> String {
-    let Some((path, query)) = url.split_once('?') else { return url.to_owned() };
-    let shown = |pair: &str| match pair.split_once('=') {
-        Some((name, _)) if source.is_secret_parameter(name) => format!("{name}={HIDDEN}"),
-        _ => pair.to_owned(),
+    let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
+    let shown = |pair: &str| {
+        let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned());
+        match pair.split_once('=') {
+            Some((written, _)) if name.is_some_and(|name| source.is_secret_parameter(&name)) => {
+                format!("{written}={HIDDEN}")
+            }
+            _ => pair.to_owned(),
+        }
     };
-    format!("{path}?{}", query.split('&').map(shown).collect::<Vec<_>>().join("&"))
+    let query = query.map(|query| query.split('&').map(shown).collect::<Vec<_>>().join("&"));
+    let query = query.map_or(String::new(), |query| format!("?{query}"));
+    format!("{}{query}", source.without_path_token(path))
 }
 
 #[cfg(test)]
