@@ -17,6 +17,7 @@ use fanwire::{
     webhook::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, presets},
 };
 
+pub mod flags;
 mod readable;
 pub mod store;
 
@@ -69,6 +70,15 @@ pub struct Report {
 }
 
 impl SourceCommand {
+    /// The settings that it takes, if it takes any.
+    pub fn settings(&mut self) -> Option<&mut ServeArguments> {
+        match self {
+            Self::List(own) => Some(own),
+            Self::Test(own) => Some(&mut own.config),
+            Self::Presets => None,
+        }
+    }
+
     /// Does it.
     pub fn run(self) -> Result<Report, Box<dyn Error>> {
         let text = match self {

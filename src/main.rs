@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanwire::{
     auth::{Audience, Claims, NewKey},
     clock::unix_ms,
@@ -29,7 +29,7 @@ const DESCRIPTOR_RESERVE: u64 = 64;
 /// Without a command it serves; without anything it is a development broker on 127.0.0.1:7400, in memory and open to
 /// everyone on this machine.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(version)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -92,8 +92,9 @@ struct TokenArguments {
 }
 
 fn main() -> ExitCode {
-    let matches = Arguments::command().get_matches();
-    let arguments = match Arguments::from_arg_matches(&matches) {
+    let mut command = Arguments::command();
+    let matches = command.get_matches_mut();
+    let arguments = match Arguments::read(&mut command, &matches) {
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
@@ -120,6 +121,32 @@ fn main() -> ExitCode {
 }
 
 type Outcome = Result<(), Box<dyn Error>>;
+
+impl Arguments {
+    /// What was given, flags before the command included.
+    fn read(command: &mut clap::Command, matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut arguments = Self::from_arg_matches(matches)?;
+        let before = arguments.serve.clone();
+        match arguments.command.as_mut().map(Command::settings) {
+            Some(Some(own)) => *own = cli::flags::joined(&before, own, matches),
+            Some(None) => cli::flags::refuse(command, matches)?,
+            None => {}
+        }
+        Ok(arguments)
+    }
+}
+
+impl Command {
+    /// The settings that it takes, if it takes any.
+    fn settings(&mut self) -> Option<&mut ServeArguments> {
+        match self {
+            Self::Serve(own) | Self::Check(own) => Some(own),
+            Self::Token(own) => Some(&mut own.source),
+            Self::Source(command) => command.settings(),
+            Self::Key { .. } | Self::Store(_) => None,
+        }
+    }
+}
 
 impl ServeArguments {
     fn sources(self) -> Sources {

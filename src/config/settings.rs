@@ -45,7 +45,7 @@ pub struct Settings {
     #[arg(long, env = "FANWIRE_SHARDS", value_name = "COUNT")]
     pub shards: Option<usize>,
     /// Listen on other addresses than loopback without authentication
-    #[arg(long, env = "FANWIRE_INSECURE", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, env = "FANWIRE_INSECURE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub insecure: Option<bool>,
     /// How log lines look [default: human]
     #[arg(long, env = "FANWIRE_LOG_FORMAT", value_enum)]
@@ -90,7 +90,7 @@ pub struct Settings {
     #[arg(long, env = "FANWIRE_AUTH_ISSUER", value_name = "NAME")]
     pub auth_issuer: Option<String>,
     /// With authentication: let clients without a token in, too, with everything allowed [default: false]
-    #[arg(long, env = "FANWIRE_AUTH_ANONYMOUS", num_args = 0..=1, default_missing_value = "true")]
+    #[arg(long, env = "FANWIRE_AUTH_ANONYMOUS", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     pub auth_anonymous: Option<bool>,
     /// Largest message from a client, in bytes [default: 65536]
     #[arg(long, env = "FANWIRE_MAX_MESSAGE_BYTES", value_name = "BYTES")]
@@ -150,13 +150,24 @@ pub struct Settings {
 }
 
 macro_rules! prefer {
-    ($self:ident, $other:ident, $($field:ident)*) => { Settings { $($field: $self.$field.or($other.$field),)* } };
+    ($self:ident, $other:ident, $keep:ident, $($field:ident)*) => {
+        Settings { $($field: $self.$field.filter(|_| $keep(stringify!($field))).or($other.$field),)* }
+    };
 }
 
 impl Settings {
     /// Takes what is missing from settings of lower rank.
     pub fn or(self, other: Self) -> Self {
-        prefer!(self, other, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
+        self.merged(|_| true, other)
+    }
+
+    /// Those whose names are wanted.
+    pub fn only(self, wanted: impl Fn(&str) -> bool) -> Self {
+        self.merged(wanted, Self::default())
+    }
+
+    fn merged(self, keep: impl Fn(&str) -> bool, other: Self) -> Self {
+        prefer!(self, other, keep, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_message_bytes max_update_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections

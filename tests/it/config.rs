@@ -30,7 +30,7 @@ fn mistakes_are_named_with_key_and_line() {
     refused("[default]\nkind = \"log\"\nhistory_cuont = 5\n", &["history_cuont", "3"]);
     refused(
         "[[rule]]\npattern = \"a:*\"\n\n[[rule]]\npattern = \"b:*\"\nkind = \"queue\"\n",
-        &["queue", "6"],
+        &["`kind`: must be one of `log`, `latest`", "line 6"],
     );
     refused("[[rule]]\nkind = \"log\"\n", &["pattern"]);
     refused("[[rule]]\npattern = \"a*b\"\n", &["pattern"]);
@@ -184,4 +184,37 @@ async fn sighup_reloads_all_or_nothing() {
     })
     .await;
     client.expect_nothing().await; // and it never lost its connection
+}
+
+/// Runs `fanwire` with these arguments alone, beside a file `f.toml`.
+fn run(arguments: &[&str]) -> (bool, String, String) {
+    let launch = Launch::default().file("f.toml", "ping_s = 7\ndrain_ms = 1\n").env("FANWIRE_DRAIN_MS", "2");
+    let (first, rest) = arguments.split_first().unwrap();
+    rest.iter().fold(launch, |launch, argument| launch.switch(argument)).run(first)
+}
+
+#[test]
+fn flags_may_stand_before_the_command() {
+    for (arguments, expected) in [
+        (&["--config", "f.toml", "check"][..], "ping_s = 7"),
+        (&["--config", "f.toml", "check", "--ping-s", "8"], "ping_s = 8"),
+        (&["--ping-s=9", "check", "--config", "f.toml"], "ping_s = 9"),
+        (&["--ping-s=9", "check", "--ping-s=8"], "ping_s = 8"),
+        // Any flag wins over the environment, wherever it stands.
+        (&["--drain-ms", "3", "check"], "drain_ms = 3"),
+        (&["check"], "drain_ms = 2"),
+        (&["--insecure", "check"], "insecure = true"),
+        (&["--insecure=false", "check"], "insecure = false"),
+    ] {
+        let (ok, shown, told) = run(arguments);
+        assert!(ok && shown.lines().any(|line| line == expected), "{arguments:?}: {shown}{told}");
+    }
+    let (ok, listed, told) = run(&["--config", "f.toml", "source", "list"]);
+    assert!(ok && listed.is_empty(), "{listed}{told}");
+    for arguments in [&["--ping-s", "9", "key", "k"][..], &["--ping-s", "9", "source", "presets"]] {
+        let (ok, _, told) = run(arguments);
+        assert!(!ok && told.contains("has no use for --ping-s"), "{told}");
+    }
+    let (ok, made, _) = run(&["key", "k"]);
+    assert!(ok && made.contains("hash"), "the environment is no flag: {made}");
 }
