@@ -3,19 +3,20 @@
 //! A request publishes everything it has, in order, and then waits for all of it together; so a batch to durable topics
 //! costs one `fsync`, not one per message.
 
-use axum::http::{StatusCode, Uri};
+use axum::{
+    body::Bytes,
+    http::{StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
 use fanwire_proto::{ErrorCode, TopicName};
 use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{
-    batch::Results,
     caller::Caller,
-    idempotency::Answer,
-    item::Outcome,
+    outcome::{ANSWER_BYTES, Outcome, Published, Results},
     problem::{Code, Problem},
-    publish::{ANSWER_BYTES, Published},
     query::query,
 };
 use crate::{auth::Verb, broker::Broker, durable::NOT_KEPT, topic::Draft};
@@ -73,6 +74,23 @@ impl Ack {
         let mut body = Vec::with_capacity(size);
         serde_json::to_writer(&mut body, value).map_err(Problem::internal)?;
         Ok(Answer { status, body: body.into() })
+    }
+}
+
+/// An answer that can be given again.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    /// JSON, or nothing.
+    pub(super) body: Bytes,
+}
+
+impl IntoResponse for Answer {
+    fn into_response(self) -> Response {
+        match self.body.is_empty() {
+            true => self.status.into_response(),
+            false => (self.status, [(header::CONTENT_TYPE, "application/json")], self.body).into_response(),
+        }
     }
 }
 

@@ -10,17 +10,17 @@ use axum::{
     extract::{Request, State},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::{
     Api,
     ack::{Ack, AckName, Pending, Publisher, Sent},
     caller::Caller,
     idempotency::once,
-    item::{Fields, Item, Outcome, message_bytes_max},
+    item::{Fields, Item, check_count, message_bytes_max},
     openapi::{self, NewMessages},
+    outcome::Results,
     problem::Problem,
 };
 use crate::defaults;
@@ -30,12 +30,6 @@ struct Batch<M> {
     messages: Vec<M>,
     #[serde(default)]
     atomic: bool,
-}
-
-/// What became of the messages, in their order.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Results {
-    pub(super) results: Vec<Outcome>,
 }
 
 /// Publish many messages
@@ -85,15 +79,6 @@ fn read(body: &Bytes) -> Result<Batch<Result<Item, Problem>>, Problem> {
         .map_err(|error| Problem::bad_request(format!("this is no batch of messages: {error}")))?;
     let messages = batch.messages.into_iter().map(|message| Item::read(message.get())).collect();
     Ok(Batch { messages, atomic: batch.atomic })
-}
-
-/// Bounds the messages of a request.
-pub(super) fn check_count(count: usize) -> Result<(), Problem> {
-    let most = defaults::BATCH_MESSAGES;
-    match count > most {
-        true => Err(Problem::too_large(format!("there are {count} messages; {most} are allowed"))),
-        false => Ok(()),
-    }
 }
 
 fn publish(publisher: &mut Publisher<'_>, message: Result<Item, Problem>) -> Pending {

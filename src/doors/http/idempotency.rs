@@ -20,7 +20,7 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Api,
-    ack::{Ack, Publisher, Sent},
+    ack::{Ack, Answer, Publisher, Sent},
     body::read_body,
     caller::Caller,
     problem::{Code, Problem},
@@ -47,23 +47,6 @@ const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 const KEY_BYTES_MAX: usize = 255;
 /// What an entry costs beside its key and its answer.
 const ENTRY_BYTES: usize = 128;
-
-/// An answer that can be given again.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    /// JSON, or nothing.
-    pub(super) body: Bytes,
-}
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Response {
-        match self.body.is_empty() {
-            true => self.status.into_response(),
-            false => (self.status, [(header::CONTENT_TYPE, "application/json")], self.body).into_response(),
-        }
-    }
-}
 
 /// Whose key, and which.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]

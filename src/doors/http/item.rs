@@ -7,15 +7,13 @@
 //! The fields are those of the socket protocol's `publish`; `topics` publishes the same message to several.
 
 use fanwire_proto::{Payload, TAGS_MAX, Tags, TopicName};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
-use utoipa::ToSchema;
 
 use super::{
     ack::{Pending, Publisher},
     caller::{Caller, topic_name},
     problem::Problem,
-    publish::Published,
 };
 use crate::{auth::Verb, broker::Broker, defaults, topic::Draft};
 
@@ -55,38 +53,6 @@ pub(super) struct Item {
 enum Targets {
     One(TopicName),
     Many(Vec<Result<TopicName, Problem>>),
-}
-
-/// What became of a message.
-#[derive(Serialize, ToSchema)]
-#[serde(untagged)]
-pub(super) enum Outcome {
-    /// It was published to its topic.
-    Published(Published),
-    /// It was not.
-    Problem(Problem),
-    /// One outcome for each of its `topics`, in their order.
-    Topics {
-        #[schema(no_recursion)]
-        results: Vec<Outcome>,
-    },
-}
-
-impl Outcome {
-    /// Whether all of it was published.
-    pub(super) fn is_success(&self) -> bool {
-        match self {
-            Self::Published(_) => true,
-            Self::Problem(_) => false,
-            Self::Topics { results } => results.iter().all(Self::is_success),
-        }
-    }
-}
-
-impl From<Result<Published, Problem>> for Outcome {
-    fn from(result: Result<Published, Problem>) -> Self {
-        result.map_or_else(Self::Problem, Self::Published)
-    }
 }
 
 impl Item {
@@ -200,4 +166,13 @@ pub(super) fn malformed(error: &serde_json::Error) -> Problem {
 /// Most bytes of one message as JSON: its payload in base64, and its labels.
 pub(super) fn message_bytes_max(max_message_bytes: usize) -> usize {
     (max_message_bytes / 3 * 4).saturating_add(4 + defaults::MESSAGE_ENVELOPE_BYTES)
+}
+
+/// Bounds the messages of a request.
+pub(super) fn check_count(count: usize) -> Result<(), Problem> {
+    let most = defaults::BATCH_MESSAGES;
+    match count > most {
+        true => Err(Problem::too_large(format!("there are {count} messages; {most} are allowed"))),
+        false => Ok(()),
+    }
 }

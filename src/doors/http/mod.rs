@@ -16,6 +16,7 @@ mod ingest;
 mod item;
 mod lines;
 mod openapi;
+mod outcome;
 mod pages;
 mod problem;
 mod publish;

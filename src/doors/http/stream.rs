@@ -25,9 +25,10 @@ use super::{
     body::check_encoding,
     caller::Caller,
     idempotency,
-    item::{Item, Outcome, message_bytes_max},
+    item::{Item, message_bytes_max},
     lines::{Filled, Line, Lines},
     openapi::{self, NewMessage},
+    outcome::Outcome,
     problem::{Code, Problem},
     query::query,
 };
