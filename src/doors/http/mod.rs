@@ -1,28 +1,20 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
-mod ack;
-mod batch;
 mod body;
 mod caller;
-mod cloudevents;
 mod credentials;
 mod deliveries;
 mod documents;
 mod elsewhere;
 mod error_page;
 mod form;
-mod idempotency;
 mod ingest;
-mod item;
-mod lines;
 mod openapi;
-mod outcome;
 mod pages;
 mod problem;
 mod publish;
 mod query;
 mod read;
-mod stream;
 mod versions;
 mod watch;
 
@@ -64,7 +56,7 @@ pub struct HttpDoor {
 #[derive(Clone)]
 struct Api {
     door: HttpDoor,
-    answers: Arc<idempotency::Answers>,
+    answers: Arc<publish::Answers>,
     held: Arc<body::Held>,
     watch: Arc<watch::Watch>,
 }
@@ -77,13 +69,12 @@ impl FromRef<Api> for HttpDoor {
 
 /// All routes but those of `server`: those for callers of ours, and those for webhooks, whose `OPTIONS` is not about CORS.
 pub fn routers(door: HttpDoor) -> (Router, Router) {
-    let answers = Arc::new(idempotency::Answers::open(door.broker.committer().clone()));
+    let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
     let api = Api { door, answers, held: Arc::default(), watch: Arc::default() };
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::Start::openapi().merge_from(elsewhere::Elsewhere::openapi()))
-            .routes(routes!(publish::publish, read::history))
-            .routes(routes!(batch::publish_batch))
-            .routes(routes!(stream::publish_stream))
+            .merge(publish::routes())
+            .routes(routes!(read::history))
             .routes(routes!(read::list))
             .routes(routes!(read::one))
             .routes(routes!(read::presence))

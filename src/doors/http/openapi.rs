@@ -14,7 +14,7 @@ use utoipa::{
     },
 };
 
-use super::problem::Code;
+use super::problem::{Code, Problem};
 
 /// What all documents begin with.
 #[derive(OpenApi)]
@@ -154,28 +154,6 @@ pub(super) fn serve(document: &Bytes) -> impl IntoResponse + use<> {
     ([(header::CONTENT_TYPE, "application/json")], document.clone())
 }
 
-/// A problem document (RFC 9457).
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document; problems write themselves")]
-pub(super) struct Problem {
-    /// Where the code is explained, relative to the broker.
-    #[schema(example = "/docs/errors#forbidden")]
-    r#type: String,
-    /// The status in words.
-    title: String,
-    /// The status, of this message if it is one of several.
-    status: u16,
-    /// A stable name of what went wrong.
-    #[schema(example = "forbidden")]
-    code: String,
-    /// What was wrong, for people.
-    detail: String,
-    /// Whether the same request may succeed later.
-    retry: bool,
-    /// Which message of an atomic batch was wrong, from 0.
-    index: Option<usize>,
-}
-
 /// A message; it has either `data` or `b64`.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "for the document; messages write themselves")]
@@ -247,7 +225,7 @@ pub(super) struct CloudEvent {
 
 /// A message to publish; it has either `topic` or `topics`, and either `data` or `b64`.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document; see `item::Fields`")]
+#[expect(dead_code, reason = "for the document; see `publish::item::Fields`")]
 pub(super) struct NewMessage {
     topic: Option<String>,
     /// Publish it to several topics.
@@ -268,7 +246,7 @@ pub(super) struct NewMessage {
 
 /// Messages to publish in order.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "for the document; see `batch::Batch`")]
+#[expect(dead_code, reason = "for the document; see `publish::batch::Batch`")]
 pub(super) struct NewMessages {
     /// At most 1000, counted once per topic.
     messages: Vec<NewMessage>,

@@ -145,9 +145,31 @@ impl Problem {
     }
 }
 
+/// A problem document (RFC 9457).
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the document; problems write themselves")]
+struct Document {
+    /// Where the code is explained, relative to the broker.
+    #[schema(example = "/docs/errors#forbidden")]
+    r#type: String,
+    /// The status in words.
+    title: String,
+    /// The status, of this message if it is one of several.
+    status: u16,
+    /// A stable name of what went wrong.
+    #[schema(example = "forbidden")]
+    code: String,
+    /// What was wrong, for people.
+    detail: String,
+    /// Whether the same request may succeed later.
+    retry: bool,
+    /// Which message of an atomic batch was wrong, from 0.
+    index: Option<usize>,
+}
+
 impl PartialSchema for Problem {
     fn schema() -> RefOr<Schema> {
-        super::openapi::Problem::schema()
+        Document::schema()
     }
 }
 

@@ -112,7 +112,7 @@ struct Entries {
 }
 
 /// Answers by caller and key.
-pub(super) struct Answers {
+pub(in crate::doors::http) struct Answers {
     entries: Mutex<Entries>,
     committer: Committer,
 }
@@ -132,7 +132,7 @@ enum Found<'a> {
 
 impl Answers {
     /// The answers that are kept. What cannot be read is left out, and named in the log.
-    pub(super) fn open(committer: Committer) -> Self {
+    pub(in crate::doors::http) fn open(committer: Committer) -> Self {
         let mut stored = read_all(&committer);
         stored.sort_by_key(|stored| stored.known_ms);
         let mut entries = Entries::default();

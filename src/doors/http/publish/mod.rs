@@ -1,0 +1,29 @@
+//! Publishing over HTTP: one message, a batch of them, or a stream of lines.
+//!
+//! ```text
+//! message · batch ──► idempotency ──┐
+//! stream ──► lines                  ├──► item · cloudevents ──► ack ──► outcome
+//!    └──────────────────────────────┘
+//! ```
+
+mod ack;
+mod batch;
+mod cloudevents;
+mod idempotency;
+mod item;
+mod lines;
+mod message;
+mod outcome;
+mod stream;
+
+pub(super) use idempotency::Answers;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{Api, body, caller, openapi, problem, query};
+
+pub(super) fn routes() -> OpenApiRouter<Api> {
+    OpenApiRouter::new()
+        .routes(routes!(message::publish))
+        .routes(routes!(batch::publish_batch))
+        .routes(routes!(stream::publish_stream))
+}
