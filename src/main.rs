@@ -14,7 +14,7 @@ use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand}
 use fanwire::{
     auth::{Audience, Claims, NewKey},
     clock::unix_ms,
-    config::{Config, LogFormat, Settings, Sources},
+    config::{Config, LogFormat, RuleSettings, Settings, Sources},
     server::Server,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -299,7 +299,7 @@ fn start_logging(config: &Config) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What a newcomer needs to see the first message.
+/// What a newcomer needs to see the first message, and what an operator wants to be sure of.
 fn banner(server: &Server, config: &Config) -> String {
     let (ws, http) = if server.speaks_tls() { ("wss", "https") } else { ("ws", "http") };
     let address = server.address();
@@ -307,16 +307,31 @@ fn banner(server: &Server, config: &Config) -> String {
         "fanwire {} on {address}, {} shard{}\n\
          \x20 socket   {ws}://{address}/ws\n\
          \x20 publish  curl -d '{{\"text\":\"hello\"}}' {http}://{address}/v1/topics/chat:lobby/messages\n\
-         \x20 console  {http}://{address}/\n",
+         \x20 console  {http}://{address}/\n\
+         \x20 data     {}\n",
         env!("CARGO_PKG_VERSION"),
         config.shards,
         if config.shards == 1 { "" } else { "s" },
+        where_data_is(server, config),
     );
     for rule in config.effective.rule.iter().flatten() {
-        let pattern = rule.pattern.as_deref().unwrap_or_default();
-        text.push_str(&format!("  kind     {:<9} {pattern}\n", format!("{:?}", rule.kind).to_lowercase()));
+        text.push_str(&kind_line(rule, rule.pattern.as_deref().unwrap_or_default()));
     }
-    let rest = config.effective.default.as_ref().map(|rule| rule.kind).unwrap_or_default();
-    text.push_str(&format!("  kind     {:<9} every other topic\n", format!("{rest:?}").to_lowercase()));
+    text.push_str(&kind_line(&config.effective.default.clone().unwrap_or_default(), "every other topic"));
     text
+}
+
+fn where_data_is(server: &Server, config: &Config) -> String {
+    let path = config.store.data_dir.as_deref().map(std::path::Path::display);
+    match (path, server.has_new_data()) {
+        (Some(path), Some(true)) => format!("{path} (new)"),
+        (Some(path), _) => path.to_string(),
+        (None, _) => "in memory, gone with this process (--data-dir DIR keeps it)".to_owned(),
+    }
+}
+
+fn kind_line(rule: &RuleSettings, topics: &str) -> String {
+    let kind = format!("{:?}", rule.kind).to_lowercase();
+    let durable = if rule.durable == Some(true) { ", durable" } else { "" };
+    format!("  kind     {kind:<9} {topics}{durable}\n")
 }

@@ -82,6 +82,8 @@ metrics! {
     gauge describe_gauge store_failing: Gauge = "fanwire_store_failing";
     /// Bytes that the store takes, about.
     gauge describe_gauge store_bytes: Gauge = "fanwire_store_bytes";
+    /// Bytes that the store can still take before durable publishes are refused; 0 without a data directory, too.
+    gauge describe_gauge store_room: Gauge = "fanwire_store_room_bytes";
     /// WebSocket connections open now.
     gauge describe_gauge connections: Gauge = "fanwire_connections";
     /// Topics that exist now.

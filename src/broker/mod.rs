@@ -35,7 +35,7 @@ pub use versions::Version;
 
 use crate::{
     auth::Authenticator,
-    durable::{Durable, Run},
+    durable::{Durable, Run, Trouble},
     metrics::Metrics,
     shard::{ShardHandle, Who},
     store::Committer,
@@ -159,6 +159,11 @@ impl Broker {
     /// Opens a tap on all topics that a pattern matches.
     pub fn tap(&self, pattern: Pattern) -> Tap {
         self.taps.open(pattern)
+    }
+
+    /// Why nothing durable is taken at the moment, if that is so. In memory everything goes on.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.durable.trouble()
     }
 
     /// The only way to write to the store.

@@ -39,7 +39,10 @@ impl Broker {
         metrics.commit_failures.absolute(counts.failures.load(Ordering::Relaxed));
         metrics.kept.absolute(counts.messages.load(Ordering::Relaxed));
         metrics.commit_micros.absolute(counts.micros.load(Ordering::Relaxed));
-        metrics.store_failing.set(if committer.trouble().is_some() { 1.0 } else { 0.0 });
+        metrics.store_failing.set(if self.durable.trouble().is_some() { 1.0 } else { 0.0 });
+        if let Some(bytes) = committer.store().room() {
+            metrics.store_room.set(as_gauge(usize::try_from(bytes).unwrap_or(usize::MAX)));
+        }
         if let Ok(bytes) = committer.store().size() {
             metrics.store_bytes.set(as_gauge(usize::try_from(bytes).unwrap_or(usize::MAX)));
         }

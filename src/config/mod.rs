@@ -407,7 +407,7 @@ fn check_durable(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<Stri
     let rules = by_pattern
         .map(|rule| (format!("the rule for `{}`", rule.pattern.as_deref().unwrap_or_default()), rule));
     for (whose, _) in default.chain(rules).filter(|(_, rule)| rule.is_durable()) {
-        mistakes.push(place.mistake("durable", &format!("in {whose} needs `data_dir`")));
+        mistakes.push(place.mistake("durable", &format!("in {whose} needs `data_dir` (or --data-dir DIR)")));
     }
 }
 

@@ -48,6 +48,12 @@ impl Durable {
         self.committer.submit(Box::new(job));
     }
 
+    /// Why nothing durable would be taken now, also if nobody has tried yet.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let full = || (self.committer.store().room() == Some(0)).then_some(Trouble::Full);
+        self.check().err().or_else(full)
+    }
+
     /// Refuses while the store takes nothing.
     pub fn check(&self) -> Result<(), Trouble> {
         self.committer.trouble().map_or(Ok(()), |error| Err(Trouble::from(&error)))

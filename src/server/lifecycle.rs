@@ -65,7 +65,7 @@ pub enum StartError {
     #[error("cannot start the shards: {0}")]
     Shards(#[source] io::Error),
     /// The data directory.
-    #[error("data directory {path}: {source}")]
+    #[error("data directory {path}: {source}{}", advice(.source))]
     Store {
         /// Where it is.
         path: String,
@@ -78,6 +78,16 @@ pub enum StartError {
     /// The system's source of randomness.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+/// What an operator can do about it, where the error does not say so itself.
+fn advice(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Corrupt(_) => {
+            "; restore a backup, or see `fanwire store check` and `fanwire store repair`"
+        }
+        _ => "",
+    }
 }
 
 /// A running server.
@@ -140,6 +150,11 @@ impl Server {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether its data directory was made just now; `None` if everything is in memory.
+    pub fn has_new_data(&self) -> Option<bool> {
+        self.keeper.is_new
     }
 
     /// Whether it speaks TLS.
@@ -224,6 +239,8 @@ impl Server {
 struct Keeper {
     committer: Committer,
     run: Run,
+    /// Of the data directory, if there is one.
+    is_new: Option<bool>,
     thread: JoinHandle<()>,
 }
 
@@ -231,12 +248,14 @@ impl Keeper {
     fn open(settings: &StoreSettings) -> Result<Self, StartError> {
         let path = || settings.data_dir.as_ref().map_or(String::new(), |path| path.display().to_string());
         let failed = |source| StartError::Store { path: path(), source };
-        let store: Arc<dyn Store> = match &settings.data_dir {
-            None => Arc::new(Memory::default()),
+        let (store, is_new): (Arc<dyn Store>, _) = match &settings.data_dir {
+            None => (Arc::new(Memory::default()), None),
             Some(path) => {
                 let reserve_bytes = settings.disk_reserve_bytes;
                 let options = DiskOptions { reserve_bytes, ..DiskOptions::default() };
-                Arc::new(Disk::open(path, options).map_err(failed)?)
+                let disk = Disk::open(path, options).map_err(failed)?;
+                let is_new = disk.is_new();
+                (Arc::new(disk), Some(is_new))
             }
         };
         let (run, begun) = Run::begin(&*store).map_err(failed)?;
@@ -244,7 +263,7 @@ impl Keeper {
         if let Some(error) = committer.trouble() {
             tracing::error!(%error, "nothing durable is taken until there is room; reading goes on");
         }
-        Ok(Self { committer, run, thread })
+        Ok(Self { committer, run, is_new, thread })
     }
 
     /// Waits until what was accepted is durable, or cannot be.

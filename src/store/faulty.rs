@@ -130,6 +130,10 @@ impl Store for Faulty {
     fn size(&self) -> Result<u64, StoreError> {
         self.inner.size()
     }
+
+    fn room(&self) -> Option<u64> {
+        self.inner.room()
+    }
 }
 
 /// Commits wait while this exists.

@@ -198,8 +198,13 @@ pub enum StoreError {
     #[error("the store is damaged: {0}")]
     Corrupt(Arc<str>),
     /// Another process has the store open.
-    #[error("the store is in use by another process")]
+    #[error(
+        "the store is in use by another process; end that one first, or give each a directory of its own"
+    )]
     Locked,
+    /// This place cannot hold a store as it is: what stands in the way, and what to do about it.
+    #[error("{0}")]
+    Unusable(Arc<str>),
     /// Reading or writing failed.
     #[error("the store failed: {0}")]
     Io(Arc<str>),
@@ -224,6 +229,12 @@ pub trait Store: Send + Sync + 'static {
 
     /// Bytes on disk, about.
     fn size(&self) -> Result<u64, StoreError>;
+
+    /// Bytes that can still be written before commits are refused as [`StoreError::Full`], about; `None` if no bound is
+    /// known.
+    fn room(&self) -> Option<u64> {
+        None
+    }
 }
 
 #[cfg(test)]

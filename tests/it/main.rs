@@ -53,6 +53,7 @@ mod http_stream;
 
 mod auth;
 mod config;
+mod data_directory;
 mod document_rest;
 mod documents;
 mod drain;

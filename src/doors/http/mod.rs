@@ -37,7 +37,7 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{errors::Failure, webhook::Webhooks};
-use crate::broker::Broker;
+use crate::{broker::Broker, durable::Trouble};
 
 /// What the server hands to the routes.
 #[derive(Clone)]
@@ -115,12 +115,22 @@ async fn healthy() -> &'static str {
 }
 
 /// Ready for work
+///
+/// `ready`, and a second line beginning with `degraded:` while durable topics take no messages. That is no reason to send
+/// clients elsewhere: reading and everything in memory goes on.
 #[utoipa::path(get, path = "/readyz", tag = openapi::OPERATE, responses((status = 200, body = String, description = "It takes work")))]
 async fn ready(State(door): State<HttpDoor>) -> Response {
-    match door.broker.is_draining() {
-        false => "ready\n".into_response(),
-        true => Failure::new(ErrorCode::Draining, "the broker is draining").into_response(),
+    if door.broker.is_draining() {
+        return Failure::new(ErrorCode::Draining, "the broker is draining").into_response();
     }
+    match door.broker.trouble() {
+        None => "ready\n",
+        Some(Trouble::Full) => "ready\ndegraded: durable publishes are refused, the disk is full\n",
+        Some(Trouble::Failed) => {
+            "ready\ndegraded: durable publishes are refused, the store fails; the broker's log says why\n"
+        }
+    }
+    .into_response()
 }
 
 /// Counts

@@ -258,7 +258,7 @@ fn opened(path: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
         .worker_threads(defaults::STORE_WORKERS)
         .manual_journal_persist(true)
         .open()
-        .map_err(|error| translated(&error, "opening"))
+        .map_err(|error| translated(&error, &path.display().to_string()))
 }
 
 /// Runs code of the library, which may panic on files that are not what it wrote.
@@ -285,7 +285,11 @@ fn misread(error: &DatabaseError, space: Space, key: Option<&[u8]>) -> StoreErro
 
 /// What an error of the library means to us.
 fn translated(error: &DatabaseError, place: &str) -> StoreError {
-    let text = format!("{place}: {error}").into();
+    let text = match error {
+        DatabaseError::Io(error) | DatabaseError::Storage(LsmError::Io(error)) => format!("{place}: {error}"),
+        other => format!("{place}: {other}"),
+    };
+    let text = text.into();
     match error {
         DatabaseError::Locked => StoreError::Locked,
         DatabaseError::Io(error) | DatabaseError::Storage(LsmError::Io(error)) => match error.kind() {

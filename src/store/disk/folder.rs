@@ -9,15 +9,21 @@
 //! | `db/` | the database of the library: journals `*.jnl`, tables in `keyspaces/` |
 //! | `set-aside-…/` | files as they were before a loss was accepted |
 
-use std::os::unix::fs::DirBuilderExt;
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
-use super::{mark::Mark, stamp::StoreId};
+use super::{
+    mark::{MARK, Mark},
+    place::{check_empty, failed, make, unusable},
+    stamp::StoreId,
+};
 use crate::store::StoreError;
+
+/// Begins the file that says the format.
+const FORMAT_NAME: &str = "fanwire store ";
 
 /// The only format there is; a change of anything on disk changes it.
 const FORMAT_LINE: &str = "fanwire store 1";
@@ -36,6 +42,8 @@ pub(super) struct Folder {
     path: PathBuf,
     /// The store's own number.
     pub id: StoreId,
+    /// Whether it was made just now.
+    pub is_new: bool,
     lock: File,
 }
 
@@ -49,31 +57,37 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// Locks a directory, and creates it if it is missing or empty; `fill` makes an empty database at a path.
+    /// Locks a directory, and creates it if only it is missing, or empty; `fill` makes an empty database at a path.
     pub(super) fn open(
         path: &Path,
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
-        // What is in it was sent to those who may read it, not to everyone on this machine.
-        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(path);
-        made.map_err(|error| failed(path, &error))?;
+        make(path)?;
+        if read_format(&path.join(FORMAT))?.is_none() && !path.join(DATABASE).exists() {
+            // Another process may be making one.
+            check_empty(path, &[LOCK, FORMAT, FORMAT_NEW, MARK, DATABASE])?;
+        }
         let lock = lock(path, File::options().create(true).write(true).truncate(false))?;
-        let id = match read_format(&path.join(FORMAT))? {
-            Some(id) => id,
-            None => create(path, fill)?,
+        // Read again, now that nobody else can have made it meanwhile.
+        let (id, is_new) = match read_format(&path.join(FORMAT))? {
+            Some(id) => (id, false),
+            None => (create(path, fill)?, true),
         };
-        Ok(Self { path: path.to_owned(), id, lock })
+        Ok(Self { path: path.to_owned(), id, is_new, lock })
     }
 
     /// Locks a directory that must be a store already. Writes nothing.
     pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
         let format = path.join(FORMAT);
         if !path.join(LOCK).exists() && !format.exists() {
-            return Err(StoreError::Io(format!("{} is no fanwire store", path.display()).into()));
+            return Err(match fs::metadata(path) {
+                Ok(_) => unusable(format!("{} is no fanwire store", path.display())),
+                Err(error) => unusable(format!("{} is no fanwire store: {error}", path.display())),
+            });
         }
         let lock = lock(path, File::options().read(true))?;
         match read_format(&format)? {
-            Some(id) => Ok(Self { path: path.to_owned(), id, lock }),
+            Some(id) => Ok(Self { path: path.to_owned(), id, is_new: false, lock }),
             None => Err(super::mark::missing(&format)),
         }
     }
@@ -110,11 +124,25 @@ fn read_format(path: &Path) -> Result<Option<StoreId>, StoreError> {
         let (id, sum) = sealed.split_once(' ')?;
         (sum_of(id) == sum).then(|| StoreId::from_text(id)).flatten()
     });
-    let problem = || {
-        let text: String = text.chars().take(64).collect();
-        format!("{} says {text:?}; this version knows {FORMAT_LINE:?} with an id", path.display())
-    };
-    id.map(Some).ok_or_else(|| StoreError::Corrupt(problem().into()))
+    id.map(Some).ok_or_else(|| unknown(path, &text))
+}
+
+/// What is wrong with a format file.
+fn unknown(path: &Path, text: &str) -> StoreError {
+    let (place, line) = (path.display(), text.lines().next().unwrap_or_default());
+    let number = line.strip_prefix(FORMAT_NAME).and_then(|number| number.parse::<u32>().ok());
+    match number {
+        Some(_) if line != FORMAT_LINE => unusable(format!(
+            "{place} says that it is a {line:?}, and this version of fanwire knows {FORMAT_LINE:?}: use the version that \
+             made it, or another directory"
+        )),
+        _ => {
+            let text: String = text.chars().take(64).collect();
+            let what =
+                format!("{place} says {text:?} and not {FORMAT_LINE:?} with an id; restore it from a backup");
+            StoreError::Corrupt(what.into())
+        }
+    }
 }
 
 /// Guards the id against a changed digit.
@@ -158,15 +186,6 @@ fn write_format(path: &Path, id: StoreId) -> io::Result<()> {
 /// Makes the names in a folder durable.
 pub(super) fn sync_folder(path: &Path) -> Result<(), StoreError> {
     File::open(path).and_then(|folder| folder.sync_all()).map_err(|error| failed(path, &error))
-}
-
-/// What went wrong with a file.
-pub(super) fn failed(path: &Path, error: &io::Error) -> StoreError {
-    let what = format!("{}: {error}", path.display()).into();
-    match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(what),
-        _ => StoreError::Io(what),
-    }
 }
 
 #[cfg(test)]

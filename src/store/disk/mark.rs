@@ -14,7 +14,7 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::folder::failed;
+use super::place::failed;
 use crate::store::StoreError;
 
 /// Its name in the data directory.

@@ -5,6 +5,7 @@
 //! - every commit carries a number ([`stamp`]), and the newest acknowledged one is known ([`mark`]), so that a store from
 //!   which acknowledged commits have vanished is refused rather than opened without them ([`survey`]);
 //! - after a failed commit the store opens itself anew, and what was not acknowledged is taken back ([`state`]);
+//! - a place that cannot be a store is refused with what to do about it ([`place`]);
 //! - a disk that is nearly full is noticed before it is full ([`room`]);
 //! - what was deleted gives its room back ([`keeper`]).
 
@@ -18,6 +19,7 @@ mod journal;
 mod keeper;
 mod manifest;
 mod mark;
+mod place;
 mod record;
 mod repair;
 mod room;
@@ -62,6 +64,7 @@ impl Default for Options {
 pub struct Disk {
     state: Arc<State>,
     keeper: Keeper,
+    is_new: bool,
 }
 
 impl Disk {
@@ -69,7 +72,8 @@ impl Disk {
     ///
     /// # Errors
     /// [`StoreError::Locked`] while another process has it open; [`StoreError::Corrupt`] with the places if it is damaged
-    /// so that acknowledged commits would be missing, or is of a format that this version does not know.
+    /// so that acknowledged commits would be missing; [`StoreError::Unusable`] if it is no place for one, or of a format
+    /// that this version does not know.
     pub fn open(path: &Path, options: Options) -> Result<Self, StoreError> {
         Self::of(Folder::open(path, Engine::create)?, options)
     }
@@ -77,15 +81,21 @@ impl Disk {
     /// Opens a data directory that must be one already.
     ///
     /// # Errors
-    /// As [`open`](Self::open), and [`StoreError::Io`] if there is no store.
+    /// As [`open`](Self::open); [`StoreError::Unusable`] also if there is no store.
     pub fn open_existing(path: &Path, options: Options) -> Result<Self, StoreError> {
         Self::of(Folder::open_existing(path)?, options)
     }
 
     fn of(folder: Folder, options: Options) -> Result<Self, StoreError> {
-        let state = Arc::new(State::open(folder, options)?);
+        let (path, is_new) = (folder.path().to_owned(), folder.is_new);
+        let state = Arc::new(State::open(folder, options).map_err(|error| place::explained(&path, error))?);
         let keeper = Keeper::start(state.clone())?;
-        Ok(Self { state, keeper })
+        Ok(Self { state, keeper, is_new })
+    }
+
+    /// Whether it was made just now, with nothing in it.
+    pub fn is_new(&self) -> bool {
+        self.is_new
     }
 }
 
@@ -104,6 +114,10 @@ impl Store for Disk {
 
     fn size(&self) -> Result<u64, StoreError> {
         self.state.read(Engine::size)
+    }
+
+    fn room(&self) -> Option<u64> {
+        self.state.left()
     }
 }
 

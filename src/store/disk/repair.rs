@@ -9,9 +9,10 @@ use std::{
 
 use super::{
     accepted::Accepted,
-    folder::{Folder, failed, sync_folder},
+    folder::{Folder, sync_folder},
     journal::{self, Journal},
     mark::{MARK, Mark},
+    place::failed,
     survey::{Damage, Survey},
 };
 use crate::{clock::unix_ms, store::StoreError};

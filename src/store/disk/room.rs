@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::folder::failed;
+use super::place::failed;
 use crate::store::StoreError;
 
 /// What is committed is written to a journal and to tables, perhaps several times before older copies go.
@@ -20,16 +20,28 @@ impl Room {
         Self { path: path.to_owned(), reserve }
     }
 
+    fn free(&self) -> Result<u64, StoreError> {
+        let disk = rustix::fs::statvfs(&self.path).map_err(|error| failed(&self.path, &error.into()))?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
+    /// Bytes that are free beside the reserve.
+    pub(super) fn left(&self) -> Result<u64, StoreError> {
+        Ok(self.free()?.saturating_sub(self.reserve))
+    }
+
     /// Whether so many bytes can be committed.
     pub(super) fn check(&self, bytes: u64) -> Result<(), StoreError> {
-        let disk = rustix::fs::statvfs(&self.path).map_err(|error| failed(&self.path, &error.into()))?;
-        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let free = self.free()?;
         if free >= self.reserve.saturating_add(bytes.saturating_mul(COPIES)) {
             return Ok(());
         }
         let (path, reserve) = (self.path.display(), self.reserve);
         Err(StoreError::Full(
-            format!("{path}: {free} bytes are free, {reserve} of them are a reserve").into(),
+            format!(
+                "{path}: {free} bytes are free, {reserve} are to stay free (`disk_reserve_bytes`); make room"
+            )
+            .into(),
         ))
     }
 }

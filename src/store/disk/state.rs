@@ -12,16 +12,8 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Options,
-    accepted::Accepted,
-    engine::Engine,
-    folder::{Folder, failed},
-    journal,
-    mark::Mark,
-    repair,
-    room::Room,
-    stamp::Stamp,
-    survey::Survey,
+    Options, accepted::Accepted, engine::Engine, folder::Folder, journal, mark::Mark, place::failed, repair,
+    room::Room, stamp::Stamp, survey::Survey,
 };
 use crate::store::{Batch, Space, StoreError, Write};
 
@@ -112,6 +104,11 @@ impl State {
     /// The engine, for someone who holds [`tidying`](Self::tidying).
     pub(super) fn engine(&self) -> Option<Arc<Engine>> {
         self.engine.read().clone()
+    }
+
+    /// Bytes that can be written beside the reserve, if the system says.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.room.left().ok()
     }
 
     /// Whether so many bytes can be written.

@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     accepted::Accepted,
-    folder::failed,
     inspect,
     journal::{self, Journal, Rest},
     manifest::Manifest,
+    place::failed,
     stamp::StoreId,
 };
 use crate::store::StoreError;

@@ -234,8 +234,8 @@ fn another_format_is_refused() {
     let folder = scratch();
     drop(Disk::open(folder.path(), Options::default()).unwrap());
     fs::write(folder.path().join("FORMAT"), "fanwire store 2\nid 00 00\n").unwrap();
-    let Err(StoreError::Corrupt(what)) = Disk::open(folder.path(), Options::default()) else { panic!() };
-    assert!(what.contains("fanwire store 2") && what.contains("this version knows"), "{what}");
+    let Err(StoreError::Unusable(what)) = Disk::open(folder.path(), Options::default()) else { panic!() };
+    assert!(what.contains("fanwire store 2") && what.contains("this version of fanwire knows"), "{what}");
 }
 
 #[test]

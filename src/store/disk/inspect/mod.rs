@@ -21,10 +21,11 @@ use xxhash_rust::xxh3::Xxh3Default;
 use super::{
     accepted::Accepted,
     engine,
-    folder::{Folder, failed},
+    folder::Folder,
     journal,
     manifest::{Manifest, Table, folder_of},
     mark::Mark,
+    place::failed,
     stamp::{STAMP_KEY, Stamp, StoreId},
     survey::Survey,
 };
@@ -76,8 +77,8 @@ impl Inspection {
     /// Looks at a data directory.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] while a broker has it open, [`StoreError::Io`] if it is none,
-    /// [`StoreError::Corrupt`] if its `FORMAT` says nothing that is known.
+    /// [`StoreError::Locked`] while a broker has it open, [`StoreError::Unusable`] if it is none, or of another version,
+    /// [`StoreError::Corrupt`] if its `FORMAT` says nothing that makes sense.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let folder = Folder::open_existing(path)?;
         let (acknowledged, damage) = match Mark::peek(path) {
