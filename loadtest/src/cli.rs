@@ -268,6 +268,8 @@ pub enum Fault {
     Delay,
     /// Do nothing at all for 1.5 s, once.
     Stall,
+    /// Serve documents over HTTP with a letter changed.
+    Document,
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! A relay that stands before a real broker and misbehaves: whatever the broker does right arrives wrong. Handshakes,
-//! replies and everything a client sends pass untouched; only frames with stamped messages are at risk.
+//! replies and everything a client sends pass untouched; only frames with stamped messages are at risk, and documents
+//! that are read over HTTP.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -38,7 +39,9 @@ struct Shared {
 /// When there is no broker, or the fault is not one a relay can make.
 pub fn serve(options: &RelayOptions) -> Result<()> {
     if matches!(options.fault, Fault::Gap | Fault::Lie | Fault::Leak | Fault::Invent) {
-        return Err(Error::Usage("a relay can drop, duplicate, swap, corrupt, delay and stall".into()));
+        return Err(Error::Usage(
+            "a relay can drop, duplicate, swap, corrupt, delay, stall and spoil documents".into(),
+        ));
     }
     let server = ServerOptions { url: options.to.clone(), no_pin: true, ..ServerOptions::default() };
     let subject = Subject::start(&server, std::rc::Rc::new(Encoding::Json), None)?;
@@ -89,7 +92,17 @@ fn write(mut client: TcpStream, pieces: &Receiver<(u64, Vec<u8>)>) {
     let _ = client.shutdown(Shutdown::Both);
 }
 
-/// Reads what the broker sends, frame by frame after the handshake.
+/// What comes from the broker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Handshake,
+    /// On a WebSocket.
+    Frames,
+    /// Answers to plain HTTP.
+    Answers,
+}
+
+/// Reads what the broker sends, frame by frame after the handshake of a WebSocket.
 fn read(
     at: usize,
     mut broker: TcpStream,
@@ -98,7 +111,7 @@ fn read(
 ) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     let mut bytes = Vec::new();
-    let mut upgraded = false;
+    let mut stage = Stage::Handshake;
     loop {
         let count = broker.read(&mut buffer)?;
         if count == 0 {
@@ -108,10 +121,18 @@ fn read(
         let mut taken = 0;
         let mut out = Vec::new();
         let mut delay_ns = 0;
-        if !upgraded {
-            let Some((_, length)) = handshake::head(&bytes).map_err(io::Error::other)? else { continue };
+        if stage == Stage::Handshake {
+            let Some((head, length)) = handshake::head(&bytes).map_err(io::Error::other)? else { continue };
+            let upgraded = head.split(' ').nth(1) == Some("101");
+            stage = if upgraded { Stage::Frames } else { Stage::Answers };
             out.extend_from_slice(&bytes[..length]);
-            (taken, upgraded) = (length, true);
+            taken = length;
+        }
+        if stage == Stage::Answers {
+            let shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            shared.answer(&mut bytes[taken..]);
+            out.extend_from_slice(&bytes[taken..]);
+            taken = bytes.len();
         }
         while let Some(frame) = frame::parse(&bytes[taken..]).map_err(io::Error::other)? {
             let whole = &bytes[taken..taken + frame.length];
@@ -131,6 +152,14 @@ fn read(
 }
 
 impl Shared {
+    /// Changes a letter of the text in a part of an answer, where that is the fault.
+    fn answer(&self, part: &mut [u8]) {
+        let stamp = memchr::memmem::find(part, stamp::MARK).filter(|_| self.fault == Fault::Document);
+        if let Some(letter) = stamp.and_then(|at| part.get_mut(at)) {
+            *letter = b'F';
+        }
+    }
+
     /// Passes a frame on, rightly or wrongly; how long to hold it back.
     fn pass(&mut self, at: usize, whole: &[u8], out: &mut Vec<u8>) -> u64 {
         self.frames += 1;

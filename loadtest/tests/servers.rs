@@ -57,6 +57,35 @@ fn fanwire_with_every_kind_and_way() {
 fn fanwire_with_documents() {
     let extra = ["--kind", "document", "--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3"];
     faultless(run(Known::FanwireMsgpack, &extra), 500);
+    let shared = ["--processes", "2", "--threshold", "silence < 1m", "audited == 50"];
+    faultless(run(Known::FanwireMsgpack, &[&extra[..], &shared].concat()), 500);
+}
+
+/// Everyone has every update, and yet the document reads otherwise.
+#[test]
+fn a_document_that_is_not_what_its_updates_make_is_found_out() {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    if !program.with_file_name("fanwire").exists() {
+        eprintln!("SKIPPED: there is no fanwire beside loadtest");
+        return;
+    }
+    for (fault, code, words) in [
+        ("none", 0, "50 updates read back over HTTP; 0 documents differ"),
+        ("document", 4, "BROKEN  documents_differ == 0: 4"),
+    ] {
+        let serve = format!("'{}' relay --fault {fault}", program.display());
+        let output = Command::new(program)
+            .args(["run", "collab", "--serve", &serve, "--no-pin", "--quiet", "--topics", "4"])
+            .args(["--subscribers", "10", "--publishers", "3", "--rate", "100", "--arrival", "constant"])
+            .args(["--warmup", "0", "--duration", "500ms", "--threshold", "silence < 1m"])
+            .output()
+            .unwrap();
+        let report =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let excused = code == 0 && output.status.code() == Some(3);
+        assert!(output.status.code() == Some(code) || excused, "{fault}: {report}");
+        assert!(report.contains(words) && report.contains("0 lost"), "{fault}: {report}");
+    }
 }
 
 /// Deliveries signed as GitHub signs come out on the topics that they name.
@@ -260,6 +289,8 @@ fn fanwire_with_tls() {
     faultless(run(&["--ca", &certificate]), 1000);
     faultless(run(&["--insecure-tls", "--publish", "http", "--adapter", "fanwire-msgpack"]), 1000);
     faultless(run(&["--insecure-tls", "--publish", "http", "--adapter", "fanwire-sse"]), 1000);
+    let document = ["--kind", "document", "--adapter", "fanwire-msgpack", "--threshold", "audited == 50"];
+    faultless(run(&[&["--insecure-tls"], &document[..]].concat()), 1000);
     faultless(run(&["--insecure-tls", "--churn", "20", "--topics", "2"]), 500);
     // The system does not know this certificate.
     let refused = run(&[]).unwrap();

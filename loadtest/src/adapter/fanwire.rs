@@ -50,7 +50,10 @@ impl Adapter for Encoding {
     }
 }
 
-/// A Yjs update, in its first encoding, that inserts `text` at the beginning of the root text `t`: one client with one
+/// The root text of documents, a name of one letter.
+pub const ROOT: &str = "t";
+
+/// A Yjs update, in its first encoding, that inserts `text` at the beginning of the text [`ROOT`]: one client with one
 /// item of text whose parent is named, and nothing deleted.
 fn insertion(author: Author, text: &str) -> Vec<u8> {
     const STRING_WITHOUT_NEIGHBOURS: u8 = 4;
@@ -58,7 +61,8 @@ fn insertion(author: Author, text: &str) -> Vec<u8> {
     let mut update = vec![1, 1];
     push_number(&mut update, author.client);
     push_number(&mut update, author.clock);
-    update.extend_from_slice(&[STRING_WITHOUT_NEIGHBOURS, PARENT_IS_ROOT, 1, b't']);
+    update.extend_from_slice(&[STRING_WITHOUT_NEIGHBOURS, PARENT_IS_ROOT, 1]);
+    update.extend_from_slice(ROOT.as_bytes());
     push_number(&mut update, text.len() as u64);
     update.extend_from_slice(text.as_bytes());
     update.push(0);

@@ -41,7 +41,7 @@ impl Target {
         Self { address, host, path, adapter, bare: false, source: None, tls: None }
     }
 
-    fn connect(&self) -> io::Result<Stream> {
+    pub(super) fn connect(&self) -> io::Result<Stream> {
         Stream::open(self.address, self.source, self.tls.as_ref())
     }
 }

@@ -45,11 +45,29 @@ pub(super) struct Answer {
     pub(super) closes: bool,
 }
 
-/// Reads an answer; `None` when it is not all there.
-pub(super) fn read_response(bytes: &[u8]) -> Result<Option<Answer>, String> {
+/// An answer as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Raw {
+    pub(super) status: String,
+    pub(super) body: Vec<u8>,
+    /// Bytes it takes.
+    length: usize,
+    /// Whether the server closes the connection behind it.
+    pub(super) closes: bool,
+}
+
+/// Reads an answer as it is; `None` when it is not all there.
+pub(super) fn read_raw(bytes: &[u8]) -> Result<Option<Raw>, String> {
     let Some((head, begin)) = handshake::head(bytes)? else { return Ok(None) };
-    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default();
-    let Some(Content { body, length }) = read_body(head, status, &bytes[begin..])? else { return Ok(None) };
+    let status = head.split_ascii_whitespace().nth(1).unwrap_or_default().to_owned();
+    let Some(Content { body, length }) = read_body(head, &status, &bytes[begin..])? else { return Ok(None) };
+    let closes = handshake::header(head, "connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
+    Ok(Some(Raw { status, body: body.into_owned(), length: begin + length, closes }))
+}
+
+/// Reads the answer to a publication; `None` when it is not all there.
+pub(super) fn read_response(bytes: &[u8]) -> Result<Option<Answer>, String> {
+    let Some(Raw { status, body, length, closes }) = read_raw(bytes)? else { return Ok(None) };
     let body: Body = serde_json::from_slice(&body).unwrap_or_default();
     let good = status.starts_with('2');
     let reply = Reply {
@@ -57,13 +75,12 @@ pub(super) fn read_response(bytes: &[u8]) -> Result<Option<Answer>, String> {
         topic: body.topic,
         epoch: body.epoch,
         offset: body.offset,
-        code: body.code.or_else(|| (!good).then(|| status.to_owned())),
+        code: body.code.or_else(|| (!good).then_some(status)),
         message: body.detail,
         retry: body.retry,
         ..Reply::default()
     };
-    let closes = handshake::header(head, "connection").is_some_and(|c| c.eq_ignore_ascii_case("close"));
-    Ok(Some(Answer { reply, length: begin + length, closes }))
+    Ok(Some(Answer { reply, length, closes }))
 }
 
 struct Content<'a> {

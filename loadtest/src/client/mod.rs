@@ -2,6 +2,7 @@
 
 pub mod connection;
 mod events;
+pub mod fetch;
 pub mod http;
 pub mod pool;
 pub mod stream;

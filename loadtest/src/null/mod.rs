@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::cli::NullOptions;
-use crate::error::{Context, Result};
+use crate::cli::{Fault, NullOptions};
+use crate::error::{Context, Error, Result};
 use peer::Peer;
 use socket2::{Domain, Socket, Type};
 use topics::Topics;
@@ -26,6 +26,11 @@ const LISTENER: Token = Token(usize::MAX);
 /// # Errors
 /// When it cannot listen or wait.
 pub fn serve(options: &NullOptions) -> Result<()> {
+    if options.fault == Fault::Document {
+        return Err(Error::Usage(
+            "a null broker has no documents: `loadtest relay` can spoil a real one's".into(),
+        ));
+    }
     crate::memory::raise_descriptor_limit()?;
     let mut broker = Broker::new(options)?;
     let address = broker.address()?;

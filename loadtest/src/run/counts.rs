@@ -85,8 +85,10 @@ pub struct Counts {
     pub stranded: u64,
     /// Messages that reading all topics from their beginning, at the end, found.
     pub audited: u64,
-    /// Topics that could not be read from their beginning.
+    /// Topics that could not be read from their beginning, and documents that could not be read.
     pub unaudited_topics: u64,
+    /// Documents that do not read as their updates make them.
+    pub documents_differ: u64,
 }
 
 impl Ledger {

@@ -158,11 +158,18 @@ fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
             counts.kills, counts.severed, counts.retried, counts.recovered, counts.unrecovered
         )?;
     }
+    let read_back = match result.scenario.kind {
+        Kind::Document => "updates read back over HTTP",
+        _ => "messages read back from the beginning of their topics",
+    };
     if counts.audited > 0 {
+        write!(out, "<tr><td>audited<td>{}<td class=\"text soft\">{read_back}</tr>", counts.audited)?;
+    }
+    if result.scenario.kind == Kind::Document {
+        let differ = counts.documents_differ;
         write!(
             out,
-            "<tr><td>audited<td>{}<td class=\"text soft\">messages read back from the beginning of their topics</tr>",
-            counts.audited
+            "<tr><td>documents differ<td>{differ}<td class=\"text soft\">from what their updates make</tr>"
         )?;
     }
     Ok(())

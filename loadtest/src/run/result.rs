@@ -261,7 +261,7 @@ impl Ledger {
 impl Counts {
     /// The counts by name.
     #[must_use]
-    pub fn named(&self) -> [(&'static str, u64); 19] {
+    pub fn named(&self) -> [(&'static str, u64); 20] {
         [
             ("sent", self.sent),
             ("acknowledged", self.acknowledged),
@@ -282,6 +282,7 @@ impl Counts {
             ("stranded", self.stranded),
             ("audited", self.audited),
             ("unaudited_topics", self.unaudited_topics),
+            ("documents_differ", self.documents_differ),
         ]
     }
 }

@@ -135,7 +135,10 @@ fn write_costs(out: &mut String, result: &RunResult) -> std::fmt::Result {
             counts.kills, counts.severed, counts.retried, counts.recovered, counts.unrecovered
         )?;
     }
-    if counts.audited > 0 {
+    if result.scenario.kind == Kind::Document {
+        let (updates, differ) = (counts.audited, counts.documents_differ);
+        writeln!(out, "documents: {updates} updates read back over HTTP; {differ} documents differ")?;
+    } else if counts.audited > 0 {
         writeln!(out, "audit: {} messages read back from the beginning of their topics", counts.audited)?;
     }
     if let Some(cost) = result.cost {

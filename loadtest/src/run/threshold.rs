@@ -11,7 +11,7 @@ use super::units;
 use crate::error::{Error, Result};
 
 /// What must hold unless the user says otherwise: the server's promises.
-const INTEGRITY: [&str; 13] = [
+const INTEGRITY: [&str; 14] = [
     "missing",
     "acked_missing",
     "duplicate",
@@ -25,6 +25,7 @@ const INTEGRITY: [&str; 13] = [
     "redelivered",
     "failed_restarts",
     "unaudited_topics",
+    "documents_differ",
 ];
 /// What must also hold, but breaks no message.
 const HEALTH: [&str; 7] = [

@@ -4,6 +4,7 @@ mod answers;
 mod audit;
 mod closing;
 mod crew;
+mod documents;
 mod excuse;
 mod sink;
 #[cfg(test)]

@@ -7,6 +7,7 @@ pub(super) mod audit;
 mod comeback;
 mod company;
 mod connecting;
+pub(super) mod documents;
 mod draining;
 mod ended;
 mod outage;
@@ -131,6 +132,7 @@ impl<'a> Engine<'a> {
         let reports = self.settle(company)?;
         self.course.finish(&self.account);
         let found = if company.publishes() { self.audit()? } else { None };
+        let served = if company.publishes() { self.read_documents() } else { Vec::new() };
         let (mut account, mut closed) = self.account.close();
         if let Some(found) = found {
             account.enter_audit(&found, &mut closed);
@@ -156,6 +158,8 @@ impl<'a> Engine<'a> {
         for report in &reports {
             ended.add(report);
         }
+        // Only now is it known what has come to anyone.
+        ended.account.enter_documents(&served);
         ended.account.enter_completion();
         Ok(ended)
     }
