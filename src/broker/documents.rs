@@ -101,10 +101,12 @@ fn merge(topic: &Topic) {
             let upto = Position { epoch: log.position.epoch, offset };
             topic.merged(upto, state, &apart);
         }
-        Ok(None) => topic.not_merged(),
+        // The next one may be what the others wait for.
+        Ok(None) => topic.not_merged(log.updates.len() + 1),
         Err(error) => {
             tracing::warn!(topic = %topic.name, %error, "a document is kept as it is");
-            topic.not_merged();
+            // What failed takes long and will fail again.
+            topic.not_merged(2 * log.updates.len());
         }
     }
 }

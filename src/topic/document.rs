@@ -33,7 +33,7 @@ pub(super) struct Document {
     fresh: usize,
     /// Somebody is merging.
     merging: bool,
-    /// The last try failed; until so many updates have come there is no other one.
+    /// The last try came to nothing; until there are so many updates there is no other one.
     patience: usize,
 }
 
@@ -99,8 +99,8 @@ impl Document {
         // A larger document costs more to merge, so that is done less often.
         let enough_bytes = bytes >= defaults::MERGE_BYTES.max(self.merged_bytes / 2);
         let enough_updates = self.fresh >= bounds.updates.max(self.merged_bytes / defaults::MERGE_BYTES * 32);
-        let enough = enough_bytes || enough_updates || is_idle && self.log.messages.len() > 1;
-        !self.merging && self.fresh > 0 && self.fresh >= self.patience && enough
+        let enough = enough_bytes || enough_updates || is_idle;
+        !self.merging && self.fresh > 0 && self.log.messages.len() >= self.patience.max(2) && enough
     }
 }
 
@@ -172,10 +172,10 @@ impl State {
         document.count();
     }
 
-    pub(super) fn not_merged(&mut self) {
+    pub(super) fn not_merged(&mut self, patience: usize) {
         if let Store::Document(document) = &mut self.store {
             document.merging = false;
-            document.patience = 2 * document.fresh;
+            document.patience = patience;
         }
     }
 }

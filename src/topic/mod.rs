@@ -351,9 +351,9 @@ impl Topic {
         self.state.lock().erase(epoch);
     }
 
-    /// Kind `document`: its updates could not be merged.
-    pub fn not_merged(&self) {
-        self.state.lock().not_merged();
+    /// Kind `document`: its updates were not merged, and are not before there are so many.
+    pub fn not_merged(&self, patience: usize) {
+        self.state.lock().not_merged(patience);
     }
 
     /// Reads the history.
