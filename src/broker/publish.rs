@@ -172,14 +172,21 @@ impl Broker {
             return Err(PublishError::Draining);
         }
         let is_document = self.kind_of(topic) == Kind::Document;
-        let limits = &self.policy.load().limits;
-        let usual = if is_document { limits.max_update_bytes } else { limits.max_message_bytes };
-        let limit = limit.unwrap_or(usual);
+        let limit = limit.unwrap_or_else(|| self.payload_limit(topic));
         let bytes = draft.payload.len();
         match bytes > limit {
             true => Err(PublishError::TooLarge { bytes, limit }),
             false if is_document => check_update(&draft.payload),
             false => Ok(()),
+        }
+    }
+
+    /// Bytes that a payload for this topic may have.
+    pub fn payload_limit(&self, topic: &TopicName) -> usize {
+        let limits = &self.policy.load().limits;
+        match self.kind_of(topic) {
+            Kind::Document => limits.max_update_bytes,
+            Kind::Log | Kind::Latest | Kind::Volatile => limits.max_message_bytes,
         }
     }
 

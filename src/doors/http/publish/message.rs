@@ -65,7 +65,7 @@ pub(super) async fn publish(
     caller.may(Verb::Publish, &topic)?;
     let ack = Ack::of(request.uri())?;
     let mode = Mode::of(request.headers())?;
-    let most = api.door.broker.policy().limits.max_message_bytes;
+    let most = api.door.broker.payload_limit(&topic);
     let limit = match mode {
         Mode::Plain | Mode::Binary => most,
         Mode::Structured => message_bytes_max(most),
