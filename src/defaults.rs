@@ -246,6 +246,10 @@ pub const MAX_UPDATES_PER_SECOND: u32 = 1_000;
 /// document's clients hear something at least this often, in milliseconds.
 pub const ROOM_KEEPALIVE_MS: u64 = 15_000;
 
+/// Bytes of answers made for single clients of documents that those have not read yet, in all; beyond it clients get the whole
+/// document, of which there is one copy for all. A thousand clients that come back to documents of common size.
+pub const ANSWER_BYTES: usize = 64 * 1024 * 1024;
+
 /// Bytes of a document that a shard looks through at once to tell a newcomer what is there; more is a worker's job.
 pub const LOOK_THROUGH_BYTES: usize = 32 * 1024;
 

@@ -56,7 +56,7 @@
 //! | presence changes not pulled | [`defaults::UNPULLED_PRESENCE`] | the watchers' subscriptions end as `overloaded` |
 //! | a shard's inbox | each feed once, each connection once | cannot be |
 //! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |
-//! | a connection's backlog | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
+//! | a connection's backlog, whose large frames all who wait for them share | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
 //! | a worker's jobs | one per document to merge, two per connection of an editor, as many as HTTP requests may be | cannot be; HTTP requests are refused as `overloaded` |
 //! | what waits for a slow `latest` subscriber | one value per key | conflated |
 //! | what a tap's reader has not read | [`defaults::TAP_QUEUE`] messages | counted as left out |

@@ -6,7 +6,7 @@ use fanwire_proto::Offset;
 use super::{
     conn::SubRef,
     core::Core,
-    feed::{SubState, join},
+    feed::{SubState, gather, join},
     subscriptions::take_waiting,
 };
 use crate::{
@@ -66,7 +66,8 @@ impl Core {
         let messages = match &mut sub.state {
             SubState::Behind(upto) => {
                 let upto = *upto;
-                self.read_on(at, upto, wire)
+                self.read_on(slot, at, upto, wire);
+                Bytes::new()
             }
             SubState::Apart(apart) => {
                 let values = take_waiting(&mut apart.waiting, defaults::CATCH_UP_BYTES);
@@ -80,16 +81,13 @@ impl Core {
     }
 
     /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
-    fn read_on(&mut self, at: SubRef, after: Offset, wire: Wire) -> Bytes {
+    fn read_on(&mut self, slot: u32, at: SubRef, after: Offset, wire: Wire) {
         let feed = &mut self.feeds[at.feed as usize];
         let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
-        let mut bytes = Vec::new();
+        let mut gap = Vec::new();
         if let Some(next) = found.gap {
             self.tally.gaps += 1;
-            frames::append_event(&mut bytes, wire, &gap_event(&feed.topic.name, found.epoch, after, next));
-        }
-        for message in &found.messages {
-            bytes.extend_from_slice(message.frame(wire));
+            frames::append_event(&mut gap, wire, &gap_event(&feed.topic.name, found.epoch, after, next));
         }
         self.tally.deliveries += found.messages.len() as u64;
         // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.
@@ -97,6 +95,8 @@ impl Core {
             true => SubState::From(found.upto),
             false => SubState::Behind(found.upto),
         };
-        bytes.into()
+        self.stage_own(slot, gap.into());
+        let messages = gather(found.messages.iter().map(|message| message.frame(wire)));
+        messages.into_iter().for_each(|frames| self.stage_own(slot, frames));
     }
 }

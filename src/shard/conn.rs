@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Instant};
 
 use fanwire_proto::Member;
 
-use super::{codec::Codec, door::Origin, socket::Socket};
+use super::{backlog::Backlog, codec::Codec, door::Origin, socket::Socket};
 use crate::frames::Wire;
 
 /// Frames that one turn may hand a connection before it is written to at once.
@@ -62,27 +62,6 @@ impl Staged {
     /// Empties it.
     pub(super) fn take(&mut self) -> ([u32; STAGED_MAX], usize) {
         (self.frames, usize::from(std::mem::take(&mut self.count)))
-    }
-}
-
-/// Bytes the socket did not take yet, in order.
-pub(super) struct Backlog {
-    pub(super) bytes: Vec<u8>,
-    pub(super) sent: usize,
-}
-
-impl Backlog {
-    pub(super) fn rest(&self) -> &[u8] {
-        &self.bytes[self.sent..]
-    }
-
-    /// Appends, dropping what was sent once that is the larger part.
-    pub(super) fn append(&mut self, bytes: &[u8]) {
-        if self.sent > self.bytes.len() / 2 {
-            self.bytes.drain(..self.sent);
-            self.sent = 0;
-        }
-        self.bytes.extend_from_slice(bytes);
     }
 }
 
@@ -159,6 +138,6 @@ impl Conn {
     }
 
     pub(super) fn backlog_bytes(&self) -> usize {
-        self.backlog.as_ref().map_or(0, |backlog| backlog.rest().len())
+        self.backlog.as_ref().map_or(0, |backlog| backlog.len())
     }
 }

@@ -192,7 +192,7 @@ impl Core {
                 self.tally.deliveries += new.count() as u64;
                 let tail = pass.tail(*at, wire);
                 sub.state = SubState::Live;
-                self.stage_own(sub.conn, tail);
+                tail.into_iter().for_each(|frames| self.stage_own(sub.conn, frames));
             }
             SubState::Behind(_) => {}
         }

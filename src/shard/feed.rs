@@ -141,10 +141,33 @@ impl Pass {
     }
 
     /// The frames of the messages after an offset.
-    pub(super) fn tail(&self, after: Offset, wire: Wire) -> Bytes {
+    pub(super) fn tail(&self, after: Offset, wire: Wire) -> Vec<Bytes> {
         let newer = self.messages.iter().filter(|message| message.message.offset > after);
-        join(newer.map(|message| message.frame(wire).clone()))
+        gather(newer.map(|message| message.frame(wire)))
     }
+}
+
+/// Frames of this size and more are sent as they are, and shared with whoever else gets them; putting smaller ones
+/// together saves writes.
+pub(super) const APART_BYTES: usize = 16 * 1024;
+
+/// Puts frames one after the other, but for the large ones.
+pub(super) fn gather<'a>(frames: impl Iterator<Item = &'a Bytes>) -> Vec<Bytes> {
+    let (mut gathered, mut small) = (Vec::new(), Vec::new());
+    for frame in frames {
+        if frame.len() < APART_BYTES {
+            small.extend_from_slice(frame);
+            continue;
+        }
+        if !small.is_empty() {
+            gathered.push(std::mem::take(&mut small).into());
+        }
+        gathered.push(frame.clone());
+    }
+    if !small.is_empty() {
+        gathered.push(small.into());
+    }
+    gathered
 }
 
 /// Puts frames one after the other.

@@ -10,6 +10,7 @@
 //!
 //! A shard never looks a topic up: its doors do, and hand it the [`Topic`](crate::topic::Topic).
 
+mod backlog;
 mod catch_up;
 mod codec;
 mod conn;

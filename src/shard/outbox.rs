@@ -10,7 +10,8 @@ use bytes::Bytes;
 use fanwire_proto::{ClientId, CloseCode};
 
 use super::{
-    conn::{Backlog, Phase},
+    backlog::Backlog,
+    conn::Phase,
     core::{Core, slot32},
 };
 use crate::{
@@ -20,6 +21,9 @@ use crate::{
 
 /// A ping or a goodbye is no reason to judge anybody.
 const CONTROL_BYTES: usize = 256;
+
+/// Bytes up to which the frames of a turn are written in one call: what passes over several topics come to.
+const TOGETHER_BYTES: usize = 4 * defaults::PASS_BYTES;
 
 impl Core {
     /// Puts a frame into this turn's table.
@@ -107,32 +111,28 @@ impl Core {
     pub(super) fn flush(&mut self, slot: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         let (staged, count) = conn.staged.take();
+        let frames = || staged[..count].iter().map(|&frame| &self.frames[frame as usize]);
+        let bytes: usize = frames().map(Bytes::len).sum();
         if let Some(backlog) = &mut conn.backlog {
-            let mut added = 0;
-            for &frame in &staged[..count] {
-                backlog.append(&self.frames[frame as usize]);
-                added += self.frames[frame as usize].len();
-            }
-            return self.check_backlog(slot, added);
+            frames().for_each(|frame| backlog.append(frame, 0));
+            return self.check_backlog(slot, bytes);
         }
-        let bytes: &[u8] = match staged[..count] {
-            [] => return,
-            [one] => &self.frames[one as usize],
-            ref many => {
-                self.scratch.clear();
-                for &frame in many {
-                    self.scratch.extend_from_slice(&self.frames[frame as usize]);
-                }
-                &self.scratch
-            }
-        };
+        if count == 0 {
+            return;
+        }
         self.tally.writes += 1;
-        let outcome = write_all(&mut conn.socket, bytes);
+        let outcome = write_frames(&mut conn.socket, frames(), bytes, &mut self.scratch);
         self.tally.bytes_out += *outcome.as_ref().unwrap_or(&0) as u64;
         match outcome {
-            Ok(sent) if sent == bytes.len() => {}
-            Ok(sent) => {
-                conn.backlog = Some(Box::new(Backlog { bytes: bytes[sent..].to_vec(), sent: 0 }));
+            Ok(sent) if sent == bytes => {}
+            Ok(mut sent) => {
+                let mut backlog = Backlog::default();
+                for frame in frames() {
+                    let done = sent.min(frame.len());
+                    backlog.append(frame, done);
+                    sent -= done;
+                }
+                conn.backlog = Some(Box::new(backlog));
                 self.tally.blocked += 1;
             }
             Err(_) => self.dead.push(slot),
@@ -168,16 +168,20 @@ impl Core {
     /// The socket takes bytes again.
     pub(super) fn handle_writable(&mut self, slot: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-        if let Some(backlog) = &mut conn.backlog {
-            match write_all(&mut conn.socket, backlog.rest()) {
+        while let Some(backlog) = &mut conn.backlog {
+            let next = backlog.next(&mut self.scratch);
+            let wanted = next.len();
+            match write_all(&mut conn.socket, next) {
                 Ok(sent) => {
                     self.tally.bytes_out += sent as u64;
                     conn.heard |= sent > 0;
-                    backlog.sent += sent;
-                    if !backlog.rest().is_empty() {
+                    backlog.taken(sent);
+                    if sent < wanted {
                         return;
                     }
-                    conn.backlog = None;
+                    if backlog.is_empty() {
+                        conn.backlog = None;
+                    }
                 }
                 Err(_) => return self.dead.push(slot),
             }
@@ -240,7 +244,7 @@ impl Core {
         {
             let mut last_words = Vec::new();
             frames::append_close(&mut last_words, conn.wire.closing(code));
-            backlog.append(&last_words);
+            backlog.append(&last_words.into(), 0);
         }
         self.linger(slot);
     }
@@ -283,6 +287,34 @@ impl Core {
         }
         self.lingering.append(&mut lingering);
     }
+}
+
+/// Writes frames, in one call if there is not too much of them to be put together first; returns how much was sent.
+fn write_frames<'a>(
+    socket: &mut super::socket::Socket,
+    mut frames: impl Iterator<Item = &'a Bytes>,
+    bytes: usize,
+    scratch: &mut Vec<u8>,
+) -> io::Result<usize> {
+    let Some(first) = frames.next() else { return Ok(0) };
+    if bytes == first.len() {
+        return write_all(socket, first);
+    }
+    if bytes <= TOGETHER_BYTES {
+        scratch.clear();
+        scratch.extend_from_slice(first);
+        frames.for_each(|frame| scratch.extend_from_slice(frame));
+        return write_all(socket, scratch);
+    }
+    let mut sent = 0;
+    for frame in [first].into_iter().chain(frames) {
+        let count = write_all(socket, frame)?;
+        sent += count;
+        if count < frame.len() {
+            break;
+        }
+    }
+    Ok(sent)
 }
 
 /// Writes until everything is sent or the socket is full; returns how much was sent.

@@ -9,7 +9,7 @@ use super::{
     conn::SubRef,
     core::{Core, FeedKey, slot32},
     door::SubscribeOptions,
-    feed::{Apart, Feed, Pending, Sub, SubState, Watch},
+    feed::{APART_BYTES, Apart, Feed, Pending, Sub, SubState, Watch, gather},
 };
 use crate::{
     defaults,
@@ -103,8 +103,15 @@ impl Core {
         let Some(at) = self.find_sub(slot, topic.name.as_str()) else { return };
         let wire = self.conns[slot as usize].wire;
         let now_count = first_share(&joined.past);
-        for message in &joined.past[..now_count] {
-            self.replies.extend_from_slice(message.frame(wire));
+        let past = gather(joined.past[..now_count].iter().map(|message| message.frame(wire)));
+        for frames in past {
+            if frames.len() < APART_BYTES {
+                // Together with the reply that it follows.
+                self.replies.extend_from_slice(&frames);
+                continue;
+            }
+            self.stage_replies(slot);
+            self.stage_own(slot, frames);
         }
         self.tally.deliveries += now_count as u64;
         if topic.kind == Kind::Latest && now_count < joined.past.len() {

@@ -55,6 +55,7 @@ mod auth;
 mod config;
 mod data_directory;
 mod document_rest;
+mod document_storm;
 mod documents;
 mod drain;
 mod durable;

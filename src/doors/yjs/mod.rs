@@ -3,7 +3,7 @@
 //! A connection is for one document. It gets live updates from the moment it is there; when it says what it has (step 1),
 //! it gets what it lacks, update by update as they are in the topic, so that newcomers share their frames, and then an
 //! empty step 2, which makes the provider `synced`. Only a client that has part of a document that was merged is served
-//! by a worker, which leaves out what it has.
+//! by a worker, which leaves out what it has ([`answer`]).
 //!
 //! What a client has and the topic lacks comes in answer to our step 1. Every client sends all deletions there, so a
 //! worker looks whether there is anything new in it.
@@ -14,6 +14,8 @@
 //! An update is never dropped. One that cannot be taken ends the connection: with 1013 the provider comes back at once
 //! and brings everything again; from 4400 to 4499 it stays away.
 
+mod answer;
+
 use std::{
     sync::{
         Arc,
@@ -22,8 +24,9 @@ use std::{
     time::Instant,
 };
 
+use answer::answer;
 use bytes::Bytes;
-use fanwire_proto::{CloseCode, ErrorCode, Offset, Payload, TopicName};
+use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
 
 use super::errors::Failure;
 use crate::{
@@ -32,14 +35,13 @@ use crate::{
     clock::unix_ms,
     defaults,
     document::{
-        Malformed, awareness, compact,
+        Malformed, awareness,
         message::{self, Message},
         update::EMPTY,
-        vector::Clocks,
     },
     session::TokenBucket,
     shard::{Closing, Cx, Door, Inbound, SubscribeOptions, Wire, yjs as frame},
-    topic::{Draft, Kind, Topic, Updates},
+    topic::{Draft, Kind, Topic},
 };
 
 /// The provider comes back at once.
@@ -160,7 +162,7 @@ impl<P: Send> YjsDoor<P> {
             return Err(Wire::Yjs.closing(CloseCode::TokenExpired));
         }
         match Message::decode(bytes)? {
-            Message::Step1(vector) => answer(&self.broker, cx, inside, vector),
+            Message::Step1(vector) => Ok(answer(&self.broker, cx, inside, vector)?),
             Message::Step2(update) | Message::Update(update) if update == EMPTY => Ok(()),
             Message::Step2(_) | Message::Update(_) if !inside.may_write => {
                 if !std::mem::replace(&mut inside.was_told_no, true) {
@@ -235,46 +237,6 @@ impl<P> Drop for YjsDoor<P> {
             inside.room.orphan(inside.owner, unix_ms());
         }
     }
-}
-
-/// Sends what a client with this state vector lacks, and that this was all.
-fn answer(broker: &Broker, cx: &mut Cx<'_>, inside: &Inside, vector: &[u8]) -> Result<(), Closing> {
-    let is_new = Clocks::decode(vector)?.is_empty();
-    let there = inside.topic.updates();
-    let bytes: usize = there.after(Offset::ZERO).map(<[u8]>::len).sum();
-    if is_new || bytes <= defaults::LOOK_THROUGH_BYTES {
-        all_of(&there).into_iter().for_each(|frame| cx.send_frame(frame));
-        return Ok(());
-    }
-    if inside.answering.swap(true, Ordering::AcqRel) {
-        // One answer at a time: a client asks once, and again when it is back.
-        return Ok(());
-    }
-    let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
-    broker.join_later(move || {
-        address.deliver(lacking(&there, &vector));
-        answering.store(false, Ordering::Release);
-    });
-    Ok(())
-}
-
-/// Every update, and that this was all.
-fn all_of(there: &Updates) -> Vec<Bytes> {
-    let frames = there.updates.iter().map(|update| update.frame(Wire::Yjs).clone());
-    frames.chain([frame(&message::synced())]).collect()
-}
-
-/// The same, but of the largest update, which is the merged one, only what the client does not have.
-fn lacking(there: &Updates, vector: &[u8]) -> Vec<Bytes> {
-    let mut frames = all_of(there);
-    let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
-    let Some((index, merged)) = largest else { return frames };
-    match compact::diff(merged, vector) {
-        Ok(rest) => frames[index] = frame(&message::update(&rest)),
-        // Then it gets all of it, which is never wrong.
-        Err(error) => tracing::debug!(%error, "a document could not be compared"),
-    }
-    frames
 }
 
 /// Takes what a client has, unless all of it is there.

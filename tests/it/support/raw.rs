@@ -74,15 +74,27 @@ impl Raw {
 
     /// A connection past its handshake, with the welcome read. Its window is small, so that not reading shows soon.
     pub(crate) async fn websocket(server: &Server, subprotocol: &str) -> Self {
+        let header = format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
+        let mut raw = Self::upgraded(server, "/ws", &header).await;
+        let welcome = raw.frame().await.unwrap();
+        assert!(String::from_utf8_lossy(&welcome.payload).contains("welcome"), "{welcome:?}");
+        raw
+    }
+
+    /// The same as an editor of a document.
+    pub(crate) async fn editor(server: &Server, document: &str) -> Self {
+        Self::upgraded(server, &format!("/yjs/{document}"), "").await
+    }
+
+    async fn upgraded(server: &Server, path: &str, header: &str) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(8 * 1024).unwrap();
         let stream = socket.connect(server.address).await.unwrap();
         let mut raw = Self { stream, unread: Vec::new() };
         raw.send(
             format!(
-                "GET /ws HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-                 Sec-WebSocket-Protocol: {subprotocol}\r\n\r\n",
+                "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n",
                 server.address
             )
             .as_bytes(),
@@ -90,8 +102,6 @@ impl Raw {
         .await;
         let head = raw.until(b"\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        let welcome = raw.frame().await.unwrap();
-        assert!(String::from_utf8_lossy(&welcome.payload).contains("welcome"), "{welcome:?}");
         raw
     }
 

@@ -1,0 +1,115 @@
+//! The answer to a step 1: what a client lacks of a document.
+//!
+//! Newcomers get the document's updates as they are in the topic, in frames that all of them share. A client that has part
+//! of it gets an answer of its own if that is much shorter; what all clients together have not read of such answers
+//! is bounded, so that many who ask and do not read cost no more than those who have nothing.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use fanwire_proto::Offset;
+
+use super::Inside;
+use crate::{
+    broker::Broker,
+    defaults,
+    document::{Malformed, compact, message, vector::Clocks},
+    shard::{Cx, Wire, yjs as frame},
+    topic::Updates,
+};
+
+/// Sends what a client with this state vector lacks, and that this was all.
+pub(super) fn answer(
+    broker: &Broker,
+    cx: &mut Cx<'_>,
+    inside: &Inside,
+    vector: &[u8],
+) -> Result<(), Malformed> {
+    let is_new = Clocks::decode(vector)?.is_empty();
+    let there = inside.topic.updates();
+    let bytes: usize = there.after(Offset::ZERO).map(<[u8]>::len).sum();
+    if is_new || bytes <= defaults::LOOK_THROUGH_BYTES {
+        all_of(&there).into_iter().for_each(|frame| cx.send_frame(frame));
+        return Ok(());
+    }
+    if inside.answering.swap(true, Ordering::AcqRel) {
+        // One answer at a time: a client asks once, and again when it is back.
+        return Ok(());
+    }
+    let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
+    broker.join_later(move || {
+        address.deliver(lacking(&there, &vector));
+        answering.store(false, Ordering::Release);
+    });
+    Ok(())
+}
+
+/// Every update, and that this was all.
+fn all_of(there: &Updates) -> Vec<Bytes> {
+    let frames = there.updates.iter().map(|update| update.frame(Wire::Yjs).clone());
+    frames.chain([frame(&message::synced())]).collect()
+}
+
+/// The same, but of the largest update, which is the merged one, only what the client does not have.
+fn lacking(there: &Updates, vector: &[u8]) -> Vec<Bytes> {
+    let mut frames = all_of(there);
+    let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
+    let Some((index, merged)) = largest else { return frames };
+    match compact::diff(merged, vector) {
+        // Where it is not, the client gets all of it, which is never wrong.
+        Ok(rest) if rest.len() <= merged.len() / 2 => {
+            if let Some(own) = Own::admit(frame(&message::update(&rest))) {
+                frames[index] = own;
+            }
+        }
+        Ok(_) => {}
+        Err(error) => tracing::debug!(%error, "a document could not be compared"),
+    }
+    frames
+}
+
+/// Bytes of answers that were made for one client each and are not read yet.
+static UNREAD: AtomicUsize = AtomicUsize::new(0);
+
+/// A frame that counts for as long as anybody holds it.
+struct Own(Bytes);
+
+impl Own {
+    /// The frame, unless too much waits to be read.
+    fn admit(frame: Bytes) -> Option<Bytes> {
+        let bytes = UNREAD.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
+        let own = Self(frame);
+        (bytes <= defaults::ANSWER_BYTES).then(|| Bytes::from_owner(own))
+    }
+}
+
+impl AsRef<[u8]> for Own {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        UNREAD.fetch_sub(self.0.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_read_is_bounded() {
+        let half = || Bytes::from(vec![0; defaults::ANSWER_BYTES / 2]);
+        let (one, two) = (Own::admit(half()).unwrap(), Own::admit(half()).unwrap());
+        let rest = one.slice(10..20);
+        drop(one);
+        assert!(Own::admit(half()).is_none(), "somebody still has a part of the first one");
+        drop(rest);
+        let three = Own::admit(half()).unwrap();
+        assert_eq!(three.len(), defaults::ANSWER_BYTES / 2);
+        drop((two, three));
+        assert_eq!(UNREAD.load(Ordering::Relaxed), 0);
+    }
+}
