@@ -40,6 +40,8 @@ fn build(preset: &'static fanwire::webhook::Preset, payload: Payload, shaped: bo
         secrets: if preset.public_key { vec![] } else { Secret::new(secret.as_bytes()).into_iter().collect() },
         public_keys: if preset.public_key { Secret::new(secret.as_bytes()).into_iter().collect() } else { vec![] },
         certificate: None,
+        provider_hosts: Vec::new(),
+        authorities: Vec::new(),
         path_tokens: Vec::new(),
         challenge_tokens: Secret::new(b"unknown").filter(|_| preset.name == "meta").into_iter().collect(),
         expect: preset.expect.iter().cloned().collect(),

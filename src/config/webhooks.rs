@@ -2,7 +2,11 @@
 
 mod bounds;
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +15,7 @@ use crate::{
     defaults,
     webhook::{
         Blueprint, CERTIFICATE_BYTES_MAX, Certificate, Keep, Payload, Places, Preset, Scheme, Secret, Source,
-        filter_from_table, one_or_many, preset, presets,
+        certificates_from_pem, filter_from_table, one_or_many, preset, presets,
     },
 };
 
@@ -50,6 +54,12 @@ pub struct SourceSettings {
     /// A certificate in PEM to use instead of those that requests name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_file: Option<PathBuf>,
+    /// Hosts to fetch certificates from and to confirm subscriptions at, instead of the provider's own.
+    #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
+    pub provider_hosts: Vec<String>,
+    /// Certificate authorities in PEM that those hosts are checked with, instead of this machine's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_ca_file: Option<PathBuf>,
     /// Environment variables with a secret that the address must end in: `/in/NAME/SECRET`.
     #[serde(default, deserialize_with = "one_or_many", skip_serializing_if = "Vec::is_empty")]
     pub path_token_env: Vec<String>,
@@ -188,6 +198,8 @@ impl SourceSettings {
             secrets,
             public_keys: self.public_key.iter().filter_map(|key| Secret::new(key.as_bytes())).collect(),
             certificate: self.certificate(told),
+            provider_hosts: self.provider_hosts.clone(),
+            authorities: self.authorities(told),
             path_tokens,
             challenge_tokens,
             expect: self.expect.clone(),
@@ -226,15 +238,27 @@ impl SourceSettings {
     }
 
     fn certificate(&self, told: &mut dyn FnMut(&str, &str)) -> Option<Certificate> {
-        let path = self.certificate_file.as_ref()?;
-        let read = std::fs::read(path).map_err(|error| error.to_string()).and_then(|pem| {
-            match pem.len() > CERTIFICATE_BYTES_MAX {
-                true => Err(format!("it has more than {CERTIFICATE_BYTES_MAX} bytes")),
-                false => Certificate::from_pem(&pem).map_err(|error| error.to_string()),
-            }
-        });
-        read.map_err(|error| told("certificate_file", &format!("names a file that cannot be used: {error}")))
+        let pem = read_pem(self.certificate_file.as_deref()?);
+        pem.and_then(|pem| Certificate::from_pem(&pem).map_err(|error| error.to_string()))
+            .map_err(|error| told("certificate_file", &format!("names a file that cannot be used: {error}")))
             .ok()
+    }
+
+    fn authorities(&self, told: &mut dyn FnMut(&str, &str)) -> Vec<Vec<u8>> {
+        let Some(path) = self.provider_ca_file.as_deref() else { return Vec::new() };
+        let none = || "there are no certificates in PEM".to_owned();
+        read_pem(path).and_then(|pem| certificates_from_pem(&pem).ok_or_else(none)).unwrap_or_else(|error| {
+            told("provider_ca_file", &format!("names a file that cannot be used: {error}"));
+            Vec::new()
+        })
+    }
+}
+
+fn read_pem(path: &Path) -> Result<Vec<u8>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    match pem.len() > CERTIFICATE_BYTES_MAX {
+        true => Err(format!("it has more than {CERTIFICATE_BYTES_MAX} bytes")),
+        false => Ok(pem),
     }
 }
 

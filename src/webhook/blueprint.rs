@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use fanwire_proto::TopicName;
 
 use super::{
-    Certificate, Secret,
+    Certificate, Secret, checks,
     filter::Filter,
-    handshake::{Answer, Handshake, is_media_type},
+    handshake::{Answer, is_media_type},
     place::Places,
     preset::Preset,
     scheme::Scheme,
-    secret::is_one_of,
     source::{Keep, Shape, Source, Verifier},
     template::{Output, Template, check_name as check_template_name},
 };
@@ -47,6 +45,10 @@ pub struct Blueprint {
     pub public_keys: Vec<Secret>,
     /// A certificate to use instead of those that requests name.
     pub certificate: Option<Certificate>,
+    /// Hosts that certificates are fetched from and subscriptions confirmed at, instead of the provider's own.
+    pub provider_hosts: Vec<String>,
+    /// Authorities (in DER) that those hosts' own certificates are checked with, instead of this machine's.
+    pub authorities: Vec<Vec<u8>>,
     /// Secrets in the address.
     pub path_tokens: Vec<Secret>,
     /// Tokens of a handshake.
@@ -90,15 +92,18 @@ pub struct Blueprint {
 /// A key of the configuration and what is wrong with it.
 pub type Mistake = (&'static str, String);
 
-const NAME_BYTES_MAX: usize = 64;
-
 pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
     let mut mistakes = Vec::new();
-    check_name(&blueprint.name, &mut mistakes);
-    let schemes = blueprint.verify.clone().unwrap_or_else(|| blueprint.preset.verify.clone());
+    checks::name(&blueprint.name, &mut mistakes);
+    let mut schemes = blueprint.verify.clone().unwrap_or_else(|| blueprint.preset.verify.clone());
+    if !blueprint.provider_hosts.is_empty() {
+        let with_certificate = schemes.iter_mut().filter(|scheme| scheme.has_certificate());
+        with_certificate.for_each(|scheme| scheme.certificate_hosts.clone_from(&blueprint.provider_hosts));
+    }
     let verifiers = verifiers(&blueprint, schemes, &mut mistakes);
-    check_needs(&blueprint, &verifiers, &mut mistakes);
-    check_url(&blueprint, &mut mistakes);
+    checks::needs(&blueprint, &verifiers, &mut mistakes);
+    checks::url(&blueprint, &mut mistakes);
+    checks::hosts(&blueprint, &verifiers, &mut mistakes);
     let methods = methods(&blueprint, &mut mistakes);
     let answer = answer(&blueprint, &mut mistakes);
     let mut read = |key, text: &str, output| match Template::read(text, output) {
@@ -121,7 +126,7 @@ pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
         Payload::Text(text) => read("payload", text, Output::Text).map(Shape::Text),
     };
     if let Some(topic) = &topic {
-        check_topic(&blueprint, topic, &verifiers, &mut mistakes);
+        checks::topic(&blueprint, topic, &verifiers, &mut mistakes);
     }
     let (Some(topic), Some(shape), true) = (topic, shape, mistakes.is_empty()) else { return Err(mistakes) };
     Ok(Source {
@@ -136,6 +141,8 @@ pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
         answer,
         verifiers,
         pinned: blueprint.certificate,
+        provider_hosts: blueprint.provider_hosts,
+        authorities: blueprint.authorities,
         expect: blueprint.expect,
         path_tokens: blueprint.path_tokens,
         challenge_tokens: blueprint.challenge_tokens,
@@ -147,14 +154,6 @@ pub(super) fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
         shape,
         filter: blueprint.filter,
     })
-}
-
-fn check_name(name: &str, mistakes: &mut Vec<Mistake>) {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    if !(1..=NAME_BYTES_MAX).contains(&name.len()) || !name.bytes().all(allowed) {
-        let what = format!("must be 1 to {NAME_BYTES_MAX} letters, digits, `-` and `_`");
-        mistakes.push(("name", what));
-    }
 }
 
 /// Each scheme with the secrets that fit it; a secret that fits none is a mistake.
@@ -180,59 +179,6 @@ fn verifiers(blueprint: &Blueprint, schemes: Vec<Scheme>, mistakes: &mut Vec<Mis
         Verifier { scheme, keys }
     };
     schemes.into_iter().map(with_keys).collect()
-}
-
-/// What the provider needs, so that nothing is accepted by mistake.
-fn check_needs(blueprint: &Blueprint, verifiers: &[Verifier], mistakes: &mut Vec<Mistake>) {
-    let preset = blueprint.preset;
-    let needs_key = verifiers.iter().any(|verifier| !verifier.scheme.has_certificate());
-    if needs_key && blueprint.secrets.is_empty() && blueprint.public_keys.is_empty() {
-        let secret = preset.secret.as_deref().unwrap_or("secret");
-        mistakes.push(("secret_env", format!("or `secret_file` is missing: the {secret}")));
-    }
-    if blueprint.tolerance_s.is_some()
-        && !verifiers.iter().any(|verifier| verifier.scheme.timestamp.is_some())
-    {
-        mistakes.push(("tolerance_s", "does not belong to this provider, which signs no time".into()));
-    }
-    if !blueprint.public_keys.is_empty() && !preset.public_key {
-        mistakes.push(("public_key", "is none for this provider; use `secret_env` or `secret_file`".into()));
-    }
-    if verifiers.is_empty() && !preset.unsigned {
-        mistakes.push(("verify", "is missing: how requests are proved".into()));
-    }
-    if verifiers.is_empty() && blueprint.path_tokens.is_empty() && !blueprint.allow_unsigned {
-        let what = "or `path_token_file` is missing: this provider signs nothing, so that anybody could send; \
-                    or set `allow_unsigned`";
-        mistakes.push(("path_token_env", what.into()));
-    }
-    match &preset.expect {
-        Some(what) if blueprint.expect.is_empty() => mistakes.push(("expect", format!("is missing: {what}"))),
-        None if !blueprint.expect.is_empty() => {
-            mistakes.push(("expect", "does not belong to this provider".into()));
-        }
-        _ => {}
-    }
-    if preset.handshake.contains(&Handshake::MetaChallenge) == blueprint.challenge_tokens.is_empty() {
-        let what = match blueprint.challenge_tokens.is_empty() {
-            true => "or `challenge_token_file` is missing: the verify token that you tell the provider",
-            false => "does not belong to this provider",
-        };
-        mistakes.push(("challenge_token_env", what.into()));
-    }
-}
-
-fn check_url(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) {
-    let Some(url) = &blueprint.public_url else { return };
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', ' ', '@'])) {
-        mistakes.push(("public_url", "must be an `https:` address without a query or a password".into()));
-    }
-    let last = url.rsplit('/').next().unwrap_or_default();
-    if is_one_of(last.as_bytes(), &blueprint.path_tokens) {
-        let what = "must end before the secret of the address, which is put there by itself";
-        mistakes.push(("public_url", what.into()));
-    }
 }
 
 fn methods(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Vec<String> {
@@ -267,37 +213,4 @@ fn answer(blueprint: &Blueprint, mistakes: &mut Vec<Mistake>) -> Answer {
     }
     let body = blueprint.answer_body.clone().unwrap_or_else(|| preset.answer_body.clone());
     Answer { status, headers, body: body.into_bytes(), fetch: None }
-}
-
-/// Only what is signed decides where a message goes.
-fn check_topic(blueprint: &Blueprint, topic: &Template, verifiers: &[Verifier], mistakes: &mut Vec<Mistake>) {
-    if let Some(Err(error)) = topic.constant().map(TopicName::new) {
-        mistakes.push(("topic", format!("is no topic: {error}")));
-    }
-    if blueprint.allow_unsigned {
-        return;
-    }
-    let all = |is: fn(&Scheme) -> bool| verifiers.iter().all(|verifier| is(&verifier.scheme));
-    let bearer = all(|scheme| scheme.algorithm.is_bearer());
-    let body_is_signed = all(Scheme::covers_body) && !verifiers.is_empty();
-    let query_is_signed = all(Scheme::covers_address) && !verifiers.is_empty();
-    let event_is_signed = body_is_signed && (bearer || !blueprint.preset.event.are_beside_body());
-    for name in topic.names().iter().filter(|name| check_template_name(name).is_ok()) {
-        let signed = match name.split('.').next().unwrap_or_default() {
-            "source" | "provider" => true,
-            "body" => body_is_signed || !blueprint.path_tokens.is_empty() && verifiers.is_empty(),
-            "event" => event_is_signed,
-            "headers" => bearer && !verifiers.is_empty(),
-            "query" => query_is_signed || bearer && !verifiers.is_empty(),
-            _ => false,
-        };
-        if !signed {
-            let what = format!(
-                "uses `{name}`, which {} does not sign, so that somebody else could choose the topic; \
-                 use part of the signed body, or set `allow_unsigned = true`",
-                blueprint.preset.title
-            );
-            mistakes.push(("topic", what));
-        }
-    }
 }

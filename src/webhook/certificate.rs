@@ -1,6 +1,9 @@
 //! Certificates that a provider signs its webhooks with: where they may come from, and the key in them.
 
-use x509_parser::{parse_x509_certificate, pem::parse_x509_pem};
+use x509_parser::{
+    parse_x509_certificate,
+    pem::{Pem, parse_x509_pem},
+};
 
 use super::key::PublicKey;
 
@@ -60,9 +63,19 @@ pub(super) fn check_certificate_address(
     }
 }
 
-/// Checks that an address is `https:`, without a port, user or fragment, and on a host that a pattern covers. In a
-/// pattern `*` stands for one or more letters, digits and hyphens, never for a dot; a pattern that begins with `**.`
-/// covers all subdomains.
+/// All certificates of a file in PEM, in DER; `None` if one of them is none, or there is none.
+pub fn certificates_from_pem(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
+    let all = Pem::iter_from_buffer(pem).map(|pem| {
+        let der = pem.ok()?.contents;
+        parse_x509_certificate(&der).ok()?;
+        Some(der)
+    });
+    all.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+}
+
+/// Checks that an address is `https:`, without a user or fragment, and on a host that a pattern covers, at the port that the
+/// pattern names, or at none. In a pattern `*` stands for one or more letters, digits and hyphens, never for a dot; a
+/// pattern that begins with `**.` covers all subdomains.
 pub fn check_address(address: &str, hosts: &[String]) -> Result<(), CertificateError> {
     let foreign = Err(CertificateError::ForeignAddress);
     let plain = address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'\\' | b'#'));
@@ -74,10 +87,27 @@ pub fn check_address(address: &str, hosts: &[String]) -> Result<(), CertificateE
     }
 }
 
+fn is_label(label: &str) -> bool {
+    !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// A host and its port, if it has one.
+fn with_port(host: &str) -> (&str, Option<&str>) {
+    host.split_once(':').map_or((host, None), |(host, port)| (host, Some(port)))
+}
+
+/// Whether a text is a pattern of hosts.
+pub(super) fn is_host_pattern(pattern: &str) -> bool {
+    let (host, port) = with_port(pattern);
+    let host = host.strip_prefix("**.").unwrap_or(host);
+    host.split('.').all(|label| label == "*" || is_label(label))
+        && host.split('.').next_back() != Some("*")
+        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
+}
+
 fn covers(pattern: &str, host: &str) -> bool {
-    let is_label =
-        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !host.split('.').all(is_label) {
+    let ((pattern, wanted_port), (host, port)) = (with_port(pattern), with_port(host));
+    if port != wanted_port || !host.split('.').all(is_label) {
         return false;
     }
     if let Some(parent) = pattern.strip_prefix("**.") {
@@ -122,6 +152,32 @@ mod tests {
         assert!(check_address("https://api.sandbox.paypal.com/v1/certs/1", &paypal).is_ok());
         assert!(check_address("https://evilpaypal.com/v1/certs/1", &paypal).is_err());
         assert!(check_address("https://paypal.com.evil.org/", &paypal).is_err());
+    }
+
+    #[test]
+    fn an_operator_may_name_other_hosts() {
+        let check = |pattern: &str, address: &str| {
+            assert!(is_host_pattern(pattern), "{pattern}");
+            check_address(address, &[pattern.to_owned()]).is_ok()
+        };
+        assert!(check("localhost:4566", "https://localhost:4566/x.pem"));
+        assert!(check("sns.internal", "https://sns.internal/x.pem"));
+        assert!(check("*.sns.internal:8443", "https://eu.sns.internal:8443/?Action=ConfirmSubscription"));
+        for (pattern, foreign) in [
+            ("localhost:4566", "https://localhost/x.pem"),
+            ("localhost:4566", "https://localhost:4567/x.pem"),
+            ("localhost:4566", "https://localhost:4566@evil.org/x.pem"),
+            ("localhost:4566", "https://127.0.0.1:4566/x.pem"),
+            ("localhost", "https://localhost:443/x.pem"),
+            ("**.internal", "https://internal/x.pem"),
+        ] {
+            assert!(!check(pattern, foreign), "{pattern} {foreign}");
+        }
+        for wrong in
+            ["", "*", "**", "**.", "a..b", "https://a", "a/b", "a:0", "a:x", "a:", "a:1:2", "a.*", "**.*"]
+        {
+            assert!(!is_host_pattern(wrong), "{wrong}");
+        }
     }
 
     #[test]

@@ -199,6 +199,29 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_all_operators() {
+        let text = include_str!("../../docs/webhooks.md");
+        let list = text.split("operators are ").nth(1).unwrap().split(", and").next().unwrap();
+        let documented: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+        assert!(documented.len() >= 14, "{documented:?}");
+        let values = [
+            json!(1),
+            json!("a"),
+            json!(true),
+            json!([1]),
+            json!([{ "body": { "a": 1 } }]),
+            json!({ "body": { "a": 1 } }),
+        ];
+        for operator in documented {
+            let known = values.iter().any(|value| {
+                let inside = Filter::read(&json!({ "body": { "a": { operator: value } } }));
+                inside.is_ok() || Filter::read(&json!({ operator: value })).is_ok()
+            });
+            assert!(known, "{operator}");
+        }
+    }
+
+    #[test]
     fn what_is_no_filter_is_refused() {
         for (wrong, what) in [
             (json!({ "a": { "$like": 1 } }), "`$like`"),

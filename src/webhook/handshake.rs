@@ -67,8 +67,8 @@ pub enum Refused {
     Elsewhere,
 }
 
-/// Hosts of SNS.
-pub const SNS_HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
+/// Hosts of SNS, unless a source has others.
+const SNS_HOSTS: [&str; 2] = ["sns.*.amazonaws.com", "sns.*.amazonaws.com.cn"];
 
 impl Handshake {
     /// The answer to a question that comes without a signature; `None` if it is not one.
@@ -85,7 +85,11 @@ impl Handshake {
     }
 
     /// The answer to a question inside a verified body; `None` if it is not one.
-    pub(super) fn after_verifying(self, request: &Request<'_>) -> Option<Result<Answer, Refused>> {
+    pub(super) fn after_verifying(
+        self,
+        request: &Request<'_>,
+        provider_hosts: &[String],
+    ) -> Option<Result<Answer, Refused>> {
         let body = request.json()?;
         let kind = &body["type"];
         match self {
@@ -99,9 +103,10 @@ impl Handshake {
             Self::DiscordEventsPing if *kind == 0 => Some(Ok(Answer::new(204, "application/json", ""))),
             Self::SnsConfirm if body["Type"] == "SubscriptionConfirmation" => {
                 let address = body["SubscribeURL"].as_str().unwrap_or_default();
-                let hosts = SNS_HOSTS.map(str::to_owned);
+                let usual = SNS_HOSTS.map(str::to_owned);
+                let hosts = if provider_hosts.is_empty() { &usual } else { provider_hosts };
                 let confirms = address.contains("Action=ConfirmSubscription");
-                Some(match super::certificate::check_address(address, &hosts) {
+                Some(match super::certificate::check_address(address, hosts) {
                     Ok(()) if confirms => {
                         let fetch = Some(address.to_owned());
                         Ok(Answer { fetch, ..Answer::new(200, "text/plain; charset=utf-8", "") })
@@ -162,7 +167,7 @@ mod tests {
 
     fn reply(handshake: Handshake, body: &serde_json::Value) -> Option<Result<Answer, Refused>> {
         let (none, body) = (headers(&[]), body.to_string());
-        handshake.after_verifying(&Request::new("POST", "", &none, body.as_bytes(), 0))
+        handshake.after_verifying(&Request::new("POST", "", &none, body.as_bytes(), 0), &[])
     }
 
     #[test]

@@ -15,6 +15,7 @@
 mod address;
 mod blueprint;
 mod certificate;
+mod checks;
 mod content;
 mod filter;
 mod form;
@@ -41,9 +42,11 @@ mod verify;
 mod xml;
 
 pub use blueprint::{Blueprint, Mistake, Payload};
-pub use certificate::{CERTIFICATE_BYTES_MAX, Certificate, CertificateError, check_address};
+pub use certificate::{
+    CERTIFICATE_BYTES_MAX, Certificate, CertificateError, certificates_from_pem, check_address,
+};
 pub use filter::{Filter, from_table as filter_from_table};
-pub use handshake::{Answer, Handshake, Refused, SNS_HOSTS};
+pub use handshake::{Answer, Handshake, Refused};
 pub use key::{Algorithm, Encoding, KeyFormat, PublicKey};
 pub use parts::{Fate, Naming, Outgoing, Part};
 pub use place::{InvalidPlace, Place, Places};

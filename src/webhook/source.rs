@@ -73,6 +73,8 @@ pub struct Source {
     pub answer: Answer,
     pub(super) verifiers: Vec<Verifier>,
     pub(super) pinned: Option<Certificate>,
+    pub(super) provider_hosts: Vec<String>,
+    pub(super) authorities: Vec<Vec<u8>>,
     pub(super) expect: Vec<String>,
     pub(super) path_tokens: Vec<Secret>,
     pub(super) challenge_tokens: Vec<Secret>,
@@ -147,7 +149,13 @@ impl Source {
 
     /// The answer to a question in a verified body, if it is one.
     pub fn reply(&self, request: &Request<'_>) -> Option<Result<Answer, Refused>> {
-        self.preset.handshake.iter().find_map(|handshake| handshake.after_verifying(request))
+        let mut known = self.preset.handshake.iter();
+        known.find_map(|handshake| handshake.after_verifying(request, &self.provider_hosts))
+    }
+
+    /// Authorities (in DER) to trust instead of this machine's when something is fetched for this source.
+    pub fn authorities(&self) -> &[Vec<u8>] {
+        &self.authorities
     }
 
     /// Proves where a request comes from.

@@ -192,6 +192,19 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_has_all_names() {
+        let text = include_str!("../../docs/webhooks.md");
+        let table = text.split("| name | what it is |").nth(1).unwrap().split("\n\n").next().unwrap();
+        let documented = table.lines().filter_map(|row| row.split('|').nth(1));
+        let mut documented: Vec<&str> =
+            documented.flat_map(|names| names.split('`').skip(1).step_by(2)).collect();
+        documented.sort_unstable();
+        let mut names = NAMES;
+        names.sort_unstable();
+        assert_eq!(documented, names);
+    }
+
+    #[test]
     fn a_missing_name_is_an_error() {
         let error = render("gh:{{ body.nothing }}", Output::Text, json!({ "body": {} })).unwrap_err();
         assert_eq!(error, "`body.nothing` is not there");

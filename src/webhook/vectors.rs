@@ -23,6 +23,8 @@ pub(crate) fn blueprint(provider: &str, secrets: &[&str]) -> Blueprint {
         secrets: secrets(shared),
         public_keys: secrets(public),
         certificate: None,
+        provider_hosts: Vec::new(),
+        authorities: Vec::new(),
         path_tokens: Vec::new(),
         challenge_tokens: Vec::new(),
         expect: Vec::new(),

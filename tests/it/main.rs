@@ -68,6 +68,7 @@ mod watch_connections;
 mod watch_cost;
 mod watch_tap;
 
+mod webhook_certificates;
 mod webhook_command;
 mod webhook_durability;
 mod webhook_secrets;

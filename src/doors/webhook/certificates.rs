@@ -1,21 +1,27 @@
-//! Certificates of providers that sign with one: fetched when first needed, kept for a day.
+//! Certificates of providers that sign with one: fetched when first needed, kept for a day, and fetched again when a
+//! signature does not fit any more. Addresses were checked before: only the hosts of the provider are asked, over TLS that
+//! proves it is them, so that no request makes the broker look into the network it is in.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use dashmap::DashMap;
 use tokio::sync::Semaphore;
 
 use crate::{
     clock::unix_ms,
-    fetch::{FetchError, fetch},
-    webhook::{CERTIFICATE_BYTES_MAX, Certificate, Certificates},
+    fetch::{FetchError, fetch_with},
+    webhook::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
 };
 
 /// How long a certificate is used, in milliseconds: providers change theirs about once a year.
 const USED_MS: u64 = 24 * 3_600 * 1_000;
 
-/// How long an address where there is none is not asked again, in milliseconds: anybody can name one.
-const FAILED_MS: u64 = 60_000;
+/// How long an address is not asked again, in milliseconds: anybody can name one, or sign with another key. Less than the
+/// 20 seconds after which SNS comes again.
+const ASKED_AGAIN_MS: u64 = 5_000;
 
 /// Certificates and failures remembered; beyond it the old ones go.
 const REMEMBERED_MAX: usize = 256;
@@ -27,13 +33,21 @@ const FETCHES: usize = 4;
 const TIMEOUT: Duration = Duration::from_millis(2_000);
 
 struct Found {
-    certificate: Option<Arc<Certificate>>,
-    at_ms: u64,
+    /// With the time it was fetched at.
+    certificate: Option<(Arc<Certificate>, u64)>,
+    asked_ms: u64,
 }
 
-/// Those at hand.
+impl Found {
+    fn usable(&self, now_ms: u64) -> Option<&Arc<Certificate>> {
+        let (certificate, fetched_ms) = self.certificate.as_ref()?;
+        (now_ms.saturating_sub(*fetched_ms) < USED_MS).then_some(certificate)
+    }
+}
+
+/// Those at hand, by source and address: what one source trusts, another one may not.
 pub(super) struct Fetched {
-    found: DashMap<String, Found>,
+    found: DashMap<(String, String), Found>,
     turns: Semaphore,
 }
 
@@ -43,48 +57,75 @@ impl Default for Fetched {
     }
 }
 
-impl Certificates for Fetched {
+/// Those of one source, and which of them was asked for.
+pub(super) struct OfSource<'a> {
+    fetched: &'a Fetched,
+    source: &'a Source,
+    asked: OnceLock<String>,
+}
+
+impl Certificates for OfSource<'_> {
     fn find(&self, address: &str) -> Option<Arc<Certificate>> {
-        let found = self.found.get(address)?;
-        let fresh = unix_ms().saturating_sub(found.at_ms) < USED_MS;
-        found.certificate.clone().filter(|_| fresh)
+        let _ = self.asked.set(address.to_owned());
+        let found = self.fetched.found.get(&key(self.source, address))?;
+        found.usable(unix_ms()).cloned()
     }
 }
 
+impl OfSource<'_> {
+    /// The address whose certificate did not fit, if it is time to fetch it again.
+    pub(super) fn outdated(self) -> Option<String> {
+        let address = self.asked.into_inner()?;
+        let asked_lately = self.fetched.asked_lately(self.source, &address);
+        (!asked_lately).then_some(address)
+    }
+}
+
+fn key(source: &Source, address: &str) -> (String, String) {
+    (source.name.clone(), address.to_owned())
+}
+
 impl Fetched {
+    pub(super) fn of<'a>(&'a self, source: &'a Source) -> OfSource<'a> {
+        OfSource { fetched: self, source, asked: OnceLock::new() }
+    }
+
+    fn asked_lately(&self, source: &Source, address: &str) -> bool {
+        let found = self.found.get(&key(source, address));
+        found.is_some_and(|found| unix_ms().saturating_sub(found.asked_ms) < ASKED_AGAIN_MS)
+    }
+
     /// Fetches the certificate at an address that was checked; the error says why it could not be had.
-    pub(super) async fn fetch(&self, address: &str) -> Result<(), String> {
-        let failed_lately =
-            |found: &Found| found.certificate.is_none() && unix_ms().saturating_sub(found.at_ms) < FAILED_MS;
-        if self.found.get(address).is_some_and(|found| failed_lately(&found)) {
+    pub(super) async fn fetch(&self, source: &Source, address: &str) -> Result<(), String> {
+        if self.asked_lately(source, address) {
             return Err("it could not be fetched a moment ago".into());
         }
         let turn = self.turns.try_acquire().map_err(|_| "too many are being fetched".to_owned())?;
-        let outcome = read(address).await;
+        let outcome = read(source, address).await;
         drop(turn);
+        let asked_ms = unix_ms();
         if self.found.len() >= REMEMBERED_MAX {
-            let now_ms = unix_ms();
-            self.found.retain(|_, found| {
-                found.certificate.is_some() && now_ms.saturating_sub(found.at_ms) < USED_MS
-            });
+            self.found.retain(|_, found| found.usable(asked_ms).is_some());
         }
-        let certificate = outcome.as_ref().ok().cloned().map(Arc::new);
+        // A certificate that was good stays so while there is no other one.
+        let before = self.found.get(&key(source, address)).and_then(|found| found.certificate.clone());
+        let fetched = outcome.as_ref().ok().map(|certificate| (Arc::new(certificate.clone()), asked_ms));
         if self.found.len() < REMEMBERED_MAX {
-            self.found.insert(address.to_owned(), Found { certificate, at_ms: unix_ms() });
+            self.found.insert(key(source, address), Found { certificate: fetched.or(before), asked_ms });
         }
         outcome.map(|_| ()).map_err(|error| error.to_string())
     }
 }
 
-async fn read(address: &str) -> Result<Certificate, FetchError> {
-    let pem = fetch(&address.parse()?, CERTIFICATE_BYTES_MAX, TIMEOUT).await?;
+async fn read(source: &Source, address: &str) -> Result<Certificate, FetchError> {
+    let pem = fetch_with(&address.parse()?, CERTIFICATE_BYTES_MAX, TIMEOUT, source.authorities()).await?;
     Ok(Certificate::from_pem(&pem)?)
 }
 
 /// Confirms a subscription at an address that was checked.
-pub(super) async fn confirm(address: &str) -> Result<(), String> {
+pub(super) async fn confirm(source: &Source, address: &str) -> Result<(), String> {
     let confirmed = async {
-        fetch(&address.parse()?, CERTIFICATE_BYTES_MAX, TIMEOUT).await?;
+        fetch_with(&address.parse()?, CERTIFICATE_BYTES_MAX, TIMEOUT, source.authorities()).await?;
         Ok::<_, FetchError>(())
     };
     confirmed.await.map_err(|error| error.to_string())

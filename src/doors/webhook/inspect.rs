@@ -164,7 +164,10 @@ impl Webhooks {
     /// The record has the address without its secret, which the provider may have signed.
     fn verify_again(&self, incoming: &Incoming) -> Result<Verified, Unverified> {
         let source = &incoming.source;
-        let verify = |url| source.verify(&Incoming { url, ..incoming.clone() }.request(), &self.certificates);
+        let verify = |url| {
+            let certificates = self.certificates.of(source);
+            source.verify(&Incoming { url, ..incoming.clone() }.request(), &certificates)
+        };
         let mut outcomes = source.with_path_tokens(&incoming.url).into_iter().map(verify);
         let first = outcomes.next().unwrap_or(Err(Unverified::Mismatch));
         first.or_else(|told| outcomes.find_map(Result::ok).ok_or(told))

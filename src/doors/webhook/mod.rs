@@ -41,7 +41,7 @@ use self::{certificates::Fetched, claims::Claims, publish::Late, shelf::Shelves}
 use crate::{
     broker::Broker,
     store::StoreError,
-    webhook::{Answer, Refused, Request, Source, Unverified, Verified},
+    webhook::{Answer, Certificates, Refused, Request, Source, Unverified, Verified},
 };
 
 /// What is configured; it can be reloaded.
@@ -185,21 +185,12 @@ impl Webhooks {
 
     /// Takes a request: the answer, once everything it says is kept.
     pub async fn take(self: &Arc<Self>, incoming: Incoming) -> Result<Answer, NotTaken> {
-        let mut judged = self.judge(&incoming);
-        if let Judged::NeedsCertificate(address) = &judged {
-            let fetched = self.certificates.fetch(address).await;
-            let unavailable =
-                |error| NotTaken::Busy(format!("the certificate could not be fetched: {error}"));
-            judged = match fetched {
-                Ok(()) => self.judge(&incoming),
-                Err(error) => Judged::Not(unavailable(error)),
-            };
-        }
+        let judged = self.judge_fetching(&incoming).await;
         match judged {
             Judged::Answer(answer) => {
                 let detail = match &answer.fetch {
                     Some(address) => {
-                        let confirmed = certificates::confirm(address).await;
+                        let confirmed = certificates::confirm(&incoming.source, address).await;
                         confirmed.map_err(|error| NotTaken::Busy(format!("not confirmed: {error}")))?;
                         "confirmed".to_owned()
                     }
@@ -226,7 +217,28 @@ impl Webhooks {
         }
     }
 
-    fn judge(&self, incoming: &Incoming) -> Judged {
+    /// Judges a request, and once more if the certificate it names was not at hand or has been replaced.
+    async fn judge_fetching(&self, incoming: &Incoming) -> Judged {
+        let certificates = self.certificates.of(&incoming.source);
+        let judged = self.judge(incoming, &certificates);
+        let wanted = match &judged {
+            Judged::NeedsCertificate(address) => Some(address.clone()),
+            Judged::Not(NotTaken::Unverified(Unverified::Mismatch | Unverified::CertificateDates)) => {
+                certificates.outdated()
+            }
+            _ => None,
+        };
+        let Some(address) = wanted else { return judged };
+        match (self.certificates.fetch(&incoming.source, &address).await, judged) {
+            (Ok(()), _) => self.judge(incoming, &self.certificates.of(&incoming.source)),
+            (Err(error), Judged::NeedsCertificate(_)) => {
+                Judged::Not(NotTaken::Busy(format!("the certificate could not be fetched: {error}")))
+            }
+            (Err(_), judged) => judged,
+        }
+    }
+
+    fn judge(&self, incoming: &Incoming, certificates: &dyn Certificates) -> Judged {
         let (source, request) = (&incoming.source, incoming.request());
         let answered = |answer: Result<Answer, Refused>| match answer {
             Ok(answer) => Judged::Answer(answer),
@@ -235,7 +247,7 @@ impl Webhooks {
         if let Some(answer) = source.greet(&request) {
             return answered(answer);
         }
-        let verified = match source.verify(&request, &self.certificates) {
+        let verified = match source.verify(&request, certificates) {
             Ok(verified) => verified,
             Err(Unverified::NeedsCertificate(address)) => return Judged::NeedsCertificate(address),
             Err(unverified) => return Judged::Not(NotTaken::Unverified(unverified)),
