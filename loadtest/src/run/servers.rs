@@ -140,10 +140,18 @@ impl Known {
     }
 }
 
-/// Whether a program is in the path, or where Debian puts servers.
+/// Whether a program is in the path, or where else servers are.
 fn has_program(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]).any(|folder| folder.join(name).exists())
+    std::env::split_paths(&path).chain(more_folders()).any(|folder| folder.join(name).exists())
+}
+
+/// Where Debian puts servers, and where `servers/sockudo/install` does: beside the folder that this program was built
+/// in.
+fn more_folders() -> Vec<PathBuf> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let tools = own.ancestors().skip(2).take(2).map(|folder| folder.join("tools/bin"));
+    [PathBuf::from("/usr/sbin")].into_iter().chain(tools).filter(|folder| folder.exists()).collect()
 }
 
 impl Drop for Prepared {
@@ -199,6 +207,16 @@ impl Known {
     }
 }
 
+// In the configurations, PORT is the server's port and FILE the beginning of names for its files.
+const NATS: &str = include_str!("../../servers/nats.conf");
+/// One worker, as every other server here has one core; it may not recycle publishers' connections.
+const NCHAN: &str = include_str!("../../servers/nchan.conf");
+/// With no listener but a WebSocket, mosquitto 2.0.11 says that it has none and ends.
+const MOSQUITTO: &str = include_str!("../../servers/mosquitto.conf");
+/// The application that the adapter is unless told otherwise; nothing is limited.
+const SOCKUDO: &str = include_str!("../../servers/sockudo.json");
+/// Version 6: anyone may connect, subscribe and publish.
+const CENTRIFUGO: &str = include_str!("../../servers/centrifugo.json");
 const SOCKETIO: &str = include_str!("../../servers/socketio.py");
 const BROADCAST: &str = include_str!("../../servers/broadcast.js");
 const PUSHER: &str = include_str!("../../servers/pusher.js");
@@ -206,88 +224,6 @@ const CENTRIFUGO_PEER: &str = include_str!("../../servers/centrifugo.js");
 /// The system's own, which has the system's packages.
 const PYTHON: &str = "/usr/bin/python3";
 const NODE: &str = "env NODE_PATH=/usr/share/nodejs node";
-
-const NATS: &str = "\
-host: 127.0.0.1
-port: -1
-websocket { host: 127.0.0.1, port: PORT, no_tls: true }
-max_pending: 256MB
-log_file: \"FILE.log\"
-";
-
-/// One worker, as every other server here has one core; it may not recycle publishers' connections.
-const NCHAN: &str = "\
-load_module /usr/lib/nginx/modules/ngx_nchan_module.so;
-daemon off;
-worker_processes 1;
-worker_rlimit_nofile 20000;
-pid FILE.pid;
-error_log stderr warn;
-events { worker_connections 19000; }
-http {
-  access_log off;
-  keepalive_requests 1000000000;
-  client_body_temp_path FILE.body;
-  proxy_temp_path FILE.proxy;
-  fastcgi_temp_path FILE.fastcgi;
-  uwsgi_temp_path FILE.uwsgi;
-  scgi_temp_path FILE.scgi;
-  nchan_shared_memory_size 256m;
-  server {
-    listen 127.0.0.1:PORT backlog=4096;
-    location ~ ^/sub/(.+)$ { nchan_subscriber websocket; nchan_channel_id $1; nchan_subscriber_first_message newest; }
-    location ~ ^/sse/(.+)$ { nchan_subscriber eventsource; nchan_channel_id $1; nchan_subscriber_first_message newest; }
-    location ~ ^/pub/(.+)$ { nchan_publisher; nchan_channel_id $1; nchan_message_timeout 60s; nchan_message_buffer_length 1000; }
-  }
-}
-";
-
-/// The application that the adapter is unless told otherwise; nothing is limited.
-const SOCKUDO: &str = r#"{
-  "host": "127.0.0.1",
-  "port": PORT,
-  "debug": false,
-  "shutdown_grace_period": 1,
-  "adapter": { "driver": "local" },
-  "metrics": { "enabled": false },
-  "rate_limiter": { "enabled": false },
-  "app_manager": {
-    "driver": "memory",
-    "array": { "apps": [{
-      "id": "app-id", "key": "app-key", "secret": "app-secret", "enabled": true,
-      "max_connections": 100000, "enable_client_messages": true, "max_client_events_per_second": 1000000,
-      "max_backend_events_per_second": 1000000, "max_read_requests_per_second": 1000000
-    }] }
-  }
-}
-"#;
-
-/// Version 6: anyone may connect, subscribe and publish.
-const CENTRIFUGO: &str = r#"{
-  "http_server": { "address": "127.0.0.1", "port": "PORT" },
-  "log": { "level": "error" },
-  "client": { "insecure": true, "queue_max_size": 268435456 },
-  "channel": {
-    "without_namespace": {
-      "allow_subscribe_for_client": true, "allow_publish_for_client": true,
-      "allow_subscribe_for_anonymous": true, "allow_publish_for_anonymous": true
-    }
-  }
-}
-"#;
-
-/// With no listener but a WebSocket, mosquitto 2.0.11 says that it has none and ends.
-const MOSQUITTO: &str = "\
-listener 0 FILE.sock
-listener PORT 127.0.0.1
-protocol websockets
-allow_anonymous true
-max_queued_messages 100000
-max_inflight_messages 0
-set_tcp_nodelay true
-log_type error
-user root
-";
 
 /// A port that nobody listens on at the moment.
 ///
@@ -317,7 +253,8 @@ impl Prepared {
         let port = free_port()?;
         let file = self.write(program, text, port)?;
         self.adapter = adapter;
-        self.options.serve = Some(format!("env PATH=\"$PATH:/usr/sbin\" {command} '{file}'"));
+        let folders: Vec<String> = more_folders().iter().map(|f| f.display().to_string()).collect();
+        self.options.serve = Some(format!("env PATH=\"$PATH:{}\" {command} '{file}'", folders.join(":")));
         self.options.url = Some(format!("ws://127.0.0.1:{port}/"));
         Ok(())
     }
