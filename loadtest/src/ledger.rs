@@ -11,8 +11,8 @@ use serde::Serialize;
 pub enum Arrival {
     /// The next message.
     Next,
-    /// A later message: those between have not arrived (yet).
-    Ahead,
+    /// A later message: so many between have not arrived (yet).
+    Ahead(u64),
     /// A message that was overtaken by a later one.
     Late,
     /// A message that had arrived before.
@@ -47,9 +47,10 @@ impl Stream {
             return Arrival::Next;
         }
         if sequence > self.next {
+            let skipped = sequence - self.next;
             self.holes.push((self.next, sequence));
             self.next = sequence.saturating_add(1);
-            return Arrival::Ahead;
+            return Arrival::Ahead(skipped);
         }
         if self.fill(sequence) {
             self.faults.reordered += 1;

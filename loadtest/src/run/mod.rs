@@ -125,7 +125,7 @@ fn measure(
     }
     let name = subject.name.clone();
     let before = subject.pid.map(memory::holding).transpose()?;
-    let course = Course::new(subject.pid, &scenario.name, scenario.seconds(), show)?;
+    let course = Course::new(subject.pid, scenario, show)?;
     let run = run_number();
     let count = processes(scenario, &server)?;
     let (mut company, part) = if count > 1 {

@@ -24,7 +24,7 @@ impl Account {
             match streams[stream].enter(stamp.sequence) {
                 Arrival::Duplicate => closed.ledger.duplicate += 1,
                 Arrival::Late => closed.ledger.reordered += 1,
-                Arrival::Next | Arrival::Ahead => {}
+                Arrival::Next | Arrival::Ahead(_) => {}
             }
             let number = self.number(stream, stamp.sequence);
             there[number] = true;

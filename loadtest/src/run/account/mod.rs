@@ -111,6 +111,11 @@ pub(in crate::run) struct Account {
     by_stream: Vec<Vec<u32>>,
     /// How often messages, by number, came again.
     repeats: HashMap<usize, u64>,
+    /// The same, all together.
+    repeated: u64,
+    /// Messages that a later one of their stream came before, and those of them that came after all.
+    skipped: u64,
+    overtaken: u64,
     /// Subscribers of each topic, and of these the ones that read as fast as they can.
     audiences: Vec<u32>,
     eager: Vec<u32>,
@@ -176,6 +181,9 @@ impl Account {
             messages: Vec::new(),
             by_stream: vec![Vec::new(); layout.streams()],
             repeats: HashMap::new(),
+            repeated: 0,
+            skipped: 0,
+            overtaken: 0,
             audiences: layout.audiences(),
             eager: layout.audiences(),
             topic_numbers,
@@ -312,7 +320,15 @@ impl Account {
     /// Faults that are certain before the end.
     pub(in crate::run) fn faults_so_far(&self) -> u64 {
         let Ledger { corrupt, phantom, wrong_topic, stale, .. } = self.ledger;
-        corrupt + phantom + wrong_topic + stale
+        corrupt + phantom + wrong_topic + stale + self.repeated + self.overtaken
+    }
+
+    /// Deliveries that were passed over so far, where every message has to arrive. Some may have been declared gone.
+    pub(in crate::run) fn not_arrived(&self) -> u64 {
+        match self.kind {
+            Kind::Log | Kind::Document => self.skipped.saturating_sub(self.overtaken),
+            Kind::Latest | Kind::Volatile => 0,
+        }
     }
 
     /// Messages that have neither been acknowledged nor refused.

@@ -20,7 +20,13 @@ impl Sink for Account {
         let message = &mut self.messages[number];
         if arrival == Arrival::Duplicate {
             *self.repeats.entry(number).or_default() += 1;
+            self.repeated += 1;
             return false;
+        }
+        match arrival {
+            Arrival::Ahead(skipped) => self.skipped += skipped,
+            Arrival::Late => self.overtaken += 1,
+            Arrival::Next | Arrival::Duplicate => {}
         }
         self.accepted += 1;
         // What came late because its subscriber was away says nothing about completion.

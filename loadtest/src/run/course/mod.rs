@@ -1,12 +1,15 @@
-//! The course of a run: samples at even intervals, for the charts, the progress lines and the live view.
+//! The course of a run: samples at even intervals, for the charts, and for those who watch.
 
-use std::io::{IsTerminal, Write};
+mod view;
 
+pub(super) use self::view::Show;
+use self::view::{State, View};
 use super::account::Account;
 use super::counts::Counts;
 use super::crew::Progress;
 use super::result::Sample;
-use crate::clock::{self, MILLISECOND, SECOND};
+use super::scenario::Scenario;
+use crate::clock::{self, MILLISECOND};
 use crate::cpu;
 use crate::error::Result;
 use crate::latency::Latency;
@@ -15,19 +18,13 @@ use crate::memory;
 /// Points of a chart at most; long runs get longer intervals.
 const POINTS: f64 = 120.0;
 const SHORTEST_NS: u64 = 250 * MILLISECOND;
-/// How often a plain line is printed.
-const LINE_NS: u64 = SECOND;
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// The recorder.
 pub(super) struct Course {
     pid: Option<u32>,
-    name: String,
-    seconds: f64,
     interval_ns: u64,
     start_ns: u64,
     next_ns: u64,
-    line_ns: u64,
     last_ns: u64,
     last_counts: Counts,
     last_cpu: Option<cpu::Sample>,
@@ -44,42 +41,19 @@ pub(super) struct Course {
     pub(super) peak_rss: u64,
     /// What the server held at the end, clients still there.
     pub(super) after: Option<memory::Holding>,
-    show: Show,
-    drawn: usize,
+    view: View,
     /// How the other processes of the tester are.
     pub(super) elsewhere: Progress,
     last_elsewhere: u64,
 }
 
-/// How progress is shown on standard error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Show {
-    /// Not at all.
-    Nothing,
-    /// A line a second.
-    Lines,
-    /// A few lines that are drawn over and over.
-    Live,
-}
-
-impl Show {
-    /// What standard error can do.
-    pub(super) fn fitting() -> Self {
-        let plain = std::env::var_os("CI").is_some() || std::env::var_os("TERM").is_none_or(|t| t == "dumb");
-        if std::io::stderr().is_terminal() && !plain { Self::Live } else { Self::Lines }
-    }
-}
-
 impl Course {
-    pub(super) fn new(pid: Option<u32>, name: &str, seconds: f64, show: Show) -> Result<Self> {
+    pub(super) fn new(pid: Option<u32>, scenario: &Scenario, show: Show) -> Result<Self> {
         Ok(Self {
             pid,
-            name: name.to_owned(),
-            seconds,
-            interval_ns: clock::span_ns(seconds / POINTS).max(SHORTEST_NS),
+            interval_ns: clock::span_ns(scenario.seconds() / POINTS).max(SHORTEST_NS),
             start_ns: 0,
             next_ns: 0,
-            line_ns: 0,
             last_ns: 0,
             last_counts: Counts::default(),
             last_cpu: None,
@@ -93,24 +67,21 @@ impl Course {
             samples: Vec::new(),
             peak_rss: 0,
             after: None,
-            show,
-            drawn: 0,
+            view: View::new(scenario, show),
             elsewhere: Progress::default(),
             last_elsewhere: 0,
         })
     }
 
     pub(super) fn connected(&mut self, connections: usize, per_second: f64) {
-        if self.show != Show::Nothing {
-            eprintln!("{}: {connections} connections, {per_second:.0} a second", self.name);
-        }
+        self.view.connected(connections, per_second);
     }
 
     /// The first message is due at `start_ns`.
     pub(super) fn start(&mut self, start_ns: u64) -> Result<()> {
         (self.start_ns, self.last_ns) = (start_ns, start_ns);
         self.next_ns = start_ns + self.interval_ns;
-        self.line_ns = start_ns + LINE_NS;
+        self.view.start(start_ns);
         self.last_arrival_ns = start_ns;
         self.last_cpu = self.pid.map(cpu::sample).transpose()?;
         self.first_cpu = self.last_cpu.clone();
@@ -126,9 +97,7 @@ impl Course {
     pub(super) fn mark_kill(&mut self, now_ns: u64) {
         let at_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
         self.kills_s.push(at_s);
-        if self.show == Show::Lines {
-            eprintln!("{at_s:6.1}s  the server is killed");
-        }
+        self.view.killed(at_s);
         if let Some(cpu) = self.pid.and_then(|pid| cpu::sample(pid).ok()) {
             self.last_cpu = Some(cpu);
         }
@@ -166,13 +135,15 @@ impl Course {
         while self.next_ns <= now_ns {
             self.next_ns += self.interval_ns;
         }
-        match self.show {
-            Show::Live => self.draw(account),
-            Show::Lines if now_ns >= self.line_ns => {
-                self.line_ns += LINE_NS;
-                self.line(account);
-            }
-            _ => {}
+        let state = self.state(account);
+        self.view.turn(now_ns, &self.samples, state);
+    }
+
+    fn state(&self, account: &Account) -> State {
+        State {
+            faults: account.faults_so_far() + self.elsewhere.faults,
+            not_arrived: account.not_arrived() + self.elsewhere.not_arrived,
+            measured: self.pid.is_some(),
         }
     }
 
@@ -197,11 +168,8 @@ impl Course {
             self.last_cpu = cpu::sample(pid).ok().or(self.last_cpu.take());
             self.after = memory::holding(pid).ok();
         }
-        match self.show {
-            Show::Live => self.draw(account),
-            Show::Lines => self.line(account),
-            Show::Nothing => {}
-        }
+        let state = self.state(account);
+        self.view.finish(&self.samples, state);
     }
 
     fn sample(&mut self, now_ns: u64, account: &mut Account) {
@@ -245,91 +213,5 @@ impl Course {
                 sample.lost += 1;
             }
         }
-    }
-
-    fn line(&self, account: &Account) {
-        let Some(sample) = self.samples.last() else { return };
-        let cpu =
-            self.pid.map_or_else(String::new, |_| format!(", server {:.0}% CPU", sample.server_cpu_percent));
-        eprintln!(
-            "{:6.1}s  {:.0} sent/s, {:.0} delivered/s, p50 {:.2} ms, p99 {:.2} ms, faults {}{cpu}",
-            sample.at_s,
-            sample.sent_per_second,
-            sample.deliveries_per_second,
-            sample.p50_ms,
-            sample.p99_ms,
-            account.faults_so_far() + self.elsewhere.faults,
-        );
-    }
-
-    fn draw(&mut self, account: &Account) {
-        let Some(sample) = self.samples.last() else { return };
-        let recent = |pick: fn(&Sample) -> f64| bars(self.samples.iter().rev().take(40).rev().map(pick));
-        let share = (sample.at_s / self.seconds.max(0.001)).min(1.0);
-        let done = usize::try_from(clock::whole(share * 30.0)).unwrap_or(0);
-        let mut lines = vec![
-            format!(
-                "{}  {}{}  {:.1} of {:.1} s",
-                self.name,
-                "━".repeat(done),
-                "┄".repeat(30 - done),
-                sample.at_s,
-                self.seconds
-            ),
-            format!("sent/s      {:>10.0}  {}", sample.sent_per_second, recent(|s| s.sent_per_second)),
-            format!(
-                "delivered/s {:>10.0}  {}",
-                sample.deliveries_per_second,
-                recent(|s| s.deliveries_per_second)
-            ),
-            format!("p50 ms      {:>10.2}  {}", sample.p50_ms, recent(|s| s.p50_ms)),
-            format!("p99 ms      {:>10.2}  {}", sample.p99_ms, recent(|s| s.p99_ms)),
-        ];
-        if self.pid.is_some() {
-            lines.push(format!(
-                "server CPU %{:>10.0}  {}  {:.1} MiB",
-                sample.server_cpu_percent,
-                recent(|s| s.server_cpu_percent),
-                sample.server_mib
-            ));
-        }
-        lines.push(format!(
-            "faults      {:>10}  connected {}, lag p99 {:.2} ms",
-            account.faults_so_far() + self.elsewhere.faults,
-            sample.connected,
-            sample.lag_ms
-        ));
-        let mut text = String::new();
-        if self.drawn > 0 {
-            text += &format!("\x1b[{}A", self.drawn);
-        }
-        for line in &lines {
-            text += &format!("\x1b[2K{line}\n");
-        }
-        self.drawn = lines.len();
-        let mut out = std::io::stderr().lock();
-        // A terminal that went away is no reason to stop measuring.
-        let _ = out.write_all(text.as_bytes());
-    }
-}
-
-fn bars(values: impl Iterator<Item = f64>) -> String {
-    let values: Vec<f64> = values.collect();
-    let most = values.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let bar = |value: &f64| {
-        let step = usize::try_from(clock::whole(value / most * 7.0)).unwrap_or(0);
-        BARS[step.min(7)]
-    };
-    values.iter().map(bar).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bars_are_relative_to_the_highest() {
-        assert_eq!(bars([0.0, 5.0, 10.0].into_iter()), "▁▅█");
-        assert_eq!(bars([0.0, 0.0].into_iter()), "▁▁");
     }
 }

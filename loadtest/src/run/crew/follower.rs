@@ -62,7 +62,7 @@ fn work() -> Result<()> {
         connect_rate: task.connect_rate,
         stop: Arc::default(),
     };
-    let course = Course::new(None, &task.scenario.name, task.scenario.seconds(), Show::Nothing)?;
+    let course = Course::new(None, &task.scenario, Show::Nothing)?;
     let mut company = Company::Follower(line);
     let ended = Engine::new(&means, Subject::elsewhere(target), course)?.run(&mut company)?;
     say(&Word::Report(Box::new(report(ended))))
@@ -159,6 +159,7 @@ impl Follower {
         say(&Word::Progress(Progress {
             deliveries: account.counts.deliveries,
             faults: account.faults_so_far(),
+            not_arrived: account.not_arrived(),
             connected: account.connected(),
             interval,
         }))

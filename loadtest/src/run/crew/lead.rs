@@ -115,6 +115,7 @@ impl Lead {
             }
             sum.deliveries += line.progress.deliveries;
             sum.faults += line.progress.faults;
+            sum.not_arrived += line.progress.not_arrived;
             sum.connected += line.progress.connected;
         }
         Ok(sum)

@@ -108,6 +108,7 @@ pub(in crate::run) struct Ready {
 pub(in crate::run) struct Progress {
     pub(in crate::run) deliveries: u64,
     pub(in crate::run) faults: u64,
+    pub(in crate::run) not_arrived: u64,
     pub(in crate::run) connected: usize,
     /// Latencies since it said so before.
     pub(in crate::run) interval: Record,
