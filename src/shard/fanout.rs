@@ -65,7 +65,7 @@ impl Core {
     }
 
     /// Runs a slice of a pass, and puts the pass back unless that was the last one.
-    fn run_pass(&mut self, feed: &mut Feed, mut pass: Pass) -> usize {
+    fn run_pass(&mut self, feed: &mut Feed, mut pass: Box<Pass>) -> usize {
         let end = feed.subs.len().min(pass.cursor + defaults::SLICE_SUBSCRIBERS);
         let served = end - pass.cursor;
         let started = Instant::now();
@@ -112,7 +112,8 @@ impl Core {
             // The next look comes when as many again have been added, so its cost is spread over them.
             feed.seen_bound = 2 * feed.seen.len().max(defaults::MAX_KEYS);
         }
-        feed.pass = Some(Pass::new(messages, skipped, changes, (prev, upto), more, self.now));
+        let pass = Pass::new(messages, skipped, changes, (prev, upto), more, self.now);
+        feed.pass = Some(Box::new(pass));
     }
 
     fn end_pass(&self, feed: &mut Feed, pass: &Pass, now: Instant) {

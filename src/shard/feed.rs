@@ -198,7 +198,8 @@ pub(super) struct Feed {
     pub(super) subs: Vec<Sub>,
     /// What this shard has taken over.
     pub(super) position: Offset,
-    pub(super) pass: Option<Pass>,
+    /// Boxed: most feeds are idle most of the time.
+    pub(super) pass: Option<Box<Pass>>,
     pub(super) turn: Turn,
     /// Notified while not idle.
     pub(super) again: bool,
@@ -274,7 +275,8 @@ mod tests {
         ) {
             let mut feed = feed(count);
             let reach = (Offset(0), Offset(1));
-            feed.pass = Some(Pass::new(vec![], vec![], Changes::default(), reach, false, Instant::now()));
+            let pass = Pass::new(vec![], vec![], Changes::default(), reach, false, Instant::now());
+            feed.pass = Some(Box::new(pass));
             let mut place_of: Vec<usize> = (0..count as usize).collect();
             let (mut served, mut left) = (Vec::new(), Vec::new());
             for (serve, pick) in steps {

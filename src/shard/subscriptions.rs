@@ -94,8 +94,8 @@ impl Core {
         let watch = watch.then(|| Box::new(Watch { upto: joined.members_upto, missed: Default::default() }));
         let conn = &mut self.conns[slot as usize];
         let (place, index) = (slot32(conn.subs.len()), slot32(feed.subs.len()));
-        conn.subs.push(SubRef { feed: feed_slot, index });
-        feed.subs.push(Sub { conn: slot, place, state, watch });
+        push_tightly(&mut conn.subs, SubRef { feed: feed_slot, index });
+        push_tightly(&mut feed.subs, Sub { conn: slot, place, state, watch });
     }
 
     /// Sends the past that came with the reply, and lets the rest follow as the client reads.
@@ -253,4 +253,12 @@ pub(super) fn take_waiting(waiting: &mut Conflated<Pending>, budget: usize) -> V
         taken.push(pending);
     }
     taken
+}
+
+/// Adds to a list that often stays at one: a connection's only topic, or a topic's only subscriber.
+fn push_tightly<T>(list: &mut Vec<T>, item: T) {
+    if list.is_empty() {
+        list.reserve_exact(1);
+    }
+    list.push(item);
 }

@@ -1,9 +1,6 @@
 //! Who is subscribed to a topic, and who came and went.
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use fanwire_proto::{ClientId, Event, Member, Payload, TopicName};
 use rustc_hash::FxHashMap;
@@ -42,7 +39,7 @@ struct Profile {
 /// Invariant: a change is recorded in the same step as the membership it reports.
 #[derive(Debug, Default)]
 pub(super) struct Presence {
-    members: BTreeMap<ClientId, Profile>,
+    members: FxHashMap<ClientId, Profile>,
     clients_of: FxHashMap<Arc<str>, u32>,
     changes: VecDeque<Arc<PresenceChange>>,
     /// How many changes were ever recorded; the last of `changes` has this number.
@@ -116,7 +113,9 @@ impl Presence {
             let Profile { user, info } = profile.clone();
             Member { client, user, info }
         };
-        self.members.iter().map(member).collect()
+        let mut members: Vec<_> = self.members.iter().map(member).collect();
+        members.sort_unstable_by_key(|member| member.client);
+        members
     }
 
     pub(super) fn clients(&self) -> usize {

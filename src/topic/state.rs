@@ -214,6 +214,8 @@ impl State {
         if let Some(index) = self.feeds.iter().position(|feed| feed.at == at) {
             return index;
         }
+        // Most topics have subscribers on one shard.
+        self.feeds.reserve_exact(1);
         self.feeds.push(FeedState {
             at,
             subscribers: 0,
