@@ -230,6 +230,14 @@ pub const STORE_WORKERS: usize = 2;
 /// it takes some ten to fifty times as much memory for a moment, one document at a time.
 pub const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
+/// Bytes of all documents that are in memory. Those that a store has are unloaded when nobody uses them, those that none has stay
+/// until they are deleted. About a hundred of the largest, or ten thousand of common size; with the frames that are made of them
+/// they take two to three times as much.
+pub const MAX_DOCUMENTS_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Bytes that an update takes in memory beside its content: its place, its publisher, its frame.
+pub const UPDATE_OVERHEAD_BYTES: usize = 512;
+
 /// Updates of a document after which they are merged: merging takes some milliseconds, and each newcomer gets what is
 /// not merged update by update.
 pub const MERGE_UPDATES: usize = 512;
@@ -340,6 +348,7 @@ pub const WEBHOOK_DEADLINE_MS: u64 = 2_500;
 /// Least length of a secret in an address: 128 bits in base64.
 pub const WEBHOOK_PATH_TOKEN_BYTES: usize = 22;
 
+const _: () = assert!(MAX_DOCUMENT_BYTES * 8 <= MAX_DOCUMENTS_BYTES, "one document does not shut others out");
 const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
 const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");
 const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");

@@ -84,6 +84,8 @@ metrics! {
     gauge describe_gauge store_bytes: Gauge = "fanwire_store_bytes";
     /// Bytes that the store can still take before durable publishes are refused; 0 without a data directory, too.
     gauge describe_gauge store_room: Gauge = "fanwire_store_room_bytes";
+    /// Bytes of all documents in memory.
+    gauge describe_gauge document_bytes: Gauge = "fanwire_document_bytes";
     /// WebSocket connections open now.
     gauge describe_gauge connections: Gauge = "fanwire_connections";
     /// Topics that exist now.

@@ -12,7 +12,7 @@ use crate::{
         compact::{self, CannotMerge, Compacted},
         coverage::Coverage,
     },
-    topic::{Draft, FeedRef, Kind, Topic, Updates},
+    topic::{Draft, FeedRef, Kind, Refusal, Topic, Updates},
 };
 
 impl Broker {
@@ -35,6 +35,17 @@ impl Broker {
     /// Wakes a feed's shard.
     pub fn notify(&self, feed: FeedRef) {
         self.shards[feed.shard.0].notify(feed);
+    }
+
+    /// Refuses while all documents together are as large as they may be.
+    pub(super) fn check_documents(&self) -> Result<(), Refusal> {
+        let limit = self.policy.load().limits.max_documents_bytes;
+        if self.documents.bytes() < limit { Ok(()) } else { Err(Refusal::DocumentsFull(limit)) }
+    }
+
+    /// Whether documents that nobody uses are better unloaded at once: before the bound is reached.
+    pub(super) fn documents_are_tight(&self) -> bool {
+        self.documents.bytes() >= self.policy.load().limits.max_documents_bytes / 4 * 3
     }
 
     /// Does something that takes long, for somebody who waits; not more than a few at a time for each.

@@ -39,6 +39,7 @@ fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
         max_topics: 10,
         max_message_bytes: 1_000,
         max_update_bytes: 1_000,
+        max_documents_bytes: 1_000_000,
         max_outbox_bytes: 1_000,
     };
     let rules = Rules { by_pattern: Vec::new(), default: Arc::new(rule) };

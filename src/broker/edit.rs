@@ -122,7 +122,14 @@ impl Broker {
             return Err(DocumentError::WrongKind);
         }
         let nowhere = Position { epoch: Epoch::FOREIGN, offset: Offset::ZERO };
-        let found = self.find_or_restore(name, now_ms)?;
+        let found = match self.find(name) {
+            None if self.check_documents().is_err() => {
+                // There is no room to keep it; it is read and let go.
+                let rule = self.policy.load().rules.of(name);
+                self.load(name, &rule, now_ms)?.map(Arc::new)
+            }
+            found => found.map_or_else(|| self.find_or_restore(name, now_ms), |topic| Ok(Some(topic)))?,
+        };
         Ok(found.map_or(Updates { updates: Vec::new(), position: nowhere }, |topic| topic.updates()))
     }
 

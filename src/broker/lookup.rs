@@ -16,7 +16,7 @@ use rustc_hash::FxBuildHasher;
 use super::Broker;
 use crate::{
     durable::{LoadError, Trouble},
-    topic::{Kind, Rule, Topic},
+    topic::{Kind, Refusal, Rule, Topic},
 };
 
 /// No topic could be made.
@@ -44,6 +44,9 @@ pub enum NoTopic {
     /// It could not be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    /// It would be one more document than there is room for.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
     /// The store takes nothing at the moment.
     #[error(transparent)]
     Trouble(#[from] Trouble),
@@ -103,6 +106,9 @@ impl Broker {
             return Err(TooManyTopics(max_topics).into());
         }
         let rule = policy.rules.of(name);
+        if rule.kind.kind() == Kind::Document {
+            self.check_documents()?;
+        }
         if !rule.keeping.is_durable() {
             return Ok(self.insert(name, |rule| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)));
         }
@@ -158,7 +164,7 @@ impl Broker {
             Entry::Vacant(place) => {
                 // Looked up here, so that a reload either sees the topic or is seen by it.
                 let rule = self.policy.load().rules.of(name);
-                place.insert(Arc::new(make(rule))).value().clone()
+                place.insert(Arc::new(make(rule).weigh_on(&self.documents))).value().clone()
             }
         }
     }

@@ -40,7 +40,7 @@ use crate::{
     shard::{ShardHandle, Who},
     store::Committer,
     tap::{Tap, Taps},
-    topic::{Rules, Topic},
+    topic::{Meter, Rules, Topic},
     worker::Workers,
 };
 
@@ -57,6 +57,8 @@ pub struct Limits {
     pub max_message_bytes: usize,
     /// Largest update of a document, in bytes.
     pub max_update_bytes: usize,
+    /// Bytes of all documents in memory.
+    pub max_documents_bytes: usize,
     /// Most bytes of replies waiting for one connection.
     pub max_outbox_bytes: usize,
 }
@@ -75,6 +77,8 @@ pub struct Policy {
 /// State shared by all doors.
 pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
+    /// What documents among them weigh.
+    documents: Meter,
     restoring: Restoring,
     /// The last topic on the disk that was looked at.
     visited: Mutex<Option<TopicName>>,
@@ -111,6 +115,7 @@ impl Broker {
         let taps: Arc<Taps> = Arc::default();
         Ok(Self {
             topics: DashMap::new(),
+            documents: Meter::default(),
             restoring: Restoring::default(),
             visited: Mutex::default(),
             durable: Arc::new(Durable::new(committer, shards.clone(), run, taps.clone())),

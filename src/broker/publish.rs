@@ -150,6 +150,9 @@ impl Broker {
         if rule.keeping.is_durable() {
             self.durable.check().map_err(NoTopic::from)?;
         }
+        if rule.kind.kind() == Kind::Document {
+            self.check_documents()?;
+        }
         if let Some(found) = self.find(topic) {
             return Ok(found.check(draft)?);
         }
@@ -216,6 +219,9 @@ impl Broker {
             let durable = found.keeping != Keeping::Memory;
             if durable {
                 self.durable.check().map_err(NoTopic::from)?;
+            }
+            if found.kind == Kind::Document {
+                self.check_documents()?;
             }
             let ask = || asker.take().and_then(|asker| asker());
             let seen_at_once = found.keeping != Keeping::Durable;

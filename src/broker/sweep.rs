@@ -5,13 +5,20 @@ use std::sync::{Arc, atomic::Ordering};
 use fanwire_proto::TopicName;
 
 use super::Broker;
-use crate::{defaults, durable::Due, store::StoreError, topic::Topic};
+use crate::{
+    defaults,
+    durable::Due,
+    store::StoreError,
+    topic::{Kind, Topic},
+};
 
 impl Broker {
     /// Lets every topic remove what is too old, and forgets those that are empty and unused.
     pub fn sweep(&self, now_ms: u64) {
-        let idle_ms = defaults::IDLE_TOPIC_S * 1_000;
+        let tight = self.documents_are_tight();
         let closed = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Topic>>| {
+            let at_once = tight && entry.kind == Kind::Document;
+            let idle_ms = if at_once { 0 } else { defaults::IDLE_TOPIC_S * 1_000 };
             entry.expire(now_ms, idle_ms).then(|| entry.value().clone())
         };
         for entry in self.topics.iter().filter(|entry| entry.keeping.is_durable()) {
@@ -27,6 +34,7 @@ impl Broker {
         self.expire_revocations(now_ms);
         self.sweep_documents(now_ms);
         self.report_store();
+        self.metrics.document_bytes.set(as_gauge(self.documents.bytes()));
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));

@@ -251,6 +251,7 @@ impl Config {
                 max_topics: count(settings.max_topics),
                 max_message_bytes,
                 max_update_bytes,
+                max_documents_bytes: count(settings.max_documents_bytes),
                 max_outbox_bytes: count(settings.max_outbox_bytes),
             },
             shard: ShardLimits {
@@ -338,6 +339,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         auth_anonymous: Some(false),
         max_message_bytes: NonZeroUsize::new(defaults::MAX_MESSAGE_BYTES),
         max_update_bytes: NonZeroUsize::new(defaults::MAX_UPDATE_BYTES),
+        max_documents_bytes: NonZeroUsize::new(defaults::MAX_DOCUMENTS_BYTES),
         max_subscriptions: NonZeroUsize::new(defaults::MAX_SUBSCRIPTIONS),
         max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
         max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),

@@ -98,6 +98,10 @@ pub struct Settings {
     /// Largest update of a document, in bytes [default: 2097152]
     #[arg(long, env = "FANWIRE_MAX_UPDATE_BYTES", value_name = "BYTES")]
     pub max_update_bytes: Option<NonZeroUsize>,
+    /// Bytes of all documents in memory; beyond it unused ones are unloaded if a store has them, and updates are refused
+    /// [default: 1073741824]
+    #[arg(long, env = "FANWIRE_MAX_DOCUMENTS_BYTES", value_name = "BYTES")]
+    pub max_documents_bytes: Option<NonZeroUsize>,
     /// Subscriptions of one connection [default: 1000]
     #[arg(long, env = "FANWIRE_MAX_SUBSCRIPTIONS", value_name = "COUNT")]
     pub max_subscriptions: Option<NonZeroUsize>,
@@ -169,7 +173,7 @@ impl Settings {
     fn merged(self, keep: impl Fn(&str) -> bool, other: Self) -> Self {
         prefer!(self, other, keep, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
-            auth_anonymous max_message_bytes max_update_bytes max_subscriptions
+            auth_anonymous max_message_bytes max_update_bytes max_documents_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
             max_connections_per_address max_requests_per_second max_topics max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
     }

@@ -53,7 +53,7 @@ impl Failure {
 fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Closed => ErrorCode::Internal,
-        Refusal::Overloaded => ErrorCode::Overloaded,
+        Refusal::Overloaded | Refusal::DocumentsFull(_) => ErrorCode::Overloaded,
         Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
         Refusal::NotDurable => ErrorCode::NotDurable,
@@ -64,6 +64,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
 fn code_of_none(none: &NoTopic) -> ErrorCode {
     match none {
         NoTopic::TooMany(_) => ErrorCode::TooManyTopics,
+        NoTopic::Refused(refusal) => code_of(refusal),
         NoTopic::Trouble(Trouble::Full) => ErrorCode::StorageFull,
         NoTopic::Unreadable(unreadable) => code_of_unreadable(*unreadable),
         NoTopic::Trouble(Trouble::Failed) => ErrorCode::StorageFailed,

@@ -13,6 +13,7 @@ use super::{
     rule::{KindRule, Merging},
     state::State,
     store::{Log, Store},
+    weight::{Meter, Weight},
 };
 use crate::{
     defaults,
@@ -33,6 +34,7 @@ pub(super) struct Document {
     fresh: usize,
     /// Somebody is merging.
     merging: bool,
+    weight: Weight,
     /// The last try came to nothing; until there are so many updates there is no other one.
     patience: usize,
 }
@@ -57,6 +59,7 @@ impl Document {
         }
         self.log.push(update);
         self.fresh += 1;
+        self.weigh();
     }
 
     pub(super) fn is_unwritten(&self) -> bool {
@@ -75,7 +78,9 @@ impl Document {
 
     /// Forgets everything up to an offset.
     pub(super) fn erase(&mut self, upto: Offset) {
-        *self = Self { merged_upto: upto, unwritten: true, ..Self::default() };
+        let mut weight = std::mem::take(&mut self.weight);
+        weight.set(0);
+        *self = Self { merged_upto: upto, unwritten: true, weight, ..Self::default() };
     }
 
     /// All updates are here, and those up to an offset were merged.
@@ -92,6 +97,11 @@ impl Document {
         self.merged_bytes = self.front().map(|update| update.cost()).sum();
         self.log.bytes = self.log.messages.iter().map(|update| update.cost()).sum();
         self.fresh = self.log.messages.len() - self.log.index_after(self.merged_upto);
+        self.weigh();
+    }
+
+    fn weigh(&mut self) {
+        self.weight.set(self.log.bytes + self.log.messages.len() * defaults::UPDATE_OVERHEAD_BYTES);
     }
 
     fn is_due(&self, bounds: &Merging, is_idle: bool) -> bool {
@@ -105,6 +115,12 @@ impl Document {
 }
 
 impl State {
+    pub(super) fn weigh_on(&mut self, meter: &Meter) {
+        if let Store::Document(document) = &mut self.store {
+            document.weight.move_to(meter);
+        }
+    }
+
     pub(super) fn updates(&self) -> Updates {
         let updates = match &self.store {
             Store::Document(document) => document.log.messages.iter().cloned().collect(),

@@ -22,6 +22,7 @@ mod state;
 mod store;
 mod subscribe;
 mod unkept;
+mod weight;
 
 use std::{sync::Arc, time::Duration};
 
@@ -40,6 +41,7 @@ pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 pub use unkept::{Asker, Settled, Unkept};
+pub use weight::Meter;
 
 use crate::frames::FrameSet;
 
@@ -115,6 +117,9 @@ pub enum Refusal {
     /// A key on a kind without keys.
     #[error("`key` is for topics of kind `latest`")]
     KeyNotWanted,
+    /// Kind `document`: all of them together are as large as they may be.
+    #[error("all documents together have the {0} bytes that they may have in memory")]
+    DocumentsFull(usize),
     /// A durable acknowledgement from a topic that is not.
     #[error("the rule of this topic does not make it durable, so `ack` cannot be `durable`")]
     NotDurable,
@@ -227,6 +232,12 @@ impl Topic {
     /// A durable topic as it was found.
     pub fn restore(name: TopicName, rule: Arc<Rule>, restored: Restored, now_ms: u64) -> Self {
         Self::of(State::restore(name, rule, restored, now_ms))
+    }
+
+    /// Kind `document`: has it weigh on a meter for as long as it lives.
+    pub fn weigh_on(mut self, meter: &Meter) -> Self {
+        self.state.get_mut().weigh_on(meter);
+        self
     }
 
     fn of(state: State) -> Self {

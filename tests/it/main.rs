@@ -54,6 +54,7 @@ mod http_stream;
 mod auth;
 mod config;
 mod data_directory;
+mod document_memory;
 mod document_rest;
 mod document_storm;
 mod documents;
