@@ -137,7 +137,7 @@ async function joinOnce(way) {
   }
   const raw = made.reduce((sum, frame) => sum + frame.length, 0);
   times.sort((a, b) => a - b);
-  const result = { keystrokes: made.length, rawBytes: raw, mergedBytes: await state(), yjsBytes: Y.encodeStateAsUpdate(doc).length, joinMedianMs: times[10].toFixed(1), joinWorstMs: times[19].toFixed(1) };
+  const result = { keystrokes: made.length, rawBytes: raw, mergedBytes: await state(), yjsBytes: Y.encodeStateAsUpdate(doc).length, yjsSecondEncodingBytes: Y.encodeStateAsUpdateV2(doc).length, joinMedianMs: times[10].toFixed(1), joinWorstMs: times[19].toFixed(1) };
   await broker.stop();
   return result;
 }
