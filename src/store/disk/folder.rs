@@ -17,7 +17,7 @@ use std::{
 
 use super::{
     mark::{MARK, Mark},
-    place::{check_empty, failed, make, unusable},
+    place::{failed, foreign, make, unusable},
     stamp::StoreId,
 };
 use crate::store::StoreError;
@@ -57,15 +57,15 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// Locks a directory, and creates it if only it is missing, or empty; `fill` makes an empty database at a path.
+    /// Locks a directory, and creates a store in it if there is none; `fill` makes an empty database at a path.
     pub(super) fn open(
         path: &Path,
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         make(path)?;
-        if read_format(&path.join(FORMAT))?.is_none() && !path.join(DATABASE).exists() {
-            // Another process may be making one.
-            check_empty(path, &[LOCK, FORMAT, FORMAT_NEW, MARK, DATABASE])?;
+        let is_store = path.join(FORMAT).exists() || path.join(DATABASE).exists();
+        if !is_store && let Some(name) = foreign(path, &[LOCK, FORMAT, FORMAT_NEW, MARK])? {
+            tracing::warn!(path = %path.display(), name = %name.display(), "a store is made beside something else");
         }
         let lock = lock(path, File::options().create(true).write(true).truncate(false))?;
         // Read again, now that nobody else can have made it meanwhile.

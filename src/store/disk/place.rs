@@ -1,6 +1,7 @@
 //! Whether a path can be a data directory at all: what stands in the way, and what to do about it.
 
 use std::{
+    ffi::OsString,
     fs,
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, MetadataExt},
@@ -17,47 +18,27 @@ pub(super) fn unusable(what: impl Into<std::sync::Arc<str>>) -> StoreError {
     StoreError::Unusable(what.into())
 }
 
-/// Makes the directory if only it is missing; whether it was. A missing parent is more likely a typing error or a disk
-/// that is not mounted, and then an empty store in its place would look like everything was lost.
-pub(super) fn make(path: &Path) -> Result<bool, StoreError> {
+/// Makes the directory if it is missing, with those above it.
+pub(super) fn make(path: &Path) -> Result<(), StoreError> {
     match fs::metadata(path) {
-        Ok(found) if found.is_dir() => return Ok(false),
+        Ok(found) if found.is_dir() => return Ok(()),
         Ok(_) => return Err(unusable("this is a file; name a directory, or a name that is still free")),
         Err(error) if error.kind() == ErrorKind::NotFound => {}
         Err(error) => return Err(failed(path, &error)),
     }
-    let parent = match path.parent() {
-        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
-        Some(parent) => parent,
-        None => path,
-    };
-    if !parent.is_dir() {
-        let what = format!(
-            "{} does not exist; make it first, or mount the disk that it is on (only the last part of the path is made \
-             if it is missing)",
-            parent.display()
-        );
-        return Err(unusable(what));
-    }
     // What is in it was sent to those who may read it, not to everyone on this machine.
-    fs::DirBuilder::new().mode(0o700).create(path).map_err(|error| failed(path, &error))?;
-    Ok(true)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| failed(path, &error))
 }
 
-/// Refuses a directory in which something lies that is none of `ours`.
-pub(super) fn check_empty(path: &Path, ours: &[&str]) -> Result<(), StoreError> {
+/// Something in a directory that is none of `ours`, if there is any.
+pub(super) fn foreign(path: &Path, ours: &[&str]) -> Result<Option<OsString>, StoreError> {
     for entry in fs::read_dir(path).map_err(|error| failed(path, &error))? {
         let name = entry.map_err(|error| failed(path, &error))?.file_name();
-        let known = |known: &&str| name == **known;
-        if !ours.iter().chain(&OF_FILE_SYSTEMS).any(known) {
-            let what = format!(
-                "there is no store in it, but something else (`{}`); name a directory that is empty or still to be made",
-                name.display()
-            );
-            return Err(unusable(what));
+        if !ours.iter().chain(&OF_FILE_SYSTEMS).any(|known| name == **known) {
+            return Ok(Some(name));
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// What went wrong with a file or directory.
@@ -127,14 +108,12 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_part_of_a_path_is_made() {
+    fn directories_are_for_their_owner_only() {
         let folder = scratch();
-        let path = folder.path().join("a");
-        assert!(make(&path).unwrap());
-        assert!(!make(&path).unwrap());
-        let far = folder.path().join("b/c");
-        assert!(text(&make(&far).unwrap_err()).contains("b does not exist"));
-        assert!(!folder.path().join("b").exists());
+        let far = folder.path().join("a/b");
+        make(&far).unwrap();
+        make(&far).unwrap();
+        assert_eq!(fs::metadata(&far).unwrap().mode() & 0o777, 0o700);
     }
 
     #[test]
@@ -147,13 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn what_belongs_to_somebody_else_is_left_alone() {
+    fn what_is_none_of_ours_is_noticed() {
         let folder = scratch();
         fs::create_dir(folder.path().join("lost+found")).unwrap();
         fs::write(folder.path().join("LOCK"), "").unwrap();
-        check_empty(folder.path(), &["LOCK"]).unwrap();
+        assert_eq!(foreign(folder.path(), &["LOCK"]).unwrap(), None);
         fs::write(folder.path().join("thesis.odt"), "").unwrap();
-        assert!(text(&check_empty(folder.path(), &["LOCK"]).unwrap_err()).contains("`thesis.odt`"));
+        assert_eq!(foreign(folder.path(), &["LOCK"]).unwrap(), Some("thesis.odt".into()));
     }
 
     #[test]
