@@ -379,6 +379,10 @@ pub const COMMIT_OLD_BLOCKS: usize = 256;
 /// stays away and hopes to resume.
 pub const EMPTY_TOPIC_S: u64 = 86_400;
 
+/// Topics that are read from the disk at a time, while everything else goes on: what reading waits for is the disk, and
+/// beyond a few it gets no faster.
+pub const LOADS: usize = 4;
+
 /// Topics on the disk that are looked at each second for content that is too old: a hundred thousand in an hour.
 pub const VISITS_PER_SWEEP: usize = 32;
 

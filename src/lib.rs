@@ -31,7 +31,7 @@
 //! - [`durable`]: durable topics' way to the store and back
 //! - [`webhook`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`broker`]: topics by name and the verbs on them
-//! - [`worker`]: threads for what takes longer than a shard may
+//! - [`worker`]: threads for what takes longer than a shard may: reading from the disk, merging
 //! - [`doors`]: wire protocols
 //! - [`server`]: accepting, TLS, HTTP, reload, drain
 //! - [`config`]: settings, checked
@@ -44,6 +44,7 @@
 //! |---|---|---|
 //! | `shard-N`, one per core | its connections, their doors, its feeds | its inbox; topics' locks |
 //! | `store` | commits | its queue; topics' locks; shards' inboxes |
+//! | `load-N` | topics that are read from the disk; whoever asked pauses meanwhile | shards' inboxes; topics' locks |
 //! | `joins`, `merge` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
@@ -57,7 +58,7 @@
 //! | a shard's inbox | each feed once, each connection once | cannot be |
 //! | a connection's stage | four batches of [`defaults::PASS_BYTES`] | written at once |
 //! | a connection's backlog, whose large frames all who wait for them share | `max_outbox_bytes` | fan-out stops at the first byte; reading stops at [`defaults::READ_PAUSE_BYTES`]; over the bound it is closed with 4101 |
-//! | a worker's jobs | one per document to merge, two per connection of an editor, as many as HTTP requests may be | cannot be; HTTP requests are refused as `overloaded` |
+//! | a worker's jobs | one per connection that pauses for a topic, one per document to merge, two per connection of an editor, as many as HTTP requests may be | cannot be; HTTP requests are refused as `overloaded` |
 //! | what waits for a slow `latest` subscriber | one value per key | conflated |
 //! | what a tap's reader has not read | [`defaults::TAP_QUEUE`] messages | counted as left out |
 //! | input of a connection that does not read its replies | [`defaults::READ_BYTES`] | the socket is not read |

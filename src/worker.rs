@@ -1,12 +1,18 @@
-//! Threads for what takes longer than a shard may: merging documents, comparing them with what a client has.
+//! Threads for what takes longer than a shard may: reading topics from the disk, merging documents, comparing them with
+//! what a client has.
 //!
 //! The queues are bounded by who submits: each says how many jobs it has under way.
 
 use std::{
+    hash::{BuildHasher, Hash},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc,
 };
+
+use rustc_hash::FxBuildHasher;
+
+use crate::defaults;
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -40,9 +46,31 @@ impl Worker {
     }
 }
 
+/// Several workers for jobs of which those with the same name are done one after the other.
+#[derive(Clone)]
+pub struct Pool {
+    workers: Vec<Worker>,
+}
+
+impl Pool {
+    /// Starts so many threads, one at least.
+    pub fn start(name: &str, threads: usize) -> io::Result<Self> {
+        let start = |number| Worker::start(&format!("{name}-{number}"));
+        Ok(Self { workers: (0..threads.max(1)).map(start).collect::<io::Result<_>>()? })
+    }
+
+    /// Queues a job behind those with the same name.
+    pub fn submit(&self, name: &impl Hash, job: impl FnOnce() + Send + 'static) {
+        let hash = FxBuildHasher.hash_one(name) % self.workers.len() as u64;
+        self.workers[usize::try_from(hash).unwrap_or(0)].submit(job);
+    }
+}
+
 /// The broker's workers.
 #[derive(Clone)]
 pub struct Workers {
+    /// For reading topics from the disk.
+    pub loads: Pool,
     /// For what somebody waits for: newcomers.
     pub joins: Worker,
     /// For what may take seconds with a large document: merging, converting.
@@ -50,9 +78,10 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts both.
+    /// Starts them.
     pub fn start() -> io::Result<Self> {
-        Ok(Self { joins: Worker::start("joins")?, merge: Worker::start("merge")? })
+        let loads = Pool::start("load", defaults::LOADS)?;
+        Ok(Self { loads, joins: Worker::start("joins")?, merge: Worker::start("merge")? })
     }
 }
 

@@ -1,17 +1,15 @@
 //! Finding and making topics. Doors and verbs come here on publish and subscribe, never per delivery.
 //!
 //! A durable topic that is not in memory is restored from the store. Threads that want the same one at the same time
-//! wait for each other, so that none of them restores what another one has changed since.
+//! wait for each other, so that none of them restores what another one has changed since. Reading may take long, so a
+//! shard's doors let it be done ([`Broker::fetch`]) and ask again when it is.
 
-use std::{
-    hash::BuildHasher,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use dashmap::Entry;
 use fanwire_proto::{Epoch, TopicName};
-use parking_lot::{Mutex, MutexGuard};
-use rustc_hash::FxBuildHasher;
+use parking_lot::{Condvar, Mutex};
+use rustc_hash::FxHashSet;
 
 use super::Broker;
 use crate::{
@@ -52,26 +50,82 @@ pub enum NoTopic {
     Trouble(#[from] Trouble),
 }
 
-/// Locks for restoring topics, shared by names that fall together.
-pub(super) struct Restoring([Mutex<()>; 64]);
-
-impl Default for Restoring {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| Mutex::default()))
-    }
+/// Names of topics that somebody is restoring or forgetting.
+#[derive(Default)]
+pub(super) struct Restoring {
+    names: Mutex<FxHashSet<TopicName>>,
+    released: Condvar,
 }
 
 impl Restoring {
-    pub(super) fn lock(&self, name: &TopicName) -> MutexGuard<'_, ()> {
-        let hash = FxBuildHasher.hash_one(name);
-        self.0[usize::try_from(hash % self.0.len() as u64).unwrap_or(0)].lock()
+    /// Waits until nobody else has the name.
+    pub(super) fn lock<'a>(&'a self, name: &'a TopicName) -> Alone<'a> {
+        let mut names = self.names.lock();
+        while names.contains(name) {
+            self.released.wait(&mut names);
+        }
+        names.insert(name.clone());
+        Alone { restoring: self, name }
     }
+}
+
+/// Nobody else restores or forgets this topic while this exists.
+pub(super) struct Alone<'a> {
+    restoring: &'a Restoring,
+    name: &'a TopicName,
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.restoring.names.lock().remove(self.name);
+        self.restoring.released.notify_all();
+    }
+}
+
+/// What to do about a topic that there is not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Missing {
+    /// Make it: somebody subscribes or publishes.
+    Make,
+    /// Leave it at that: somebody reads.
+    Leave,
 }
 
 impl Broker {
     /// The topic, if it is in memory.
     pub fn find(&self, name: &TopicName) -> Option<Arc<Topic>> {
         self.topics.get(name).map(|entry| entry.value().clone())
+    }
+
+    /// Whether a topic may have to be read from the disk first.
+    pub fn is_away(&self, name: &TopicName) -> bool {
+        let rules = &self.policy.load().rules;
+        rules.any_is_durable() && !self.topics.contains_key(name) && rules.of(name).keeping.is_durable()
+    }
+
+    /// Finds a topic, or makes it, in memory or on the disk. May wait for the disk.
+    pub fn bring(
+        &self,
+        name: &TopicName,
+        missing: Missing,
+        now_ms: u64,
+    ) -> Result<Option<Arc<Topic>>, NoTopic> {
+        match missing {
+            Missing::Make => self.find_or_make(name, now_ms).map(Some),
+            Missing::Leave => Ok(self.find_or_restore(name, now_ms)?),
+        }
+    }
+
+    /// Lets a worker [bring](Self::bring) a topic and call `done`. For shards, which must not wait.
+    pub fn fetch(
+        self: &Arc<Self>,
+        name: &TopicName,
+        missing: Missing,
+        now_ms: u64,
+        done: impl FnOnce(Result<Option<Arc<Topic>>, NoTopic>) + Send + 'static,
+    ) {
+        let (broker, wanted) = (self.clone(), name.clone());
+        self.workers.loads.submit(name, move || done(broker.bring(&wanted, missing, now_ms)));
     }
 
     /// The topic, if there is one, in memory or on the disk.

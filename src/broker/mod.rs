@@ -26,7 +26,7 @@ pub use edit::{Condition, DocumentError, NewContent};
 use fanwire_proto::{ClientId, Pattern, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
-pub use lookup::{NoTopic, TooManyTopics, Unreadable};
+pub use lookup::{Missing, NoTopic, TooManyTopics, Unreadable};
 use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
 pub use room::Room;

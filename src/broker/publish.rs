@@ -144,7 +144,7 @@ impl Broker {
     /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
     /// none.
     pub fn check(&self, topic: &TopicName, draft: &Draft) -> Result<(), PublishError> {
-        self.check_draft(topic, draft, None)?;
+        self.check_draft(self.kind_of(topic), draft, None)?;
         let policy = self.policy.load();
         let rule = policy.rules.of(topic);
         if rule.keeping.is_durable() {
@@ -165,17 +165,12 @@ impl Broker {
         }
     }
 
-    fn check_draft(
-        &self,
-        topic: &TopicName,
-        draft: &Draft,
-        limit: Option<usize>,
-    ) -> Result<(), PublishError> {
+    fn check_draft(&self, kind: Kind, draft: &Draft, limit: Option<usize>) -> Result<(), PublishError> {
         if self.is_draining() {
             return Err(PublishError::Draining);
         }
-        let is_document = self.kind_of(topic) == Kind::Document;
-        let limit = limit.unwrap_or_else(|| self.payload_limit(topic));
+        let is_document = kind == Kind::Document;
+        let limit = limit.unwrap_or_else(|| self.payload_limit_of(kind));
         let bytes = draft.payload.len();
         match bytes > limit {
             true => Err(PublishError::TooLarge { bytes, limit }),
@@ -186,8 +181,12 @@ impl Broker {
 
     /// Bytes that a payload for this topic may have.
     pub fn payload_limit(&self, topic: &TopicName) -> usize {
+        self.payload_limit_of(self.kind_of(topic))
+    }
+
+    fn payload_limit_of(&self, kind: Kind) -> usize {
         let limits = &self.policy.load().limits;
-        match self.kind_of(topic) {
+        match kind {
             Kind::Document => limits.max_update_bytes,
             Kind::Log | Kind::Latest | Kind::Volatile => limits.max_message_bytes,
         }
@@ -212,10 +211,12 @@ impl Broker {
     ) -> Result<Published, PublishError> {
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
-        self.check_draft(topic, &draft, limit)?;
+        let mut near = self.find(topic);
+        let ruled = || self.policy.load().rules.of(topic).kind.kind();
+        self.check_draft(near.as_ref().map_or_else(ruled, |topic| topic.kind), &draft, limit)?;
         let mut asker = Some(asker);
         loop {
-            let found = self.find_or_make(topic, now_ms)?;
+            let found = near.take().map_or_else(|| self.find_or_make(topic, now_ms), Ok)?;
             let durable = found.keeping != Keeping::Memory;
             if durable {
                 self.durable.check().map_err(NoTopic::from)?;

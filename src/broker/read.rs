@@ -6,17 +6,28 @@ use std::collections::BTreeSet;
 use fanwire_proto::{Epoch, HistoryReply, Offset, Position, TopicName};
 
 use super::{Broker, Unreadable};
-use crate::topic::{HistoryQuery, Members, Summary};
+use crate::topic::{HistoryQuery, Members, Summary, Topic};
 
 impl Broker {
-    /// Past messages.
+    /// Past messages. May wait for the disk.
     pub fn history(
         &self,
         name: &TopicName,
         query: &HistoryQuery,
         now_ms: u64,
     ) -> Result<HistoryReply, Unreadable> {
-        Ok(match self.find_or_restore(name, now_ms)? {
+        let topic = self.find_or_restore(name, now_ms)?;
+        Ok(Self::history_of(topic.as_deref(), name, query, now_ms))
+    }
+
+    /// Past messages of a topic, if there is one of this name.
+    pub fn history_of(
+        topic: Option<&Topic>,
+        name: &TopicName,
+        query: &HistoryQuery,
+        now_ms: u64,
+    ) -> HistoryReply {
+        match topic {
             Some(topic) => topic.history(query, now_ms),
             None => HistoryReply {
                 id: None,
@@ -27,7 +38,7 @@ impl Broker {
                 messages: Vec::new(),
                 more: false,
             },
-        })
+        }
     }
 
     /// Who is subscribed; `None` when the topic's rule keeps no presence.

@@ -8,7 +8,11 @@
 //!                      └──one to two ping intervals later──► close 4000
 //! ```
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
 
 use fanwire_proto::{
     CloseCode, Command, Direction, ErrorCode, ErrorReply, Event, Format, History, Publish, Rejection,
@@ -18,11 +22,11 @@ use fanwire_proto::{
 use super::errors::Failure;
 use crate::{
     auth::{Grant, Verb},
-    broker::{Broker, Published},
+    broker::{Broker, Missing, NoTopic, Published, SubscribeError},
     defaults,
     session::TokenBucket,
     shard::{Cx, Door, Inbound, SubscribeOptions, Wire},
-    topic::{Draft, HistoryQuery, Kind},
+    topic::{Draft, HistoryQuery, Kind, Topic},
 };
 
 /// What the welcome says the server is.
@@ -37,6 +41,8 @@ pub struct NativeDoor<P> {
     /// Connections are looked after in turn, so the first time may be at once.
     was_ticked: bool,
     bucket: TokenBucket,
+    /// Present while the connection pauses for a topic.
+    held: Option<Held>,
     /// Counts the connection where connections are limited, until it is dropped.
     _permit: P,
 }
@@ -45,7 +51,41 @@ impl<P: Send> NativeDoor<P> {
     /// A door for a client with this grant.
     pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
-        Self { broker, grant, ping_s, was_ticked: false, bucket, _permit: permit }
+        Self { broker, grant, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
+    }
+}
+
+/// What is done once a topic has been read from the disk.
+struct Held {
+    /// What becomes of that; nothing if the worker fails.
+    fetched: Arc<OnceLock<Result<Option<Arc<Topic>>, NoTopic>>>,
+    id: Option<u64>,
+    command: Command,
+    /// What else was in the same frame.
+    rest: VecDeque<Result<Request, Rejection>>,
+}
+
+/// Whether a command's topic was fetched for it, and which one was found.
+type Fetched<'a> = Option<Option<&'a Topic>>;
+
+/// A command whose topic has to be read from the disk first.
+struct Away {
+    topic: TopicName,
+    missing: Missing,
+    id: Option<u64>,
+    /// Allowed already.
+    command: Command,
+}
+
+/// Why a command is not done.
+enum Undone {
+    Failed(Failure),
+    Away(Box<Away>),
+}
+
+impl<E: Into<Failure>> From<E> for Undone {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
     }
 }
 
@@ -75,8 +115,25 @@ impl<P: Send> Door for NativeDoor<P> {
             (Inbound::Binary(bytes), Wire::Native(Format::MsgPack)) => (bytes, Format::MsgPack),
             (Inbound::Text(_) | Inbound::Binary(_), _) => return cx.close(CloseCode::Unsupported),
         };
-        for request in format.decode_requests(bytes) {
-            self.handle(cx, request);
+        self.handle_all(cx, format.decode_requests(bytes).into());
+    }
+
+    fn resumed(&mut self, cx: &mut Cx<'_>) {
+        let Some(Held { fetched, id, command, rest }) = self.held.take() else { return };
+        let done = match fetched.get() {
+            Some(Ok(topic)) => self.attempt(cx, id, command, Some(topic.as_deref())),
+            Some(Err(error)) => {
+                fail(cx, id, SubscribeError::from(*error).into());
+                Ok(())
+            }
+            None => {
+                fail(cx, id, Failure::new(ErrorCode::Internal, "the topic could not be read"));
+                Ok(())
+            }
+        };
+        match done {
+            Ok(()) => self.handle_all(cx, rest),
+            Err(away) => self.wait_for(cx, *away, rest),
         }
     }
 
@@ -92,36 +149,79 @@ impl<P: Send> Door for NativeDoor<P> {
 }
 
 impl<P: Send> NativeDoor<P> {
-    fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) {
-        let rate = self.broker.policy().limits.max_commands_per_second;
-        if !self.bucket.take(rate, cx.now()) {
-            let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
-            let message = format!("more than {rate} commands a second");
-            return fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
-        }
-        match request {
-            Err(Rejection { id, code, message }) => fail(cx, id, Failure { code, message }),
-            Ok(Request { id, command }) => {
-                if let Err(failure) = self.perform(cx, id, command) {
-                    fail(cx, id, failure);
-                }
+    /// Handles requests in their order, until one has to wait.
+    fn handle_all(&mut self, cx: &mut Cx<'_>, mut requests: VecDeque<Result<Request, Rejection>>) {
+        while let Some(request) = requests.pop_front() {
+            if let Err(away) = self.handle(cx, request) {
+                return self.wait_for(cx, *away, requests);
             }
         }
     }
 
-    fn perform(&mut self, cx: &mut Cx<'_>, id: Option<u64>, command: Command) -> Result<(), Failure> {
-        match command {
-            Command::Ping => {
-                cx.send(&Event::Pong { id });
+    /// Goes on with this when the topic is there.
+    fn wait_for(&mut self, cx: &mut Cx<'_>, away: Away, rest: VecDeque<Result<Request, Rejection>>) {
+        let Away { topic, missing, id, command } = away;
+        let fetched = Arc::new(OnceLock::new());
+        self.held = Some(Held { fetched: fetched.clone(), id, command, rest });
+        let paused = cx.pause();
+        self.broker.fetch(&topic, missing, cx.now_ms(), move |outcome| {
+            // Nobody else sets it.
+            let _ = fetched.set(outcome);
+            drop(paused);
+        });
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) -> Result<(), Box<Away>> {
+        let rate = self.broker.policy().limits.max_commands_per_second;
+        if !self.bucket.take(rate, cx.now()) {
+            let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
+            let message = format!("more than {rate} commands a second");
+            fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
+            return Ok(());
+        }
+        match request {
+            Ok(Request { id, command }) => self.attempt(cx, id, command, None),
+            Err(Rejection { id, code, message }) => {
+                fail(cx, id, Failure { code, message });
                 Ok(())
             }
-            Command::Auth { token } => self.auth(cx, id, &token),
-            Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe),
-            Command::Unsubscribe { topic } => unsubscribe(cx, id, topic),
-            Command::Publish(publish) => self.publish(cx, id, publish),
-            Command::Presence { topic } => self.presence(cx, id, topic),
-            Command::History(history) => self.history(cx, id, history),
         }
+    }
+
+    fn attempt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        command: Command,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Box<Away>> {
+        match self.perform(cx, id, command, fetched) {
+            Ok(()) => Ok(()),
+            Err(Undone::Away(away)) => Err(away),
+            Err(Undone::Failed(failure)) => {
+                fail(cx, id, failure);
+                Ok(())
+            }
+        }
+    }
+
+    fn perform(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        command: Command,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        match command {
+            Command::Ping => cx.send(&Event::Pong { id }),
+            Command::Auth { token } => self.auth(cx, id, &token)?,
+            Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe, fetched)?,
+            Command::Unsubscribe { topic } => unsubscribe(cx, id, topic)?,
+            Command::Publish(publish) => self.publish(cx, id, publish, fetched)?,
+            Command::Presence { topic } => self.presence(cx, id, topic)?,
+            Command::History(history) => self.history(cx, id, history, fetched)?,
+        }
+        Ok(())
     }
 
     /// The grant in force, or why there is none.
@@ -156,16 +256,26 @@ impl<P: Send> NativeDoor<P> {
         Ok(())
     }
 
-    fn subscribe(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Subscribe) -> Result<(), Failure> {
-        let Subscribe { topic, since, last, presence, max_rate } = request;
-        let cap = self.check(cx, Verb::Subscribe, &topic)?.max_rate;
-        if presence {
-            self.check(cx, Verb::Presence, &topic)?;
+    fn subscribe(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: Subscribe,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        let cap = self.check(cx, Verb::Subscribe, &request.topic)?.max_rate;
+        if request.presence {
+            self.check(cx, Verb::Presence, &request.topic)?;
         }
-        if since.is_some() || last.is_some() {
-            self.check(cx, Verb::History, &topic)?;
+        if request.since.is_some() || request.last.is_some() {
+            self.check(cx, Verb::History, &request.topic)?;
         }
         self.check_room_for_replies(cx)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Make, id, Command::Subscribe(request)));
+        }
+        let Subscribe { topic, since, last, presence, max_rate } = request;
         let max_rate = match (max_rate, cap) {
             (Some(asked), Some(cap)) => Some(asked.min(cap)),
             (asked, cap) => asked.or(cap),
@@ -186,9 +296,19 @@ impl<P: Send> NativeDoor<P> {
         Ok(())
     }
 
-    fn publish(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: Publish) -> Result<(), Failure> {
+    fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: Publish,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        self.check(cx, Verb::Publish, &request.topic)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Make, id, Command::Publish(request)));
+        }
         let Publish { topic, payload, key, message_id, tags, ack } = request;
-        self.check(cx, Verb::Publish, &topic)?;
         let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()) };
         let asker = || Some(cx.asker(id));
         let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
@@ -210,16 +330,29 @@ impl<P: Send> NativeDoor<P> {
         Ok(())
     }
 
-    fn history(&mut self, cx: &mut Cx<'_>, id: Option<u64>, request: History) -> Result<(), Failure> {
+    fn history(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: History,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
         self.check(cx, Verb::History, &request.topic)?;
         self.check_room_for_replies(cx)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Leave, id, Command::History(request)));
+        }
         let wanted = request.limit.and_then(|limit| usize::try_from(limit).ok());
         let query = HistoryQuery {
             since: request.since,
             limit: wanted.unwrap_or(usize::MAX).min(defaults::HISTORY_REPLY_COUNT),
             reverse: request.direction == Direction::Backward,
         };
-        let mut reply = self.broker.history(&request.topic, &query, cx.now_ms())?;
+        let mut reply = match fetched {
+            Some(found) => Broker::history_of(found, &request.topic, &query, cx.now_ms()),
+            None => self.broker.history(&request.topic, &query, cx.now_ms())?,
+        };
         reply.id = id;
         cx.reply(id, &Event::History(reply));
         Ok(())
@@ -241,6 +374,10 @@ fn unsubscribe(cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(),
     }
     cx.reply(id, &Event::Unsubscribed { id, topic });
     Ok(())
+}
+
+fn away(topic: TopicName, missing: Missing, id: Option<u64>, command: Command) -> Undone {
+    Undone::Away(Box::new(Away { topic, missing, id, command }))
 }
 
 fn fail(cx: &mut Cx<'_>, id: Option<u64>, failure: Failure) {

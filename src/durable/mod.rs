@@ -4,7 +4,8 @@
 //! A publish to a durable topic gets its offset and waits in the topic. The first one that waits queues the topic for a
 //! commit (`commit.rs`); when the commit begins, it takes everything that waits there and writes it as one *block*
 //! (`record.rs`); when it has succeeded, the messages are shown to subscribers and acknowledged. A topic that is not in
-//! memory is restored from its blocks when somebody asks for it (`load.rs`).
+//! memory is restored from its blocks when somebody asks for it (`load.rs`), on a thread that may wait
+//! (`Broker::fetch`): a shard goes on meanwhile, only the connection that asked pauses.
 //!
 //! # Invariants
 //! - Offsets become durable in their order, and are never used twice, not even after a crash: everything a topic hands

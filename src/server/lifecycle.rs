@@ -325,7 +325,11 @@ async fn sweep(front: Arc<Front>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        front.broker.sweep(unix_ms());
+        // It may read topics from the disk.
+        let broker = front.broker.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || broker.sweep(unix_ms())).await {
+            tracing::error!(%error, "looking for old messages failed");
+        }
         front.settings.load().throttle.forget_idle();
     }
 }

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, sync::Arc, time::Instant};
 use fanwire_proto::Member;
 
 use super::{backlog::Backlog, codec::Codec, door::Origin, socket::Socket};
-use crate::frames::Wire;
+use crate::{defaults, frames::Wire};
 
 /// Frames that one turn may hand a connection before it is written to at once.
 const STAGED_MAX: usize = 4;
@@ -75,8 +75,10 @@ pub(super) struct Conn {
     pub(super) backlog: Option<Box<Backlog>>,
     /// Present in the middle of a message.
     pub(super) codec: Option<Box<Codec>>,
-    /// Input that waits until the client has read its replies.
+    /// Input that waits until the client has read its replies, or its door goes on.
     pub(super) unread: Option<Box<[u8]>>,
+    /// Its door waits for something from another thread; until then nothing is decoded.
+    pub(super) paused: bool,
     /// The socket had more to read when reading stopped.
     pub(super) read_again: bool,
     pub(super) subs: Vec<SubRef>,
@@ -112,6 +114,7 @@ impl Conn {
             backlog: None,
             codec: None,
             unread: None,
+            paused: false,
             read_again: false,
             subs: Vec::new(),
             lagging: false,
@@ -135,6 +138,11 @@ impl Conn {
 
     pub(super) fn is_open(&self) -> bool {
         self.phase == Phase::Open
+    }
+
+    /// Whether its input has to wait.
+    pub(super) fn reads_nothing(&self) -> bool {
+        self.paused || self.backlog_bytes() > defaults::READ_PAUSE_BYTES
     }
 
     pub(super) fn backlog_bytes(&self) -> usize {

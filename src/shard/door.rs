@@ -5,7 +5,11 @@ use std::{net::IpAddr, sync::Arc, time::Instant};
 use bytes::Bytes;
 use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 
-use super::{core::Core, inbox::Address, socket::Socket};
+use super::{
+    core::Core,
+    inbox::{Address, Paused},
+    socket::Socket,
+};
 use crate::{
     frames::{self, Closing, Wire},
     topic::{Asker, Joined, Refusal, Topic},
@@ -18,6 +22,9 @@ pub trait Door: Send {
 
     /// A whole message came in.
     fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>);
+
+    /// What the door has paused for is there, see [`Cx::pause`].
+    fn resumed(&mut self, _cx: &mut Cx<'_>) {}
 
     /// Called about once per ping interval, and when what the client may do [ends](Cx::ends_at).
     fn tick(&mut self, cx: &mut Cx<'_>);
@@ -189,6 +196,12 @@ impl Cx<'_> {
     pub fn send_frame(&mut self, frame: Bytes) {
         self.core.stage_replies(self.slot);
         self.core.stage_own(self.slot, frame);
+    }
+
+    /// Lets the client's further input wait until what is returned is dropped. What others send this connection goes on.
+    pub fn pause(&mut self) -> Paused {
+        self.core.conns[self.slot as usize].paused = true;
+        Paused(self.address())
     }
 
     /// Where others can send this connection something.

@@ -1,7 +1,7 @@
 //! The only way into a shard from another thread.
 //!
 //! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once and
-//! has one or two answers of workers under way, whoever gives an order waits for its outcome,
+//! has one or two answers of workers under way and pauses once, whoever gives an order waits for its outcome,
 //! and there are only as many letters as messages that wait for the disk.
 
 use std::{
@@ -45,6 +45,16 @@ impl Address {
     }
 }
 
+/// A connection whose door has [paused](super::Cx::pause) it; it goes on when this is dropped.
+pub struct Paused(pub(super) Address);
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        let Address { shard, slot, client } = &self.0;
+        shard.push(Job::Resume(*slot, *client));
+    }
+}
+
 /// Everything that other threads ask of a shard.
 pub(super) enum Job {
     /// A topic has something for this feed.
@@ -55,6 +65,8 @@ pub(super) enum Job {
     Limits(ShardLimits),
     /// Send a connection these frames, if it is still that client's.
     Deliver(u32, ClientId, Vec<Bytes>),
+    /// What a connection's door has waited for is there, if it is still that client's.
+    Resume(u32, ClientId),
     /// End a connection in order, if it is still that client's.
     End(u32, ClientId, Closing),
     /// Do something to the connections.

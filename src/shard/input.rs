@@ -33,7 +33,7 @@ impl Input {
     /// turn, so that one busy client does not hold up the others.
     pub(super) fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
         let Some(conn) = core.conns.get_mut(slot as usize) else { return };
-        if conn.is_open() && conn.backlog_bytes() > defaults::READ_PAUSE_BYTES {
+        if conn.is_open() && conn.reads_nothing() {
             conn.read_again = true;
             return;
         }
@@ -61,8 +61,7 @@ impl Input {
     }
 
     fn go_on(&self, core: &mut Core, slot: u32) {
-        let waits_for_client = |conn: &super::conn::Conn| conn.backlog_bytes() > defaults::READ_PAUSE_BYTES;
-        if core.conns.get(slot as usize).is_some_and(|conn| conn.read_again && !waits_for_client(conn)) {
+        if core.conns.get(slot as usize).is_some_and(|conn| conn.read_again && !conn.reads_nothing()) {
             core.readable.push_back(slot);
         }
     }
@@ -77,6 +76,11 @@ impl Input {
     ) {
         let Some(conn) = core.conns.get_mut(slot as usize) else { return };
         if !conn.is_open() {
+            return;
+        }
+        if conn.paused {
+            // Only what came along with the handshake comes here then.
+            conn.unread = Some(input.into());
             return;
         }
         let (shared, limit) = match conn.wire {
@@ -95,8 +99,9 @@ impl Input {
                 break;
             }
             core.flush_if_much(slot);
-            if core.conns[slot as usize].backlog_bytes() > defaults::READ_PAUSE_BYTES {
+            if core.conns[slot as usize].reads_nothing() {
                 core.conns[slot as usize].unread = Some(input.into());
+                core.conns[slot as usize].read_again = true;
                 break;
             }
         }

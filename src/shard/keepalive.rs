@@ -78,7 +78,7 @@ impl Core {
             return;
         };
         conn.pinged = false;
-        if !conn.heard {
+        if !conn.heard && !conn.paused {
             self.tally.closed_ping += 1;
             let slot = slot32(slot);
             self.close(slot, CloseCode::PingTimeout);

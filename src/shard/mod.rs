@@ -43,7 +43,8 @@ use std::{
 pub use core::ShardLimits;
 use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer, Origin, SubscribeOptions};
-pub use inbox::{Address, ShardHandle};
+use fanwire_proto::ClientId;
+pub use inbox::{Address, Paused, ShardHandle};
 pub use letters::Letter;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
@@ -236,6 +237,7 @@ impl Shard {
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
                 Job::Limits(limits) => self.apply(limits),
                 Job::Deliver(slot, client, frames) => self.core.deliver(slot, client, frames),
+                Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
                 Job::Order(order) => self.core.carry_out(order),
                 Job::Letters(letters) => self.core.hand_out(letters),
@@ -245,6 +247,18 @@ impl Shard {
             }
         }
         self.jobs = jobs;
+    }
+
+    /// Lets the door go on, and then what else came from its client.
+    fn resume(&mut self, slot: u32, client: ClientId) {
+        let paused = self.core.conns.get_mut(slot as usize).filter(|conn| conn.member.client == client);
+        let Some(conn) = paused.filter(|conn| conn.is_open() && conn.paused) else { return };
+        conn.paused = false;
+        // It may have answered pings that nobody has read.
+        conn.heard = true;
+        self.doors[slot as usize].resumed(&mut Cx { core: &mut self.core, slot });
+        self.core.stage_replies(slot);
+        self.core.readable.push_back(slot);
     }
 
     /// Connections in the middle of a message finish it under the old bound.

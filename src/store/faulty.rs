@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -37,6 +38,16 @@ struct Plan {
     held: bool,
     /// Commits that wait.
     waiting: usize,
+    /// Reads of keys that begin so wait.
+    unread: Option<Bytes>,
+    /// Reads that wait.
+    reading: usize,
+}
+
+impl Plan {
+    fn holds(&self, key: &[u8]) -> bool {
+        self.unread.as_ref().is_some_and(|prefix| key.starts_with(prefix))
+    }
 }
 
 /// A store with faults in front of another one. Without any it does what the other one does.
@@ -77,7 +88,26 @@ impl Faulty {
     /// Commits wait until what is returned is dropped: as if the disk had stopped to answer.
     pub fn hold(self: &Arc<Self>) -> Held {
         self.plan.lock().held = true;
-        Held { store: self.clone() }
+        Held { store: self.clone(), of: Waiting::Commits }
+    }
+
+    /// Reads of keys that begin so, and scans that begin there, wait until what is returned is dropped.
+    pub fn hold_reads(self: &Arc<Self>, prefix: impl Into<Bytes>) -> Held {
+        self.plan.lock().unread = Some(prefix.into());
+        Held { store: self.clone(), of: Waiting::Reads }
+    }
+
+    fn wait_to_read(&self, key: &[u8]) {
+        let mut plan = self.plan.lock();
+        if !plan.holds(key) {
+            return;
+        }
+        plan.reading += 1;
+        self.changed.notify_all();
+        while plan.holds(key) {
+            self.changed.wait(&mut plan);
+        }
+        plan.reading -= 1;
     }
 
     /// What is to happen with the commit that begins now.
@@ -117,11 +147,15 @@ impl Store for Faulty {
     }
 
     fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
+        self.wait_to_read(key);
         self.check(space, key)?;
         self.inner.get(space, key)
     }
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
+        if let Bound::Included(key) | Bound::Excluded(key) = &scan.from {
+            self.wait_to_read(key);
+        }
         let entries = self.inner.scan(scan)?;
         entries.iter().try_for_each(|(key, _)| self.check(scan.space, key))?;
         Ok(entries)
@@ -136,19 +170,30 @@ impl Store for Faulty {
     }
 }
 
-/// Commits wait while this exists.
+/// Commits, or reads, wait while this exists.
 pub struct Held {
     store: Arc<Faulty>,
+    of: Waiting,
+}
+
+#[derive(Clone, Copy)]
+enum Waiting {
+    Commits,
+    Reads,
 }
 
 impl Held {
-    /// Waits until so many commits wait; `false` if they do not in time.
-    pub fn until_waiting(&self, commits: usize, patience: Duration) -> bool {
+    /// Waits until so many wait; `false` if they do not in time.
+    pub fn until_waiting(&self, many: usize, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
         let mut plan = self.store.plan.lock();
-        while plan.waiting < commits {
+        let waiting = |plan: &Plan| match self.of {
+            Waiting::Commits => plan.waiting,
+            Waiting::Reads => plan.reading,
+        };
+        while waiting(&plan) < many {
             if self.store.changed.wait_until(&mut plan, deadline).timed_out() {
-                return plan.waiting >= commits;
+                return waiting(&plan) >= many;
             }
         }
         true
@@ -157,7 +202,12 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.store.plan.lock().held = false;
+        let mut plan = self.store.plan.lock();
+        match self.of {
+            Waiting::Commits => plan.held = false,
+            Waiting::Reads => plan.unread = None,
+        }
+        drop(plan);
         self.store.changed.notify_all();
     }
 }
@@ -213,6 +263,21 @@ mod tests {
         assert!(matches!(store.get(Space::Topics, b"a"), Err(StoreError::Corrupt(_))));
         assert!(matches!(store.scan(&Scan::prefix(Space::Topics, "")), Err(StoreError::Corrupt(_))));
         assert_eq!(store.get(Space::Values, b"a").unwrap(), None);
+    }
+
+    #[test]
+    fn reads_wait_while_held() {
+        let store = Arc::new(Faulty::new(Arc::new(Memory::default())));
+        store.commit(&one("abc")).unwrap();
+        let held = store.hold_reads("ab");
+        let reader = std::thread::spawn({
+            let store = store.clone();
+            move || has(&store, "abc")
+        });
+        assert!(held.until_waiting(1, PATIENCE));
+        assert!(!has(&store, "b"), "other keys are read meanwhile");
+        drop(held);
+        assert!(reader.join().unwrap());
     }
 
     #[test]

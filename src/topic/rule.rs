@@ -115,6 +115,11 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Whether anything is kept beyond the process.
+    pub fn any_is_durable(&self) -> bool {
+        self.default.keeping.is_durable() || self.by_pattern.iter().any(|(_, rule)| rule.keeping.is_durable())
+    }
+
     /// The rule of a topic.
     pub fn of(&self, topic: &TopicName) -> Arc<Rule> {
         let found = self.by_pattern.iter().find(|(pattern, _)| pattern.matches(topic));

@@ -1,5 +1,6 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
+mod away;
 mod body;
 mod caller;
 mod credentials;

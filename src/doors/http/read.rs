@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::{
     Api,
+    away::with_topic,
     caller::{Caller, TopicPath, topic_name},
     openapi,
     problem::{Code, Problem, json},
@@ -138,7 +139,9 @@ pub(super) async fn one(
 ) -> Result<Response, Problem> {
     let [] = query(&uri, [])?;
     caller.may(Verb::Subscribe, &topic)?;
-    Ok(ok(&Topic::read(&api.door.broker, &caller, topic)?))
+    let broker = &*api.door.broker;
+    let name = topic.clone();
+    Ok(ok(&with_topic(broker, &name, || Topic::read(broker, &caller, topic))?))
 }
 
 /// One page of a list.
@@ -234,7 +237,7 @@ pub(super) async fn history(
         limit: limit.min(defaults::HISTORY_REPLY_COUNT),
         reverse: reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?,
     };
-    let reply = broker.history(&topic, &wanted, caller.now_ms)?;
+    let reply = with_topic(broker, &topic, || broker.history(&topic, &wanted, caller.now_ms))?;
     let next = next(&reply, wanted.reverse).map(|at| format!("{}:{}", at.epoch, at.offset));
     Ok(ok(&History { reply, next }))
 }

@@ -31,7 +31,7 @@ use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
 use super::errors::Failure;
 use crate::{
     auth::{Grant, Verb},
-    broker::{Broker, Room},
+    broker::{Broker, Missing, Room},
     clock::unix_ms,
     defaults,
     document::{
@@ -199,6 +199,19 @@ impl<P: Send> YjsDoor<P> {
 
 impl<P: Send> Door for YjsDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
+        match &self.entry {
+            Ok((grant, name)) if grant.allows(Verb::Subscribe, name) && self.broker.is_away(name) => {
+                let paused = cx.pause();
+                self.broker.fetch(name, Missing::Make, cx.now_ms(), move |fetched| {
+                    // What is wrong is found again when the door goes on.
+                    drop((fetched, paused));
+                });
+            }
+            _ => self.resumed(cx),
+        }
+    }
+
+    fn resumed(&mut self, cx: &mut Cx<'_>) {
         if let Err(closing) = self.enter(cx) {
             cx.close_with(closing);
         }

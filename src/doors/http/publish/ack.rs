@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::{
+    away::with_topic,
     caller::Caller,
     outcome::{ANSWER_BYTES, Outcome, Published, Results},
     problem::{Code, Problem},
@@ -126,8 +127,8 @@ impl<'a> Publisher<'a> {
             draft.message_id = Some(format!("{request}-{}", self.count));
         }
         self.count += 1;
-        let (receipt, kept) =
-            self.broker.publish_and_wait(&topic, draft, self.ack.wish(), self.caller.now_ms)?;
+        let publish = || self.broker.publish_and_wait(&topic, draft, self.ack.wish(), self.caller.now_ms);
+        let (receipt, kept) = with_topic(self.broker, &topic, publish)?;
         Ok(Waiting { published: Published::new(topic, receipt), kept })
     }
 }

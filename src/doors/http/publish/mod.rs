@@ -19,7 +19,7 @@ mod stream;
 pub(super) use idempotency::Answers;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, body, caller, openapi, problem, query};
+use super::{Api, away, body, caller, openapi, problem, query};
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
