@@ -1,26 +1,27 @@
 //! From settings to a checked configuration: flag over environment over file over default; every mistake named with
 //! its key and, in a file, its line.
 
+mod consistency;
 mod credentials;
 mod rules;
 mod settings;
+mod sources;
 mod webhooks;
 mod wording;
 
 use std::{
-    collections::BTreeSet,
     fmt,
     net::SocketAddr,
     num::{NonZeroU32, NonZeroU64, NonZeroUsize},
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::Duration,
 };
 
-use clap::{Args, CommandFactory, Parser};
 use credentials::Credentials;
 pub use credentials::KeySettings;
 pub use rules::{KindName, RuleSettings};
 pub use settings::{LogFormat, Settings};
+pub use sources::Sources;
 pub use webhooks::{PayloadType, SourceSettings};
 use wording::Place;
 
@@ -33,12 +34,6 @@ use crate::{
     topic::Rules,
     webhook,
 };
-
-/// Prefix of environment variables.
-const ENV_PREFIX: &str = "FANWIRE_";
-
-/// The environment variable that names the configuration file, as `--config` does.
-const ENV_CONFIG: &str = "FANWIRE_CONFIG";
 
 /// A configuration that can be run.
 #[derive(Clone, Debug)]
@@ -132,76 +127,16 @@ impl From<String> for ConfigErrors {
     }
 }
 
-/// Where settings come from; kept so that they can be read again.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// Flags and environment.
-    pub given: Settings,
-    /// The file, if one is named.
-    pub file: Option<PathBuf>,
-}
-
-impl Sources {
-    /// Reads and checks everything.
-    pub fn load(&self) -> Result<Config, ConfigErrors> {
-        let (text, file) = match &self.file {
-            Some(path) => read_file(path)?,
-            None => (String::new(), Settings::default()),
-        };
-        let place = Place { file: self.file.as_deref(), text: &text };
-        let of_sources = file.source.iter().flatten().flat_map(SourceSettings::variables).cloned().collect();
-        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        let unknown = unknown_variables(names, &of_sources);
-        if !unknown.is_empty() {
-            return Err(ConfigErrors(unknown));
-        }
-        let mut settings = self.given.clone().or(file);
-        if self.file.is_none() && settings.rule.is_none() {
-            settings.rule = Some(rules::development());
-        }
-        Config::check(settings, &place)
-    }
-}
-
-fn read_file(path: &Path) -> Result<(String, Settings), ConfigErrors> {
-    let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
-    let settings =
-        toml::from_str(&text).map_err(|error| format!("{name}: {}", wording::of_file(&text, &error)))?;
-    Ok((text, settings))
-}
-
-/// Names in the environment that look like settings but are none.
-fn unknown_variables(names: impl Iterator<Item = String>, of_sources: &BTreeSet<String>) -> Vec<String> {
-    let command = Settings::augment_args(NoArgs::command());
-    let known: BTreeSet<String> = command
-        .get_arguments()
-        .filter_map(|arg| arg.get_env()?.to_str().map(str::to_owned))
-        .chain([ENV_CONFIG.to_owned()])
-        .collect();
-    // What Kubernetes sets in every pod beside a service named `fanwire`.
-    let of_orchestrator =
-        |name: &str| name.starts_with("FANWIRE_SERVICE_") || name.starts_with("FANWIRE_PORT");
-    names
-        .filter(|name| name.starts_with(ENV_PREFIX) && !of_orchestrator(name))
-        .filter(|name| !known.contains(name) && !of_sources.contains(name))
-        .map(|name| format!("environment: unknown variable `{name}`"))
-        .collect()
-}
-
-#[derive(Parser)]
-struct NoArgs {}
-
 impl Config {
     fn check(settings: Settings, place: &Place<'_>) -> Result<Self, ConfigErrors> {
         let mut mistakes = Vec::new();
         let settings = with_defaults(settings);
         let credentials = Credentials::read(&settings, place, &mut mistakes);
         let authenticator = credentials.authenticator(&settings);
-        let tls = check_tls(&settings, place, &mut mistakes);
-        check_rules(&settings, place, &mut mistakes);
-        check_durable(&settings, place, &mut mistakes);
-        check_exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
+        let tls = consistency::tls(&settings, place, &mut mistakes);
+        consistency::rules(&settings, place, &mut mistakes);
+        consistency::durable(&settings, place, &mut mistakes);
+        consistency::exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
         let sources = settings.source.as_deref().unwrap_or_default();
         let webhooks = webhooks::read(sources, place, &mut mistakes);
         let mut config = Self::from_defaulted(settings, credentials.secret, authenticator, tls);
@@ -356,82 +291,10 @@ fn with_defaults(mut settings: Settings) -> Settings {
     })
 }
 
-fn check_tls(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
-    for (key, file) in [("tls_cert", &settings.tls_cert), ("tls_key", &settings.tls_key)] {
-        // Paths are shown; what stands in the files is not.
-        if file.as_ref().is_some_and(|file| file.to_string_lossy().contains("-----BEGIN")) {
-            mistakes.push(place.mistake(key, "must be the path of a file, not what stands in it"));
-        }
-    }
-    match (&settings.tls_cert, &settings.tls_key) {
-        (Some(cert), Some(key)) => return Some(TlsFiles { cert: cert.clone(), key: key.clone() }),
-        (Some(_), None) => mistakes.push(place.mistake("tls_cert", "needs `tls_key`, too")),
-        (None, Some(_)) => mistakes.push(place.mistake("tls_key", "needs `tls_cert`, too")),
-        (None, None) => {}
-    }
-    None
-}
-
-fn check_rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
-    if let Some(default) = &settings.default {
-        if default.pattern.is_some() {
-            mistakes.push(place.mistake("pattern", "is for [[rule]], not for [default]"));
-        }
-        for key in default.misplaced_keys() {
-            mistakes.push(place.mistake(key, "in [default] does not belong to its `kind`"));
-        }
-    }
-    for (index, rule) in settings.rule.iter().flatten().enumerate() {
-        let number = index + 1;
-        match &rule.pattern {
-            None => mistakes.push(format!("[[rule]] number {number}: `pattern` is missing")),
-            Some(pattern) => {
-                for key in rule.misplaced_keys() {
-                    let what = format!("in the rule for `{pattern}` does not belong to its `kind`");
-                    mistakes.push(place.mistake(key, &what));
-                }
-            }
-        }
-    }
-}
-
-/// What is to outlive the process needs a place.
-fn check_durable(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
-    let all = settings.default.iter().chain(settings.rule.iter().flatten());
-    if all.clone().any(|rule| rule.deliver.is_some() && !rule.is_durable()) {
-        mistakes.push(place.mistake("deliver", "is for rules with `durable = true`"));
-    }
-    if settings.data_dir.is_some() {
-        return;
-    }
-    let default = settings.default.iter().map(|rule| ("[default]".to_owned(), rule));
-    let by_pattern = settings.rule.iter().flatten();
-    let rules = by_pattern
-        .map(|rule| (format!("the rule for `{}`", rule.pattern.as_deref().unwrap_or_default()), rule));
-    for (whose, _) in default.chain(rules).filter(|(_, rule)| rule.is_durable()) {
-        mistakes.push(place.mistake("durable", &format!("in {whose} needs `data_dir` (or --data-dir DIR)")));
-    }
-}
-
-fn check_exposure(
-    settings: &Settings,
-    has_authentication: bool,
-    place: &Place<'_>,
-    mistakes: &mut Vec<String>,
-) {
-    let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
-    let insecure = settings.insecure.unwrap_or(false);
-    if !listen.ip().is_loopback() && !has_authentication && !insecure {
-        let what = format!(
-            "is {listen}, which others can reach, but no authentication is configured: set `auth_hmac_secret` or another `auth_…`, \
-             or pass --insecure to let everybody in"
-        );
-        mistakes.push(place.mistake("listen", &what));
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn check(text: &str) -> Result<Config, ConfigErrors> {
@@ -501,22 +364,6 @@ mod tests {
     fn exposure_needs_authentication_or_consent() {
         assert!(check("listen = '0.0.0.0:1'\ninsecure = true").is_ok());
         assert!(check("listen = '0.0.0.0:1'\nauth_hmac_secret = '0123456789abcdef0123456789abcdef'").is_ok());
-    }
-
-    #[test]
-    fn unknown_variables_are_named() {
-        let names = [
-            "FANWIRE_LISTEN",
-            "FANWIRE_CONFIG",
-            "FANWIRE_LISTNE",
-            "FANWIRE_SERVICE_HOST",
-            "FANWIRE_PORT",
-            "PATH",
-        ]
-        .map(String::from);
-        let of_sources = BTreeSet::from(["FANWIRE_STRIPE".to_owned()]);
-        let names = names.into_iter().chain(of_sources.clone());
-        assert_eq!(unknown_variables(names, &of_sources), ["environment: unknown variable `FANWIRE_LISTNE`"]);
     }
 
     #[test]
