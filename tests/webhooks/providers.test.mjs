@@ -1,7 +1,7 @@
 // Every provider: what its library signs arrives as a message; changed, repeated and old requests do not.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
-import { configuration, githubExamples, providers, publicUrl, sourceOf } from './providers.mjs';
+import { configuration, githubExamples, providers, publicUrl, shopifyExamples, sourceOf } from './providers.mjs';
 import { Listener, changed, seconds, send, startBroker } from './support.mjs';
 
 let broker;
@@ -32,6 +32,11 @@ for (const [name, provider] of Object.entries(providers)) {
     const good = await signed();
     if (provider.verify) {
       assert.ok(await provider.verify(good.body, good.headers, good.url), "the provider's own library accepts it");
+    }
+
+    if (provider.verify && !provider.covers) {
+      const first = changed(good.body, 0);
+      assert.ok(!(await accepts(provider, { ...good, body: first })), "the provider's own library refuses it changed");
     }
 
     for (const body of changes(provider, good.body)) {
@@ -69,6 +74,15 @@ for (const [name, provider] of Object.entries(providers)) {
   });
 }
 
+/** Whether a library takes it; they refuse in different ways. */
+async function accepts(provider, { body, headers, url }) {
+  try {
+    return await provider.verify(body.toString(), headers, url);
+  } catch {
+    return false;
+  }
+}
+
 /** The body with one bit changed, at places that the signature covers. */
 function changes(provider, body) {
   const bytes = Buffer.from(body);
@@ -96,4 +110,18 @@ test('every payload that GitHub is known to send', async (t) => {
     else assert.deepEqual(message.data, JSON.parse(body));
   }
   assert.ok(known.size > 100, `${known.size} payloads`);
+});
+
+test('every sample that Shopify documents', async (t) => {
+  const listener = await Listener.open(broker, 'webhook:shops');
+  t.after(() => listener.close());
+  for (const { name, body } of shopifyExamples) {
+    const headers = { ...providers.shopify.sign(body), 'x-shopify-topic': name };
+    const answer = await send(broker, '/in/shops', { headers, body });
+    assert.equal(answer.status, 200, `${name}: ${answer.body}`);
+    const message = await listener.next();
+    assert.equal(message.event, name);
+    assert.deepEqual(message.data, JSON.parse(body));
+  }
+  assert.ok(shopifyExamples.length > 100, `${shopifyExamples.length} samples`);
 });
