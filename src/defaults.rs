@@ -327,12 +327,16 @@ pub const WEBHOOK_KEEP_AGE_S: u64 = 4 * 24 * 3_600;
 /// Bytes of them.
 pub const WEBHOOK_KEEP_BYTES: usize = 64 * 1024 * 1024;
 
-/// Rejected and repeated deliveries of a source that are remembered. Anybody can cause them, so they stay in memory and
-/// never push out what was accepted.
+/// Rejected and repeated deliveries of a source that are remembered. Anybody can cause them, so they never push out what was
+/// accepted.
 pub const WEBHOOK_RECENT: usize = 100;
 
 /// Bytes of their bodies.
 pub const WEBHOOK_RECENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Rejected deliveries of a source that are written to the store every half second: the hundred that are remembered within
+/// five seconds, and no more than that however many come.
+pub const WEBHOOK_REJECTED_WRITTEN: usize = 10;
 
 /// Deliveries that were accepted but could not be published yet; beyond it new ones are refused as `overloaded`. Twice as
 /// many of providers that do not send again.

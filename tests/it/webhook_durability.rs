@@ -194,3 +194,33 @@ async fn only_so_many_deliveries_are_kept() {
     assert_eq!(send(&server, "0").await.status, 200);
     assert_eq!(deliveries(&server, "outcome=duplicate").await.len(), 1);
 }
+
+#[tokio::test]
+async fn what_was_rejected_for_a_wrong_secret_is_replayed_after_a_restart_with_the_right_one() {
+    let place = Place::new();
+    let wrong = place.launch().env("HOOK_SECRET", "not yet the right one").start();
+    for n in 0..5 {
+        assert_eq!(send(&wrong, &format!("r-{n}")).await.status, 401);
+    }
+    // They are written in their own time: the first commit after the last of them, which one more makes sure of, has them.
+    let commits = async || {
+        let metrics = get(wrong.address, "/metrics").await.body;
+        let count = metrics.lines().find_map(|line| line.strip_prefix("fanwire_store_commits_total "));
+        count.map_or(0.0, |count| count.parse::<f64>().unwrap())
+    };
+    let before = commits().await;
+    assert_eq!(send(&wrong, "r-5").await.status, 401);
+    eventually(async || (commits().await > before).then_some(())).await;
+    kill(wrong).await;
+    let right = place.launch().start();
+    let rejected = deliveries(&right, "outcome=rejected").await;
+    assert!((5..=6).contains(&rejected.len()), "{rejected:?}");
+    for delivery in &rejected {
+        assert_eq!(delivery["cause"], "signature_mismatch");
+        let path = format!("/v1/deliveries/{}", delivery["id"].as_str().unwrap());
+        let raw = get(right.address, &format!("{path}/raw")).await;
+        assert!(raw.body.contains("r-"), "{}", raw.body);
+        assert_eq!(post(right.address, &format!("{path}/replay"), "", b"").await.status, 200);
+    }
+    eventually(async || (published(&right).await.len() == rejected.len()).then_some(())).await;
+}

@@ -45,8 +45,8 @@ fn unknown() -> Problem {
 
 /// Webhook deliveries
 ///
-/// Newest first. Rejected and repeated ones are remembered until a restart, the latest hundred of each source. Needs an API
-/// key with `admin`.
+/// Newest first. Of rejected and repeated ones and of handshakes the latest hundred of each source are remembered; with a data
+/// directory rejected ones outlast a restart. Needs an API key with `admin`.
 #[utoipa::path(
     get, path = "/v1/deliveries", tag = openapi::WATCH, operation_id = "deliveries",
     params(

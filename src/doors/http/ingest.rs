@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    body::Bytes,
     extract::{Path, Request, State},
     http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
@@ -69,18 +70,25 @@ async fn take(api: &Api, source: Arc<Source>, request: Request) -> Result<Answer
     let lost = || Problem::internal("the connection's address is not known");
     let peer = extensions.get::<Peer>().copied().ok_or_else(lost)?;
     let url = webhooks.public_address(&source, &uri, &headers, peer);
-    let read = read_body(api, &headers, body, source.max_body_bytes).await?;
-    let rejected = match source.preset.rejected_status {
-        406 => Code::NotAcceptable,
-        _ => Code::BadSignature,
-    };
-    let incoming = Incoming {
-        source,
+    let mut incoming = Incoming {
+        source: source.clone(),
         method: method.as_str().to_owned(),
         url,
         headers,
-        body: read.bytes.clone(),
+        body: Bytes::new(),
         received_ms,
+    };
+    let read = match read_body(api, &incoming.headers, body, source.max_body_bytes).await {
+        Ok(read) => read,
+        Err(problem) => {
+            webhooks.note_unread(&incoming, &problem.detail);
+            return Err(problem);
+        }
+    };
+    incoming.body = read.bytes.clone();
+    let rejected = match source.preset.rejected_status {
+        406 => Code::NotAcceptable,
+        _ => Code::BadSignature,
     };
     webhooks.take(incoming).await.map_err(|not| match not {
         NotTaken::Unverified(unverified) => Problem::new(rejected, unverified.to_string()),

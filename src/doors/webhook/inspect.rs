@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::{
     Incoming, NotTaken, Webhooks,
-    record::{Delivery, DeliveryId, Entry, Outcome},
+    record::{Delivery, DeliveryId, Entry, NOT_READ, Outcome},
 };
 use crate::{
     store::{Scan, Space, StoreError},
@@ -54,6 +54,9 @@ pub enum NotReplayed {
     /// Its source is gone or switched off.
     #[error("its source is not configured or not enabled")]
     NoSource,
+    /// Its body was too large, too slow or compressed.
+    #[error("its body was not read")]
+    NotRead,
     /// It was a question.
     #[error("it was a handshake")]
     Handshake,
@@ -155,6 +158,9 @@ impl Webhooks {
         };
         let verified = match delivery.outcome {
             Outcome::Handshake => return Err(NotReplayed::Handshake),
+            Outcome::Rejected if delivery.cause.as_deref() == Some(NOT_READ) => {
+                return Err(NotReplayed::NotRead);
+            }
             Outcome::Rejected => self.verify_again(&incoming).map_err(NotTaken::Unverified)?,
             _ => Verified::before(delivery.verified),
         };

@@ -16,6 +16,7 @@ mod certificates;
 mod claims;
 mod inspect;
 mod publish;
+mod recent;
 mod record;
 mod seen;
 mod shelf;
@@ -264,6 +265,11 @@ impl Webhooks {
 
     fn count(&self, source: &str, outcome: Outcome) {
         self.broker.metrics.webhooks(source, outcome.as_str()).increment(1);
+    }
+
+    /// Remembers a request whose body was not read: it was too large, too slow or compressed.
+    pub fn note_unread(&self, incoming: &Incoming, why: &str) {
+        self.note(incoming, Outcome::Rejected, Some(record::NOT_READ), why);
     }
 
     /// Remembers what is not kept.

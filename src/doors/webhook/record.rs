@@ -53,6 +53,10 @@ pub(super) enum Entry {
     Body,
     /// There as long as it is not published.
     Pending,
+    /// [`Delivery`] as JSON, of one that was rejected.
+    Rejected,
+    /// Its body.
+    RejectedBody,
 }
 
 impl Entry {
@@ -61,6 +65,8 @@ impl Entry {
             Self::Head => b'h',
             Self::Body => b'b',
             Self::Pending => b'p',
+            Self::Rejected => b'r',
+            Self::RejectedBody => b's',
         }
     }
 
@@ -195,6 +201,9 @@ pub struct Delivery {
     #[serde(default, skip_deserializing)]
     pub pending: bool,
 }
+
+/// The cause of what was rejected without reading its body, which is not there to replay.
+pub(super) const NOT_READ: &str = "not_read";
 
 /// Stands where a secret was.
 const HIDDEN: &str = "(hidden)";

@@ -1,14 +1,16 @@
-//! How much of each source's deliveries is kept: those in the store by size and age, and the rejected and repeated ones
-//! in memory, where nobody can fill the disk with them.
+//! How much of each source's deliveries is kept: those that were accepted by size and age, and apart from them the rejected
+//! and repeated ones, which push out none of the others.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-use super::record::{Delivery, DeliveryId, Entry};
+use super::{
+    recent::Recent,
+    record::{Delivery, DeliveryId, Entry},
+};
 use crate::{
-    defaults,
     store::{Batch, Space, Store, StoreError},
     webhook::Keep,
 };
@@ -23,13 +25,6 @@ const HEAD_BYTES: usize = 1_024;
 #[derive(Default)]
 struct Row {
     kept: VecDeque<([u8; 16], usize)>,
-    bytes: usize,
-}
-
-/// The memory's part, oldest first.
-#[derive(Default)]
-struct Recent {
-    deliveries: VecDeque<(Delivery, Bytes)>,
     bytes: usize,
 }
 
@@ -48,9 +43,17 @@ impl Shelves {
         each(store, Entry::Head, |id, value| {
             let bytes = serde_json::from_slice::<Delivery>(value).map_or(0, |delivery| delivery.bytes);
             self.add(&id, bytes);
+            Ok(())
+        })?;
+        each(store, Entry::Rejected, |id, value| {
+            let Ok(delivery) = serde_json::from_slice::<Delivery>(value) else { return Ok(()) };
+            let body = store.get(Space::Deliveries, &Entry::RejectedBody.key(&id))?.unwrap_or_default();
+            self.recent.lock().entry(id.source).or_default().restore(delivery, body);
+            Ok(())
         })?;
         each(store, Entry::Pending, |id, _| {
             self.pending.lock().insert(id);
+            Ok(())
         })
     }
 
@@ -93,29 +96,22 @@ impl Shelves {
 
     /// Remembers a delivery that is not kept.
     pub(super) fn remember(&self, delivery: Delivery, body: Bytes) {
-        let mut recent = self.recent.lock();
-        let row = recent.entry(delivery.source.clone()).or_default();
-        row.bytes += body.len();
-        row.deliveries.push_back((delivery, body));
-        while row.deliveries.len() > defaults::WEBHOOK_RECENT || row.bytes > defaults::WEBHOOK_RECENT_BYTES {
-            let Some((_, body)) = row.deliveries.pop_front() else { break };
-            row.bytes -= body.len();
-        }
+        self.recent.lock().entry(delivery.source.clone()).or_default().add(delivery, body);
+    }
+
+    /// What is to be written of a source's remembered deliveries; those from before a time are forgotten.
+    pub(super) fn write_remembered(&self, source: &str, oldest_ms: u64) -> Option<Batch> {
+        self.recent.lock().get_mut(source)?.write(oldest_ms)
     }
 
     /// A remembered delivery.
     pub(super) fn remembered(&self, id: &DeliveryId) -> Option<(Delivery, Bytes)> {
-        let name = id.to_string();
-        let recent = self.recent.lock();
-        let mut deliveries = recent.get(&id.source)?.deliveries.iter();
-        deliveries.find(|(delivery, _)| delivery.id == name).cloned()
+        self.recent.lock().get(&id.source)?.find(id)
     }
 
     /// The remembered deliveries of a source, newest first.
     pub(super) fn all_remembered(&self, source: &str) -> Vec<Delivery> {
-        let recent = self.recent.lock();
-        let deliveries = recent.get(source).into_iter().flat_map(|row| row.deliveries.iter().rev());
-        deliveries.map(|(delivery, _)| delivery.clone()).collect()
+        self.recent.lock().get(source).into_iter().flat_map(Recent::newest_first).cloned().collect()
     }
 
     pub(super) fn mark_pending(&self, id: &DeliveryId) {
@@ -143,14 +139,18 @@ impl Shelves {
 }
 
 /// Every entry of a kind, a thousand at a time.
-fn each(store: &dyn Store, entry: Entry, mut visit: impl FnMut(DeliveryId, &[u8])) -> Result<(), StoreError> {
+fn each(
+    store: &dyn Store,
+    entry: Entry,
+    mut visit: impl FnMut(DeliveryId, &[u8]) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let mut scan = entry.all();
     scan.limit = 1_000;
     loop {
         let entries = store.scan(&scan)?;
         for (key, value) in &entries {
             if let Some(id) = super::record::id_in(key) {
-                visit(id, value);
+                visit(id, value)?;
             }
         }
         match entries.last() {

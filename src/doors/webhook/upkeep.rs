@@ -1,4 +1,5 @@
-//! What goes on in the background: publishing what could not be published, and forgetting what is old.
+//! What goes on in the background: publishing what could not be published, writing what was rejected, and forgetting what
+//! is old.
 
 use std::{
     sync::{Arc, Weak, atomic::Ordering},
@@ -67,6 +68,11 @@ impl Webhooks {
         for name in self.shelves.sources() {
             let keep = self.source(&name).map_or(KEEP, |source| source.keep);
             batches.extend(self.shelves.prune(&name, &keep, now_ms));
+            let age_ms = u64::try_from(keep.age.as_millis()).unwrap_or(u64::MAX);
+            if let Some(batch) = self.shelves.write_remembered(&name, now_ms.saturating_sub(age_ms)) {
+                // Nobody waits for it.
+                self.broker.committer().write_later(batch);
+            }
         }
         let store = self.broker.committer().store();
         if let Some((batch, removed)) = seen::prune(&**store, self.seen.load(Ordering::Relaxed), now_ms)? {
