@@ -131,6 +131,29 @@ fn what_is_too_old_goes_from_the_disk_without_being_asked_for() {
 }
 
 #[test]
+fn a_clock_that_steps_back_loses_nothing_and_keeps_nothing_forever() {
+    let now_ms = unix_ms();
+    let store: Arc<Memory> = Arc::default();
+    let world = open(&store, Keeping::Durable);
+    let ahead = now_ms + 10 * AGE_S * 1_000;
+    let first = world.publish(&name(), 1, ahead);
+    world.broker.sweep(ahead);
+    // Back by much more than messages are kept.
+    let second = world.publish(&name(), 2, now_ms);
+    assert!(second.epoch == first.epoch && second.offset > first.offset);
+    world.broker.sweep(now_ms);
+    world.flush();
+    assert_eq!(world.since(&name(), None, now_ms).1, strings(&[1, 2]));
+    let world = open(&store, Keeping::Durable);
+    assert_eq!(world.since(&name(), Some(first), now_ms), (Some(true), strings(&[2])));
+    let too_old = ahead + 1 + AGE_S * 1_000;
+    world.broker.sweep(too_old);
+    world.broker.sweep(too_old);
+    world.flush();
+    assert_eq!((world.since(&name(), None, too_old).1, world.blocks(&name()).len()), (strings(&[]), 0));
+}
+
+#[test]
 fn a_topic_that_stays_empty_is_forgotten() {
     let now_ms = unix_ms();
     let world = open(&Arc::default(), Keeping::Durable);

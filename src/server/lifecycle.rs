@@ -9,6 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use fanwire_proto::TopicName;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{Front, FrontSettings, accept_all, bind, gate::Gate, jwks, routes, throttle::Throttle, tls};
@@ -37,6 +38,9 @@ const SYNC: Duration = Duration::from_secs(2);
 
 /// How long HTTP answers and event streams may take to be written out once the shards have ended.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
+
+/// Topics that are named in one line of the log.
+const STUCK_NAMED: usize = 20;
 
 /// How often is looked whether they are.
 const POLL: Duration = Duration::from_millis(5);
@@ -78,6 +82,20 @@ pub enum StartError {
     /// The system's source of randomness.
     #[error("no random numbers: {0}")]
     Random(#[from] getrandom::Error),
+}
+
+/// Names topics that do not follow their new rules yet, the first few of them.
+fn report_stuck(topics: &[TopicName]) {
+    if topics.is_empty() {
+        return;
+    }
+    let first: Vec<&str> = topics.iter().take(STUCK_NAMED).map(TopicName::as_str).collect();
+    tracing::warn!(
+        count = topics.len(),
+        topics = first.join(" "),
+        "topics in use keep their kind, durability, presence and tick until they are unused for a while, or the broker \
+         restarts; `pending` in /v1/topics says which"
+    );
 }
 
 /// What an operator can do about it, where the error does not say so itself.
@@ -176,9 +194,7 @@ impl Server {
         self.front.settings.store(Arc::new(settings));
         self.keep_fetched_keys(config);
         self.webhooks.reload(webhook_settings(config));
-        for topic in self.front.broker.reload(config.policy()) {
-            tracing::warn!(%topic, "keeps its kind, presence, durability and tick until it is unused for a while, or the broker restarts");
-        }
+        report_stuck(&self.front.broker.reload(config.policy()));
         Ok(())
     }
 

@@ -393,3 +393,22 @@ async fn what_the_rules_leave_on_the_disk_is_named() {
     eventually(async || server.output().contains("topics on the disk are not served").then_some(())).await;
     assert!(server.output().contains("safe:a"));
 }
+
+#[tokio::test]
+async fn a_topic_that_a_reload_makes_durable_says_that_it_is_not_yet() {
+    let place = Place::new();
+    let server = place.start();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("late:a").await;
+    let state = async || crate::support::get(server.address, "/v1/topics/late:a").await.json();
+    let before = state().await;
+    assert_eq!((&before["durable"], before.get("pending")), (&json!(false), None));
+    server.write_config(&format!("{RULES}[[rule]]\npattern = 'late:*'\ndurable = true\n"));
+    server.signal("HUP");
+    let pending = eventually(async || state().await.get("pending").cloned()).await;
+    assert_eq!(pending, json!({ "durable": true }));
+    assert!(server.output().contains("late:a"), "{}", server.output());
+    // One that nobody has used yet is what its rule says.
+    let other = crate::support::get(server.address, "/v1/topics/late:b").await.json();
+    assert_eq!((&other["durable"], other.get("pending")), (&json!(true), None));
+}

@@ -23,7 +23,7 @@ use crate::{
     auth::Verb,
     broker::Broker,
     defaults,
-    topic::{HistoryQuery, KindRule, Summary},
+    topic::{HistoryQuery, KindRule, Rule, Summary},
 };
 
 /// Listings that may run at a time: each looks at every topic, so more would only slow down publishing.
@@ -55,6 +55,39 @@ pub(super) struct Topic {
     users: Option<usize>,
     messages: usize,
     retention: Retention,
+    /// What its rule says since a reload, and the topic follows only once it has been unused for a while, or the broker
+    /// restarts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pending: Option<Pending>,
+}
+
+/// What of a topic's rule has changed to what.
+#[derive(Serialize, PartialEq, ToSchema)]
+struct Pending {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    durable: Option<bool>,
+    /// Whether members are tracked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    presence: Option<bool>,
+}
+
+impl Pending {
+    fn between(now: &Rule, ruled: &Rule) -> Option<Self> {
+        let (kind, other_kind) = (now.kind.kind(), ruled.kind.kind());
+        let (durable, presence) = (ruled.keeping.is_durable(), ruled.presence);
+        let pending = Self {
+            kind: (kind != other_kind).then(|| other_kind.as_str()),
+            durable: (now.keeping.is_durable() != durable).then_some(durable),
+            presence: (now.presence != presence).then_some(presence),
+        };
+        (pending != Self { kind: None, durable: None, presence: None }).then_some(pending)
+    }
 }
 
 /// What a topic keeps; which fields there are depends on its kind.
@@ -89,6 +122,7 @@ impl Topic {
             broker.summary(&topic, caller.now_ms)?;
         let present = present.filter(|_| caller.can(Verb::Presence, &topic));
         let (kind, retention) = describe(&rule.kind);
+        let pending = Pending::between(&rule, &broker.policy().rules.of(&topic));
         Ok(Self {
             topic,
             kind,
@@ -100,6 +134,7 @@ impl Topic {
             users: present.map(|(_, users)| users),
             messages,
             retention,
+            pending,
         })
     }
 }
