@@ -62,6 +62,23 @@ pub enum Command {
     Null(NullOptions),
 }
 
+/// Reads a count of which there has to be one.
+fn some(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("it must not be 0".into()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("it is no whole number".into()),
+    }
+}
+
+/// Reads a number above 0.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() && number > 0.0 => Ok(number),
+        _ => Err("it is no number above 0".into()),
+    }
+}
+
 /// The server to measure.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ServerOptions {
@@ -88,13 +105,13 @@ pub struct ServerOptions {
     #[arg(long, conflicts_with = "ca")]
     pub insecure_tls: bool,
     /// Processes of the tester [default: as many as the descriptors of all connections take]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = some)]
     pub processes: Option<usize>,
     /// The most connections set up a second
-    #[arg(long, value_name = "RATE")]
+    #[arg(long, value_name = "RATE", value_parser = positive)]
     pub connect_rate: Option<f64>,
     /// Connections being set up at once
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = some)]
     pub at_once: usize,
     /// Also write everything measured to this file
     #[arg(long, value_name = "FILE")]

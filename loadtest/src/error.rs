@@ -19,10 +19,27 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
+    /// Somebody interrupted it before there was anything to report.
+    #[error("interrupted")]
+    Interrupted,
     /// An object could not be encoded.
     #[error("encoding failed: {0}")]
     Encode(String),
 }
+
+impl Error {
+    /// The exit code of a command that failed so.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Interrupted => INTERRUPTED,
+            Self::Usage(_) | Self::Setup(_) | Self::Io { .. } | Self::Encode(_) => 2,
+        }
+    }
+}
+
+/// The exit code of a run that was interrupted.
+pub const INTERRUPTED: u8 = 130;
 
 /// The crate's result.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     outcome.map_or_else(
         |error| {
             eprintln!("loadtest: {error}");
-            ExitCode::from(2)
+            ExitCode::from(error.exit_code())
         },
         ExitCode::from,
     )

@@ -247,6 +247,9 @@ fn mistakes_are_usage_errors_with_a_reason() {
     expect(&run("", &["--size", "10"]), USAGE, &["size must be"]);
     expect(&run("", &["--kind", "log", "--keys", "3"]), USAGE, &["for kind latest"]);
     expect(&run("", &["--kill-every", "1ms"]), USAGE, &["at least 10ms"]);
+    expect(&run("", &["--connect-rate", "0"]), USAGE, &["it is no number above 0"]);
+    expect(&run("", &["--processes", "0"]), USAGE, &["it must not be 0"]);
+    expect(&run("", &["--threshold", "latency.p99 <"]), USAGE, &["`latency.p99 <` is no threshold"]);
     expect(&run("", &["--kill-at", "1s", "--stalled", "10%"]), USAGE, &["leave out `slow`"]);
     let url = ["run", "--url", "ws://127.0.0.1:1/ws", "--no-pin", "--kill-at", "1s"];
     let output = Command::new(env!("CARGO_BIN_EXE_loadtest")).args(url).output().unwrap();
@@ -346,6 +349,83 @@ fn an_interrupt_ends_the_publishing_and_still_gives_a_report() {
     assert!(report(&output).contains("0 lost") && report(&output).contains("interrupted"));
 }
 
+/// Whether anyone runs whose command line has these words.
+fn somebody_runs(words: &str) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let command = |entry: std::fs::DirEntry| std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+    processes.map(command).any(|line| String::from_utf8_lossy(&line).replace('\0', " ").contains(words))
+}
+
+#[test]
+fn an_interrupt_before_the_first_message_ends_the_run_and_all_it_started() {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    // A fault that never happens tells this server from others.
+    let mark = format!("--fault drop --fault-every {}", 3_000_000_000_u64 + u64::from(std::process::id()));
+    for processes in ["1", "3"] {
+        let mut child = Command::new(program)
+            .args(["run", "broadcast", "--serve", &format!("'{program}' null {mark}"), "--no-pin"])
+            .args(["--subscribers", "100", "--connect-rate", "0.1", "--processes", processes])
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !somebody_runs(&format!("loadtest null {mark}")) {
+            assert!(std::time::Instant::now() < deadline, "the server was never started");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        // It connects already or still waits for the server, and has a thousand seconds of connecting ahead.
+        let pid = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+        while child.try_wait().unwrap().is_none() {
+            assert!(std::time::Instant::now() < deadline, "it goes on");
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130), "{}", report(&output));
+        assert!(!somebody_runs(&format!("loadtest null {mark}")), "the server was left behind");
+    }
+}
+
+#[test]
+fn an_interrupt_stops_every_process_and_still_gives_a_report() {
+    let program = env!("CARGO_BIN_EXE_loadtest");
+    let mut child = Command::new(program)
+        .args(["run", "broadcast", "--serve", &format!("'{program}' null"), "--no-pin", "--processes", "3"])
+        .args(["--subscribers", "9", "--duration", "10m", "--kill-at", "9m"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut progress = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("sent/s") {
+        line.clear();
+        assert!(progress.read_line(&mut line).unwrap() > 0, "it ended too early");
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", report(&output));
+    for words in ["0 lost", "interrupted", "in 3 processes"] {
+        assert!(report(&output).contains(words), "{}", report(&output));
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_before_anything_is_measured() {
+    for flag in ["--json", "--html"] {
+        let output = run("", &[flag, "/nonexistent/report", "--duration", "10m"]);
+        expect(&output, USAGE, &["writing the report to /nonexistent/report: No such file"]);
+    }
+    // A disk that fills up meanwhile costs the file, not what is on the screen, nor the other file.
+    let html = std::env::temp_dir().join(format!("loadtest-full-{}.html", std::process::id()));
+    let output = run("", &["--json", "/dev/full", "--html", html.to_str().unwrap()]);
+    expect(&output, USAGE, &["0 lost", "writing the report to /dev/full: No space left"]);
+    assert!(std::fs::read_to_string(&html).unwrap().contains("</html>"));
+    std::fs::remove_file(&html).unwrap();
+}
+
 #[test]
 fn two_runs_are_compared_by_their_json() {
     let path = |name: &str| std::env::temp_dir().join(format!("loadtest-{}-{name}.json", std::process::id()));
@@ -369,19 +449,12 @@ fn two_runs_are_compared_by_their_json() {
 fn a_server_that_dies_is_reported_and_not_an_error_of_the_tester() {
     let program = env!("CARGO_BIN_EXE_loadtest");
     let serve = format!("timeout 1 '{program}' null");
-    let mut command = Command::new(program);
-    command.args([
-        "run",
-        "broadcast",
-        "--serve",
-        &serve,
-        "--no-pin",
-        "--subscribers",
-        "5",
-        "--duration",
-        "10m",
-    ]);
-    let output = command.output().unwrap();
-    // Ten minutes of schedule are not waited for when nobody is left.
-    expect(&output, FAIL, &["MISSED  disconnects == 0", "the server closed the connection"]);
+    for processes in ["1", "3"] {
+        let mut command = Command::new(program);
+        command.args(["run", "broadcast", "--serve", &serve, "--no-pin", "--processes", processes]);
+        let output = command.args(["--subscribers", "5", "--duration", "10m"]).output().unwrap();
+        // Ten minutes of schedule are not waited for when nobody is left.
+        let words = ["MISSED  disconnects == 0: 6", "the server closed the connection"];
+        expect(&output, FAIL, &words);
+    }
 }

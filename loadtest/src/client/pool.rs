@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -30,6 +32,8 @@ pub struct Pool {
     buffer: Vec<u8>,
     connections: Vec<Connection>,
     load: Load,
+    /// Ends the setting up when it is true.
+    stop: Arc<AtomicBool>,
 }
 
 /// How fast connections are opened.
@@ -88,7 +92,14 @@ impl Pool {
             buffer: vec![0; BUFFER],
             connections: Vec::new(),
             load: Load::default(),
+            stop: Arc::default(),
         })
+    }
+
+    /// A pool that sets up no more connections when `stop` is true.
+    #[must_use]
+    pub fn until(self, stop: &Arc<AtomicBool>) -> Self {
+        Self { stop: Arc::clone(stop), ..self }
     }
 
     /// How many connections there are, ended ones included; also the number of the next one.
@@ -146,6 +157,9 @@ impl Pool {
         let (begin_ns, mut opened) = (clock::now_ns(), 0);
         let mut progress_ns = begin_ns;
         loop {
+            if self.stop.load(Ordering::Relaxed) {
+                return Err(Error::Interrupted);
+            }
             while under_way.len() < pace.at_once.max(1) && opened < pace.allows(clock::now_ns() - begin_ns) {
                 let Some(role) = waiting.next() else { break };
                 opened += 1;

@@ -8,6 +8,8 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 28.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
+/// Closer to an end of the axis, what is written at a mark stands beside it.
+const EDGE: f64 = 20.0;
 /// About as many marks on an axis.
 const MARKS: f64 = 5.0;
 
@@ -108,7 +110,7 @@ impl Axis {
                 .take_while(|mark| *mark <= self.high * 1.001)
                 .collect(),
             Scale::Nines => {
-                let marks = [0.0, 50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
+                let marks = [50.0, 90.0, 99.0, 99.9, 99.99, 99.999];
                 marks.into_iter().filter(|mark| *mark <= self.high).collect()
             }
         }
@@ -193,7 +195,13 @@ impl Chart {
         for mark in x_axis.marks() {
             let (x, text) = (x_of(mark), short_x(mark, self.x_scale));
             write!(out, "<line class=grid x1={x:.1} x2={x:.1} y1={TOP} y2={bottom} />")?;
-            write!(out, "<text x={x:.1} y={} text-anchor=middle>{text}</text>", bottom + 18.0)?;
+            // At the ends there is no room on both sides.
+            let anchor = match x {
+                _ if x < LEFT + EDGE => "start",
+                _ if x > right - EDGE => "end",
+                _ => "middle",
+            };
+            write!(out, "<text x={x:.1} y={} text-anchor={anchor}>{text}</text>", bottom + 18.0)?;
         }
         for x in self.events.iter().map(|&at| x_of(at)) {
             write!(out, "<line class=event x1={x:.1} x2={x:.1} y1={TOP} y2={bottom} />")?;

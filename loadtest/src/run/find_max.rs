@@ -141,7 +141,7 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
         };
         let result = one(value, options, &own, cores, &stop)?;
         if result.interrupted {
-            return Ok(super::INTERRUPTED);
+            return Err(Error::Interrupted);
         }
         saturated |= result.verdict == Verdict::Invalid;
         search.enter(value, result.verdict == Verdict::Pass);

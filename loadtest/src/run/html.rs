@@ -7,8 +7,9 @@ use super::chart::{Chart, Line, Scale, escape, short};
 use super::result::{RunResult, Sample};
 use super::scenario::Kind;
 use super::threshold::{Class, Finding};
-use crate::error::{Context, Result};
+use crate::error::Result;
 use crate::latency::Figures;
+use crate::output;
 use crate::verdict::Verdict;
 
 const STYLE: &str = include_str!("style.css");
@@ -18,7 +19,7 @@ const STYLE: &str = include_str!("style.css");
 /// # Errors
 /// When the file cannot be written.
 pub fn save(path: &Path, result: &RunResult) -> Result<()> {
-    std::fs::write(path, page(result)).context("writing the HTML report")
+    output::write(path, &page(result))
 }
 
 /// The report of a run as a page.

@@ -43,15 +43,13 @@ use self::scenario::Scenario;
 use self::threshold::{Class, Threshold};
 use crate::affinity::Cores;
 use crate::cli::ServerOptions;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, INTERRUPTED, Result};
 use crate::scenario::{SPARE_DESCRIPTORS, Subject, prepare, write_json};
 use crate::verdict::Verdict;
-use crate::{clock, memory, stamp};
+use crate::{clock, memory, output, stamp};
 
 /// A silence worth mentioning.
 const SILENCE_MS: f64 = 1000.0;
-/// The exit code of a run that was interrupted.
-const INTERRUPTED: u8 = 130;
 
 /// The scenario that the options describe.
 ///
@@ -79,14 +77,17 @@ pub fn run(options: &RunOptions) -> Result<u8> {
     let mut own = threshold::parse(&scenario.thresholds)?;
     own.extend(threshold::parse(&options.threshold)?);
     let cores = prepare(server, 0)?;
+    output::check(options.html.as_deref())?;
     let stop = catch_interrupts()?;
     let show = if options.quiet { Show::Nothing } else { Show::fitting() };
     let result = measure(&scenario, server, cores, &own, &stop, show)?;
     print!("{}", text::report(&result));
-    write_json(&options.server, &result)?;
+    // Where one cannot be written, the other still may.
+    let written = write_json(&options.server, &result);
     if let Some(path) = &options.html {
         html::save(path, &result)?;
     }
+    written?;
     Ok(exit_code(&result))
 }
 

@@ -100,7 +100,8 @@ impl FromStr for Threshold {
         let at = text.find(['<', '>', '=', '!']).ok_or_else(wrong)?;
         let found = RELATIONS.iter().find(|(sign, _)| text[at..].starts_with(sign)).ok_or_else(wrong)?;
         let metric = text[..at].trim();
-        let (limit, unit) = units::split(&text[at + found.0.len()..])?;
+        let (limit, unit) = units::split(&text[at + found.0.len()..])
+            .map_err(|problem| format!("`{text}` is no threshold: {problem}"))?;
         if metric.is_empty() {
             return Err(wrong());
         }

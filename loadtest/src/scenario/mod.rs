@@ -17,17 +17,22 @@ use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::client::stream::Tls;
 use crate::client::trust;
-use crate::error::{Context, Error, Result};
-use crate::memory;
+use crate::error::{Error, Result};
+use crate::{memory, output};
 
 /// Descriptors a run needs besides its connections.
 pub const SPARE_DESCRIPTORS: usize = 64;
 
-/// Prepares this process: descriptors, and its own core. Returns the cores, unless pinning is off or impossible.
+/// Prepares this process for so many connections (0: as a run divides them): descriptors, and its own core. Returns the
+/// cores, unless pinning is off or impossible.
 ///
 /// # Errors
-/// When there are fewer descriptors than connections.
+/// When there are fewer descriptors than connections, or the report cannot be written.
 pub fn prepare(options: &ServerOptions, connections: usize) -> Result<Option<Cores>> {
+    output::check(options.json.as_deref())?;
+    if connections > 0 && (options.processes.is_some() || options.connect_rate.is_some()) {
+        return Err(Error::Usage("--processes and --connect-rate are for `loadtest run`".into()));
+    }
     let limit = memory::raise_descriptor_limit()?;
     let needed = (connections + SPARE_DESCRIPTORS) as u64;
     if needed > limit {
@@ -58,7 +63,7 @@ pub fn prepare(options: &ServerOptions, connections: usize) -> Result<Option<Cor
 pub fn write_json(options: &ServerOptions, report: &impl serde::Serialize) -> Result<()> {
     let Some(path) = &options.json else { return Ok(()) };
     let text = serde_json::to_string_pretty(report).map_err(|error| Error::Encode(error.to_string()))?;
-    std::fs::write(path, text + "\n").context("writing the JSON report")
+    output::write(path, &(text + "\n"))
 }
 
 /// Where a URL leads; the options say whom to trust when it is one with TLS.
@@ -69,12 +74,16 @@ pub fn target(url: &str, adapter: Rc<dyn Adapter>, options: &ServerOptions) -> R
     let not = || Error::Usage(format!("{url} is not a ws://HOST:PORT/PATH or wss://HOST:PORT/PATH URL"));
     let (scheme, rest) = url.split_once("://").ok_or_else(not)?;
     let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let address = host.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(not)?;
+    let port = host.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(_))) || !matches!(scheme, "ws" | "wss") {
+        return Err(not());
+    }
+    let address = host.to_socket_addrs().map_err(|error| Error::Setup(format!("{url}: {error}")))?.next();
+    let address = address.ok_or_else(|| Error::Setup(format!("{url}: the host has no address")))?;
     let path = if path.is_empty() { "/" } else { path };
     let tls = match scheme {
         "ws" => None,
-        "wss" => Some(tls(host, options)?),
-        _ => return Err(not()),
+        _ => Some(tls(host, options)?),
     };
     Ok(Target { tls, ..Target::new(address, host, path, adapter) })
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Engine, LEAD_NS, UNCONFIRMED_LEAD_NS};
 use crate::clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::run::crew::{Company, Follower, Order, Ready, Report};
 
 impl Engine<'_> {
@@ -14,7 +14,11 @@ impl Engine<'_> {
         let confirmed = self.subject.target.adapter.greets();
         let lead_ns = if confirmed { LEAD_NS } else { UNCONFIRMED_LEAD_NS };
         let (pool, account) = (&mut self.pool, &mut self.account);
-        let idle = || pool.turn(Some(Duration::from_millis(1)), account);
+        let stop = &self.means.stop;
+        let idle = || {
+            pool.turn(Some(Duration::from_millis(1)), account)?;
+            if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+        };
         let mut ready = vec![own.clone()];
         let start_ns = match company {
             Company::Alone => clock::now_ns() + lead_ns,

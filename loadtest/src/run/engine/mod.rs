@@ -94,7 +94,7 @@ impl<'a> Engine<'a> {
             means,
             subject,
             memory,
-            pool: Pool::new()?,
+            pool: Pool::new()?.until(&means.stop),
             account: Account::new(means.run, scenario, layout.clone())?,
             layout,
             course,

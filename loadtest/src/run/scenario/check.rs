@@ -17,7 +17,7 @@ impl Scenario {
         let problem = if self.size.min < stamp::LENGTH || self.size.max > stamp::MAX_SIZE {
             format!("size must be {} (the stamp) to {} bytes", stamp::LENGTH, stamp::MAX_SIZE)
         } else if finite.iter().any(|value| !value.is_finite() || *value < 0.0) {
-            "rates and times must not be negative".into()
+            "rates and times must be numbers that are not negative".into()
         } else if self.load.iter().any(|stage| stage.rate.is_some() == stage.ramp_to.is_some()) {
             "each stage of the load has either `rate` or `ramp_to`".into()
         } else if legs.iter().any(|leg| leg.from.min(leg.to) < 0.0 || leg.seconds <= 0.0) {

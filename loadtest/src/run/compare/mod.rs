@@ -3,20 +3,24 @@
 //! What a machine does to one run it does to the next one, too; so the servers take turns within each repeat, in an
 //! order that rotates, and the ratios are formed within a repeat.
 
+mod page;
+
 use std::fmt::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::chart::{Chart, Line, Scale, escape, short};
+pub use self::page::page;
+use super::chart::short;
 use super::course::Show;
 use super::result::RunResult;
 use super::servers::Choice;
 use super::stats::Ratio;
-use super::{Overrides, catch_interrupts, effective, html, measure};
+use super::{Overrides, catch_interrupts, effective, measure};
 use crate::cli::ServerOptions;
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::output;
 use crate::scenario::{prepare, write_json};
 use crate::verdict::{Spread, Verdict};
 
@@ -145,6 +149,7 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
     let common = options.common.server();
     effective(&options.scenario, &options.overrides)?;
     let cores = prepare(&common, 0)?;
+    output::check(options.common.html.as_deref())?;
     let stop = catch_interrupts()?;
     let mut servers: Vec<Measured> =
         options.servers.iter().map(|choice| Measured { name: choice.name(), runs: Vec::new() }).collect();
@@ -170,7 +175,7 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
                 );
             }
             if result.interrupted {
-                return Ok(super::INTERRUPTED);
+                return Err(Error::Interrupted);
             }
             servers[at].runs.push(result);
         }
@@ -178,10 +183,12 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
     let verdict = worst(servers.iter().map(Measured::verdict));
     let comparison = Comparison { schema_version: 1, verdict, servers };
     print!("{}", text(&comparison));
-    write_json(&common, &comparison)?;
+    // Where one cannot be written, the other still may.
+    let written = write_json(&common, &comparison);
     if let Some(path) = &options.common.html {
-        std::fs::write(path, page(&comparison)).context("writing the HTML report")?;
+        output::write(path, &page(&comparison))?;
     }
+    written?;
     Ok(verdict.exit_code())
 }
 
@@ -206,8 +213,9 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
         writeln!(out, "{title} ({unit})")?;
         for server in &comparison.servers {
             let median = Spread::of(server.figures(figure)).median * factor;
-            let relation = relation(server, first, figure).map_or_else(String::new, |(text, _)| text);
-            writeln!(out, "  {:<18}{:>12}   {relation}", server.name, short(median))?;
+            let relation = Relation::of(server, first, figure);
+            let (text, remark) = relation.as_ref().map_or(("", ""), |r| (r.text.as_str(), r.remark()));
+            writeln!(out, "  {:<18}{:>12}   {text}{remark}", server.name, short(median))?;
         }
     }
     for server in &comparison.servers {
@@ -219,149 +227,28 @@ fn write_text(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
     Ok(())
 }
 
-/// How a server's figure relates to the first one's, in words, and whether that is good (more than 1: worse).
-fn relation(server: &Measured, first: &Measured, figure: &str) -> Option<(String, &'static str)> {
-    if std::ptr::eq(server, first) {
-        return None;
-    }
-    let less_is_better = FIGURES.iter().any(|(name, .., less)| *name == figure && *less);
-    let ratio = server.ratio(first, figure)?;
-    let Ratio { ratio: middle, low, high } = ratio;
-    let text = format!("×{middle:.2} [{low:.2}–{high:.2}]");
-    if !ratio.is_significant() {
-        return Some((format!("{text} no significant difference"), "soft"));
-    }
-    Some((text, if (middle < 1.0) == less_is_better { "good" } else { "bad" }))
+/// How a server's figure relates to the first one's.
+struct Relation {
+    /// The ratio and its interval.
+    text: String,
+    /// Whether it is better; `None` when that cannot be told.
+    better: Option<bool>,
 }
 
-/// The comparison as a page with charts.
-#[must_use]
-pub fn page(comparison: &Comparison) -> String {
-    let mut out = String::new();
-    // Writing to a string cannot fail.
-    let _ = write_page(&mut out, comparison);
-    let names: Vec<&str> = comparison.servers.iter().map(|server| server.name.as_str()).collect();
-    html::document(&format!("Comparison: {}", names.join(", ")), &out)
-}
-
-fn write_page(out: &mut String, comparison: &Comparison) -> std::fmt::Result {
-    let Some((first, _)) = comparison.servers.split_first() else { return Ok(()) };
-    let Some(sample) = first.runs.first() else { return Ok(()) };
-    let names: Vec<String> = comparison.servers.iter().map(|server| escape(&server.name)).collect();
-    let scenario = &sample.scenario;
-    write!(out, "<header><h1>{}</h1></header>", names.join(" · "))?;
-    write!(
-        out,
-        "<p class=soft>scenario {}: {} subscribers, {} publishers, {} topics, {} messages a second of {} bytes, {:.1} s; \
-         {} repeats, taking turns. Medians; ratios to {} with 95 % confidence intervals.</p>",
-        escape(&scenario.name),
-        scenario.subscribers,
-        scenario.publishers,
-        scenario.topics,
-        scenario.rate,
-        scenario.size,
-        sample.seconds,
-        first.runs.len(),
-        names[0]
-    )?;
-    write_figures(out, comparison, &names)?;
-    out.push_str("</tr></table></div><h2>Course</h2><div class=charts>");
-    for chart in charts(comparison) {
-        out.push_str(&chart.html());
-    }
-    out.push_str("</div><h2>Runs</h2><div class=card><table><tr><th>server<th>repeat<th>p50 ms<th>p99 ms<th>µs per delivery<th>lost<th class=text></tr>");
-    for server in &comparison.servers {
-        for (repeat, run) in server.runs.iter().enumerate() {
-            write!(
-                out,
-                "<tr><td>{}<td>{}<td>{:.2}<td>{:.2}<td>{}<td>{}<td class=text>{}</tr>",
-                escape(&server.name),
-                repeat + 1,
-                run.latency.p50_ms,
-                run.latency.p99_ms,
-                short(run.cost.map_or(0.0, |cost| cost.cpu_us_per_delivery)),
-                run.ledger.missing,
-                run.verdict.word()
-            )?;
+impl Relation {
+    /// `None` for the first one itself, and where there is nothing to compare.
+    fn of(server: &Measured, first: &Measured, figure: &str) -> Option<Self> {
+        if std::ptr::eq(server, first) {
+            return None;
         }
+        let less_is_better = FIGURES.iter().any(|(name, .., less)| *name == figure && *less);
+        let ratio = server.ratio(first, figure)?;
+        let Ratio { ratio: middle, low, high } = ratio;
+        let text = format!("×{middle:.2} [{low:.2}–{high:.2}]");
+        Some(Self { text, better: ratio.is_significant().then_some((middle < 1.0) == less_is_better) })
     }
-    out.push_str("</table></div>");
-    let machine = &sample.environment;
-    write!(
-        out,
-        "<h2>Machine and run</h2><p>{} × {}, {}<br><code>{}</code></p><ul>",
-        machine.cpus,
-        escape(&machine.cpu),
-        escape(&machine.kernel),
-        escape(&machine.command)
-    )?;
-    for server in &comparison.servers {
-        let command = server.runs.first().map_or("", |run| run.server.as_str());
-        write!(out, "<li>{}: <code>{}</code></li>", escape(&server.name), escape(command))?;
-    }
-    out.push_str("</ul>");
-    Ok(())
-}
 
-fn write_figures(out: &mut String, comparison: &Comparison, names: &[String]) -> std::fmt::Result {
-    let Some((first, _)) = comparison.servers.split_first() else { return Ok(()) };
-    out.push_str("<h2>Figures</h2><div class=card><table><tr><th>");
-    for name in names {
-        write!(out, "<th>{name}")?;
+    fn remark(&self) -> &'static str {
+        if self.better.is_none() { " no significant difference" } else { "" }
     }
-    out.push_str("</tr>");
-    for (figure, title, unit, factor, _) in FIGURES {
-        write!(out, "<tr><td>{title} <span class=soft>{unit}</span>")?;
-        for server in &comparison.servers {
-            let spread = Spread::of(server.figures(figure));
-            let (low, high) = (short(spread.min * factor), short(spread.max * factor));
-            write!(out, "<td><b>{}</b> <small>{low}–{high}</small>", short(spread.median * factor))?;
-            if let Some((text, class)) = relation(server, first, figure) {
-                write!(out, "<br><small class={class}>{text}</small>")?;
-            }
-        }
-        out.push_str("</tr>");
-    }
-    out.push_str("<tr><td>lost messages, verdict");
-    for server in &comparison.servers {
-        let lost: u64 = server.runs.iter().map(|run| run.ledger.missing).sum();
-        write!(out, "<td>{} lost<br>{}", lost, html::badge(server.verdict()))?;
-    }
-    Ok(())
-}
-
-fn charts(comparison: &Comparison) -> Vec<Chart> {
-    let lines = |pick: &dyn Fn(&RunResult) -> Vec<(f64, f64)>| -> Vec<Line> {
-        let middle = comparison.servers.iter().map(|server| (server, server.middle()));
-        middle
-            .zip(0..)
-            .filter_map(|((server, run), colour)| Some(Line::new(&server.name, colour % 6, pick(run?))))
-            .collect()
-    };
-    let over_time = |title: &str, y, y_scale, pick: fn(&super::result::Sample) -> f64| Chart {
-        title: title.into(),
-        x: "seconds",
-        y,
-        x_scale: Scale::Even,
-        y_scale,
-        events: Vec::new(),
-        lines: lines(&|run| {
-            let points = run.timeline.iter().map(|sample| (sample.at_s, pick(sample)));
-            points.filter(|&(_, value)| y_scale != Scale::Log || value > 0.0).collect()
-        }),
-    };
-    vec![
-        Chart {
-            title: "Response latency by percentile, middle run".into(),
-            x: "percentile",
-            y: "ms",
-            x_scale: Scale::Nines,
-            y_scale: Scale::Log,
-            events: Vec::new(),
-            lines: lines(&|run| run.curve.clone()),
-        },
-        over_time("p99 over time, middle run", "ms", Scale::Log, |sample| sample.p99_ms),
-        over_time("Server CPU", "% of a core", Scale::Even, |sample| sample.server_cpu_percent),
-        over_time("Server memory", "MiB", Scale::Even, |sample| sample.server_mib),
-    ]
 }
