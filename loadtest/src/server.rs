@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -13,6 +13,8 @@ use crate::error::{Context, Error, Result};
 
 /// A server that has not said its address by then has failed to start.
 const START_PATIENCE: Duration = Duration::from_secs(15);
+/// A server that has closed its output has this long to end, and so to say how.
+const ENDING_PATIENCE: Duration = Duration::from_secs(1);
 /// A server that has not ended this long after SIGTERM is killed.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -69,13 +71,30 @@ impl Process {
         let deadline = Instant::now() + START_PATIENCE;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let Ok(line) = self.lines.recv_timeout(left) else {
-                let status = self.child.try_wait().ok().flatten();
-                let fate = status.map_or_else(|| "is silent".into(), |status| format!("ended with {status}"));
-                return Err(Error::Setup(format!("the server never printed {what}; it {fate}")));
+            let line = match self.lines.recv_timeout(left) {
+                Ok(line) => line,
+                Err(end) => {
+                    // One that closed its output is most likely about to end.
+                    let grace =
+                        if end == RecvTimeoutError::Disconnected { ENDING_PATIENCE } else { Duration::ZERO };
+                    let fate = self.fate(grace);
+                    return Err(Error::Setup(format!("the server never printed {what}; it {fate}")));
+                }
             };
             if let Some(found) = pick(&line) {
                 return Ok(found);
+            }
+        }
+    }
+
+    /// What became of it, waiting for its end so long.
+    fn fate(&mut self, grace: Duration) -> String {
+        let deadline = Instant::now() + grace;
+        loop {
+            match self.child.try_wait().ok().flatten() {
+                Some(status) => return format!("ended with {status}"),
+                None if Instant::now() >= deadline => return "is silent".into(),
+                None => std::thread::sleep(Duration::from_millis(5)),
             }
         }
     }
@@ -193,6 +212,6 @@ mod tests {
     fn a_server_that_ends_at_once_is_reported() {
         let mut process = Process::start(Command::new("true"), None).unwrap();
         let error = process.wait_for("its address", find_url).unwrap_err();
-        assert!(error.to_string().contains("never printed its address"), "{error}");
+        assert!(error.to_string().contains("never printed its address; it ended with exit"), "{error}");
     }
 }

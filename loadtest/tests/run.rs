@@ -247,6 +247,8 @@ fn mistakes_are_usage_errors_with_a_reason() {
     expect(&run("", &["--size", "10"]), USAGE, &["size must be"]);
     expect(&run("", &["--kind", "log", "--keys", "3"]), USAGE, &["for kind latest"]);
     expect(&run("", &["--kill-every", "1ms"]), USAGE, &["at least 10ms"]);
+    expect(&run("", &["--kill-at", "500ms"]), USAGE, &["kill_at must lie before the end"]);
+    expect(&run("", &["--audit", "--adapter", "nats"]), USAGE, &["can be read from their beginning"]);
     expect(&run("", &["--connect-rate", "0"]), USAGE, &["it is no number above 0"]);
     expect(&run("", &["--processes", "0"]), USAGE, &["it must not be 0"]);
     expect(&run("", &["--threshold", "latency.p99 <"]), USAGE, &["`latency.p99 <` is no threshold"]);

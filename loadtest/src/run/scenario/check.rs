@@ -77,6 +77,10 @@ impl Scenario {
             Some("server.kill_every must be at least 10ms")
         } else if outages.kill() && !self.slow.is_empty() {
             Some("slow readers do not notice that the server died: leave out `slow` or the restarts")
+        } else if outages.kill_at.iter().any(|at| at.0 >= self.seconds()) {
+            Some("server.kill_at must lie before the end of the load")
+        } else if outages.audit && !self.adapter.is_fanwire() {
+            Some("only topics of fanwire's own protocol can be read from their beginning: leave out `audit`")
         } else if outages.audit && self.kind != Kind::Log {
             Some("only kind log can be audited")
         } else {
