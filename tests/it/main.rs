@@ -72,6 +72,7 @@ mod watch_tap;
 mod webhook_certificates;
 mod webhook_command;
 mod webhook_durability;
+mod webhook_garbage;
 mod webhook_hostile;
 mod webhook_secrets;
 mod webhooks;
