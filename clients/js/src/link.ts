@@ -39,6 +39,8 @@ export class Link {
 	#turn = 0;
 	#openedAt = 0;
 	#goodbye: GoodbyeEvent | undefined;
+	/** A goodbye was obeyed, and no connection has lasted since. */
+	#sentAway = false;
 	readonly #backoff: Backoff;
 	readonly #tokens: Tokens;
 
@@ -151,7 +153,10 @@ export class Link {
 			this.stop(new FanwireError('stopped', `the broker said: ${goodbye?.code ?? `${code} ${reason}`}`));
 			return;
 		}
-		const retryMs = goodbye ? Math.min(goodbye.after_ms, GOODBYE_MAX_MS) : this.#backoff.next();
+		// A broker that says goodbye to everyone who comes must not be asked all the time.
+		const pause = goodbye && !this.#sentAway ? 0 : this.#backoff.next();
+		const retryMs = Math.max(Math.min(goodbye?.after_ms ?? 0, GOODBYE_MAX_MS), pause);
+		this.#sentAway ||= !!goodbye;
 		this.#after(retryMs, () => this.#attempt());
 		this.#set('waiting');
 		this.hooks.disconnect({ code, reason, retryMs });
@@ -173,7 +178,10 @@ export class Link {
 		clearTimeout(this.#timer);
 		this.#tokens.stop();
 		const stable = this.options.backoff?.stableMs ?? STABLE_MS;
-		if (this.state === 'open' && Date.now() - this.#openedAt >= stable) this.#backoff.reset();
+		if (this.state === 'open' && Date.now() - this.#openedAt >= stable) {
+			this.#backoff.reset();
+			this.#sentAway = false;
+		}
 		if (this.state === 'open') this.hooks.lost();
 		return connection;
 	}

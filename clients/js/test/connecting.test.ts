@@ -107,6 +107,24 @@ describe('connecting', () => {
 		FakeSocket.last.welcome().take('publish');
 	});
 
+	test('a broker that says goodbye to everyone is not asked all the time', async () => {
+		const [client, socket] = await it.open({ pingIntervalMs: 1e9 });
+		await it.clock.pass(10_000);
+		const goodbye = { type: 'goodbye', code: 'draining', reconnect: true, after_ms: 0 };
+		socket.receive(goodbye);
+		socket.drop(1001);
+		await it.clock.pass(0);
+		assert.equal(FakeSocket.all.length, 2, 'the first one is obeyed to the millisecond');
+		for (let passed = 0; passed < 60_000; passed += 10) {
+			if (client.state === 'connecting') {
+				FakeSocket.last.welcome().receive(goodbye);
+				FakeSocket.last.drop(1001);
+			}
+			await it.clock.pass(10);
+		}
+		assert.ok(FakeSocket.all.length > 3 && FakeSocket.all.length < 40, `${FakeSocket.all.length} connections in a minute`);
+	});
+
 	test('a goodbye for good', async () => {
 		const [client, socket] = await it.open();
 		const pending = client.publish('t', 1);

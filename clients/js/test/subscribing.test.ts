@@ -98,6 +98,21 @@ describe('subscriptions', () => {
 		assert.deepEqual([old.map(([name]) => name), seen.length], [['end'], 1]);
 	});
 
+	test('a listener may unsubscribe, and gets nothing more of the same frame', async () => {
+		const [client, socket] = await it.open();
+		const first = client.subscribe('t'), other = record(client.subscribe('u'), 'message');
+		socket.answer('subscribe', at(0));
+		socket.answer('subscribe', at(0));
+		const seen: number[] = [];
+		first.on('message', ({ offset }) => {
+			seen.push(offset);
+			first.unsubscribe();
+			client.subscribe('t').on('message', () => seen.push(-1));
+		});
+		socket.receive(message(1), message(2), { ...message(1), topic: 'u' });
+		assert.deepEqual([seen, other.length], [[1], 1]);
+	});
+
 	test('unsubscribing while offline: the next connection hears nothing of it', async () => {
 		const [client, socket] = await it.open();
 		const subscription = client.subscribe('t');

@@ -8,11 +8,22 @@ pub(crate) struct Backoff {
     min: Duration,
     max: Duration,
     bound: Duration,
+    /// A pause that was asked for was kept, and no attempt has succeeded since.
+    sent_away: bool,
 }
 
 impl Backoff {
     pub(crate) fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max, bound: min }
+        Self { min, max, bound: min, sent_away: false }
+    }
+
+    /// How long to wait after the end of a connection, for which the broker may have asked for a pause. A broker that sends
+    /// everyone away who comes must not be asked all the time.
+    pub(crate) fn after(&mut self, asked: Option<Duration>) -> Duration {
+        match asked {
+            Some(asked) if !std::mem::replace(&mut self.sent_away, true) => asked,
+            asked => asked.unwrap_or_default().max(self.next()),
+        }
     }
 
     /// How long to wait before the next attempt.
@@ -25,6 +36,7 @@ impl Backoff {
     /// An attempt succeeded.
     pub(crate) fn reset(&mut self) {
         self.bound = self.min;
+        self.sent_away = false;
     }
 }
 
@@ -40,6 +52,19 @@ fn random_unit() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_that_is_asked_for_is_kept_and_the_next_one_grows() {
+        let (min, max) = (Duration::from_secs(100), Duration::from_secs(800));
+        let mut backoff = Backoff::new(min, max);
+        let asked = Some(Duration::from_millis(7));
+        assert_eq!(backoff.after(asked), Duration::from_millis(7));
+        let longest = (0..50).map(|_| backoff.after(asked)).max().unwrap();
+        assert!(longest > min, "{longest:?}");
+        assert!(backoff.after(Some(2 * max)) == 2 * max, "never less than what is asked for");
+        backoff.reset();
+        assert_eq!(backoff.after(asked), Duration::from_millis(7));
+    }
 
     #[test]
     fn pauses_are_random_below_a_bound_that_doubles_to_its_cap() {

@@ -80,7 +80,7 @@ impl Driver {
             self.offline();
             if let End::Lost(asked) = end {
                 self.state.send_replace(State::Waiting);
-                let pause = asked.unwrap_or_else(|| self.backoff.next());
+                let pause = self.backoff.after(asked);
                 match self.serve_while(sleep(pause)).await {
                     Ok(()) => continue,
                     Err(closed) => end = closed,
