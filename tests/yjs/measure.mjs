@@ -2,6 +2,7 @@
 //
 //   node measure.mjs fanout      1000 clients and 10 edits a second: a document beside a log of the same sizes
 //   node measure.mjs join        a document of 30 000 keystrokes: how long joining takes, how large it is
+//   node measure.mjs hot         joining that document while somebody edits it 20 times a second
 //   node measure.mjs reference   memory per document and CPU per edit beside @y/websocket-server
 //
 // FANWIRE_BIN names the broker; take a release build.
@@ -146,6 +147,52 @@ async function join() {
   return { typed: await joinOnce('typed'), scattered: await joinOnce('scattered') };
 }
 
+/** Joins a document, as somebody new or with all but a few edits, until the broker says that this was all. */
+function joinRaw(url, vector) {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, { perMessageDeflate: false });
+    let bytes = 0;
+    socket.on('open', () => socket.send(Buffer.from([0, 0, vector.length, ...vector])));
+    socket.on('message', (data) => {
+      bytes += data.length;
+      if (data[0] === 0 && data[1] === 1) { socket.terminate(); resolve(bytes); }
+    });
+    socket.on('error', reject);
+  });
+}
+
+async function hot() {
+  const broker = await startBroker();
+  const { doc, made } = keystrokes(30_000, 'scattered');
+  const [writer] = await sockets(`${broker.yjs}/doc:hot`, 1, () => {}, { heard: 0 });
+  for (let sent = 0; sent < made.length; sent += 1) {
+    writer.send(made[sent]);
+    if (sent % 90 === 0) await sleep(100);
+  }
+  const result = {};
+  for (const [who, vector] of [['new', Buffer.from([0])], ['back', Buffer.from(Y.encodeStateVector(doc))]]) {
+    doc.on('update', (update) => writer.send(message(update)));
+    const editing = setInterval(() => doc.getText('text').insert(0, 'x'), 50);
+    await sleep(1_000);
+    const [start, spent, times] = [performance.now(), cpu(broker.pid), []];
+    let bytes = 0;
+    const joiner = async () => {
+      while (performance.now() - start < 8_000) {
+        const begun = performance.now();
+        bytes = await joinRaw(`${broker.yjs}/doc:hot`, vector);
+        times.push(performance.now() - begun);
+      }
+    };
+    await Promise.all(Array.from({ length: 8 }, joiner));
+    const seconds = (performance.now() - start) / 1000;
+    clearInterval(editing);
+    times.sort((a, b) => a - b);
+    result[who] = { joinsPerSecond: Math.round(times.length / seconds), brokerMsPerJoin: (((cpu(broker.pid) - spent) * 1000) / times.length).toFixed(2), medianMs: times[times.length >> 1].toFixed(1), worstMs: times.at(-1).toFixed(1), bytes };
+  }
+  await broker.stop();
+  return result;
+}
+
 async function startReference() {
   const server = new URL('reference-server.mjs', import.meta.url).pathname;
   const child = spawn(process.execPath, [server], { env: { PATH: process.env.PATH }, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -194,7 +241,7 @@ async function reference() {
   return result;
 }
 
-const what = { fanout, join, reference }[process.argv[2]];
-if (!what) throw new Error('fanout, join or reference?');
+const what = { fanout, join, hot, reference }[process.argv[2]];
+if (!what) throw new Error('fanout, join, hot or reference?');
 console.log(JSON.stringify(await what(), null, 2));
 process.exit(0);
