@@ -22,7 +22,7 @@ fn page(markdown: &str) -> String {
     let mut html = String::from(
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>\
          <title>fanwire: errors</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:46em;margin:2em auto;\
-         padding:0 1em}h2{margin-top:2em}:target{background:#ff9}</style>",
+         padding:0 1em}h2{margin-top:2em}:target{background:#ff9;color:#000}:root{color-scheme:light dark}code{overflow-wrap:anywhere}</style>",
     );
     for block in markdown.split("\n\n").map(str::trim) {
         // Writing to a string does not fail.

@@ -101,7 +101,8 @@ async function read(body, hear) {
     const events = (text + value).split('\n\n');
     text = events.pop();
     for (const event of events) {
-      const [, name, data] = /^event: (.*)\ndata: (.*)$/.exec(event) ?? [];
+      // Not by `.` of a regular expression: a name may contain U+2028, which that takes for the end of a line.
+      const [, name, data] = /^event: ([^\n]*)\ndata: ([^\n]*)$/.exec(event) ?? [];
       if (name === 'failure') throw new Problem(JSON.parse(data).status, JSON.parse(data));
       if (name) hear(name, JSON.parse(data));
     }

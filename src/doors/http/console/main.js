@@ -67,14 +67,18 @@ function refused(problem) {
 
 find('gate').addEventListener('submit', async (event) => {
   event.preventDefault();
-  const field = event.target.elements.key;
-  key.set(field.value.trim());
+  const field = event.target.elements.key, tried = field.value.trim();
+  key.set(tried);
+  event.target.querySelector('.fault').textContent = '';
   try {
     await get('/v1/stats');
   } catch (problem) {
+    // The answer to a key that was replaced meanwhile says nothing about the one that is tried now.
+    if (key.get() !== tried) return;
     if (!refused(problem)) event.target.querySelector('.fault').textContent = problem.message;
     return;
   }
+  if (key.get() !== tried) return;
   field.value = '';
   find('gate').hidden = true;
   find('view').hidden = false;
@@ -100,8 +104,13 @@ function route() {
     } else link.removeAttribute('aria-current');
   }
   document.title = `${known === 'overview' ? '' : `${known[0].toUpperCase()}${known.slice(1)} · `}fanwire console`;
-  next.enter?.(rest.length > 0 ? decodeURIComponent(rest.join('/')) : undefined);
+  next.enter?.(rest.length > 0 ? decoded(rest.join('/')) : undefined);
   if (app.stats) next.stats?.(app.stats, true);
+}
+
+/** What an address names; one that was cut off names what it says. */
+function decoded(text) {
+  try { return decodeURIComponent(text); } catch { return text; }
 }
 
 addEventListener('hashchange', route);
