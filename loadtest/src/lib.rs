@@ -3,7 +3,7 @@
 //!
 //! Reading order: [`stamp`] (what a message carries) → [`ledger`] (what must arrive) → [`ws`] and [`wire`] (frames and
 //! objects) → [`client`] (thousands of connections on one thread) → [`window`] (one measurement) → [`scenario`] (what
-//! a command measures) → [`verdict`] and [`report`]. [`bare`] and [`null`] are the servers it measures itself with;
+//! a command measures) → [`verdict`], [`report`] and [`output`]. [`bare`] and [`null`] are the servers it measures itself with;
 //! [`relay`] makes a good one look bad.
 
 pub mod adapter;
