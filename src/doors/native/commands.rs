@@ -1,0 +1,188 @@
+//! What each command of the native protocol does.
+
+use fanwire_proto::{Command, Direction, ErrorCode, Event, History, Publish, Subscribe, TopicName};
+
+use super::{
+    NativeDoor,
+    pause::{Fetched, Undone, away},
+};
+use crate::{
+    auth::{Grant, Verb},
+    broker::{Broker, Missing, Published},
+    defaults,
+    doors::errors::Failure,
+    shard::{Cx, SubscribeOptions},
+    topic::{Draft, HistoryQuery, Kind},
+};
+
+impl<P: Send> NativeDoor<P> {
+    pub(super) fn perform(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        command: Command,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        match command {
+            Command::Ping => cx.send(&Event::Pong { id }),
+            Command::Auth { token } => self.auth(cx, id, &token)?,
+            Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe, fetched)?,
+            Command::Unsubscribe { topic } => unsubscribe(cx, id, topic)?,
+            Command::Publish(publish) => self.publish(cx, id, publish, fetched)?,
+            Command::Presence { topic } => self.presence(cx, id, topic)?,
+            Command::History(history) => self.history(cx, id, history, fetched)?,
+        }
+        Ok(())
+    }
+
+    /// The grant in force, or why there is none.
+    fn grant(&self, cx: &Cx<'_>) -> Result<&Grant, Failure> {
+        let grant = self.grant.as_ref().ok_or_else(Failure::unauthorized)?;
+        if grant.is_expired(cx.now_ms()) { Err(Failure::expired()) } else { Ok(grant) }
+    }
+
+    fn check(&self, cx: &Cx<'_>, verb: Verb, topic: &TopicName) -> Result<&Grant, Failure> {
+        let grant = self.grant(cx)?;
+        if grant.allows(verb, topic) { Ok(grant) } else { Err(Failure::forbidden(verb)) }
+    }
+
+    fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
+        let grant = self.broker.authenticate(token, cx.now_ms())?;
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.ends_at(grant.expires_ms);
+        // A narrower token takes effect on what is open, too.
+        for topic in cx.topics() {
+            let faster =
+                grant.max_rate.is_some_and(|cap| cx.max_rate(&topic.name).is_none_or(|rate| rate > cap));
+            let too_fast = topic.kind == Kind::Latest && faster;
+            let watches = cx.is_watching(&topic.name) && !grant.allows(Verb::Presence, &topic.name);
+            if !grant.allows(Verb::Subscribe, &topic.name) || watches || too_fast {
+                cx.unsubscribe(topic.name.as_str());
+                cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
+            }
+        }
+        let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
+        self.grant = Some(grant);
+        cx.reply(id, &reply);
+        Ok(())
+    }
+
+    fn subscribe(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: Subscribe,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        let cap = self.check(cx, Verb::Subscribe, &request.topic)?.max_rate;
+        if request.presence {
+            self.check(cx, Verb::Presence, &request.topic)?;
+        }
+        if request.since.is_some() || request.last.is_some() {
+            self.check(cx, Verb::History, &request.topic)?;
+        }
+        self.check_room_for_replies(cx)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Make, id, Command::Subscribe(request)));
+        }
+        let Subscribe { topic, since, last, presence, max_rate } = request;
+        let max_rate = match (max_rate, cap) {
+            (Some(asked), Some(cap)) => Some(asked.min(cap)),
+            (asked, cap) => asked.or(cap),
+        };
+        let options = SubscribeOptions { since, last, watch: presence, max_rate };
+        let (topic, mut joined) = self.broker.subscribe(cx, &topic, &options)?;
+        let reply = Event::Subscribed {
+            id,
+            topic: topic.name.clone(),
+            epoch: joined.epoch,
+            offset: joined.offset,
+            kind: topic.kind,
+            recovered: joined.recovered,
+            members: joined.members.take(),
+        };
+        cx.reply(id, &reply);
+        cx.start(&topic, &joined);
+        Ok(())
+    }
+
+    fn publish(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: Publish,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        self.check(cx, Verb::Publish, &request.topic)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Make, id, Command::Publish(request)));
+        }
+        let Publish { topic, payload, key, message_id, tags, ack } = request;
+        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()) };
+        let asker = || Some(cx.asker(id));
+        let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
+        if waits {
+            return Ok(());
+        }
+        let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
+        cx.reply(id, &Event::Published { id, topic, epoch, offset, duplicate });
+        Ok(())
+    }
+
+    fn presence(&mut self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+        self.check(cx, Verb::Presence, &topic)?;
+        self.check_room_for_replies(cx)?;
+        let off = || Failure::new(ErrorCode::PresenceOff, "this topic keeps no presence");
+        let found = self.broker.members(&topic).ok_or_else(off)?;
+        let (members, clients, users) = (found.members, found.clients, found.users);
+        cx.reply(id, &Event::Members { id, topic, members, clients, users });
+        Ok(())
+    }
+
+    fn history(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        request: History,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Undone> {
+        self.check(cx, Verb::History, &request.topic)?;
+        self.check_room_for_replies(cx)?;
+        if fetched.is_none() && self.broker.is_away(&request.topic) {
+            let topic = request.topic.clone();
+            return Err(away(topic, Missing::Leave, id, Command::History(request)));
+        }
+        let wanted = request.limit.and_then(|limit| usize::try_from(limit).ok());
+        let query = HistoryQuery {
+            since: request.since,
+            limit: wanted.unwrap_or(usize::MAX).min(defaults::HISTORY_REPLY_COUNT),
+            reverse: request.direction == Direction::Backward,
+        };
+        let mut reply = match fetched {
+            Some(found) => Broker::history_of(found, &request.topic, &query, cx.now_ms()),
+            None => self.broker.history(&request.topic, &query, cx.now_ms())?,
+        };
+        reply.id = id;
+        cx.reply(id, &Event::History(reply));
+        Ok(())
+    }
+
+    /// Large replies are for clients that read them.
+    fn check_room_for_replies(&self, cx: &Cx<'_>) -> Result<(), Failure> {
+        let limit = self.broker.policy().limits.max_outbox_bytes / 2;
+        match cx.waiting_bytes() > limit {
+            true => Err(Failure::new(ErrorCode::RateLimited, "earlier replies are not read yet")),
+            false => Ok(()),
+        }
+    }
+}
+
+fn unsubscribe(cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+    if !cx.unsubscribe(topic.as_str()) {
+        return Err(Failure::new(ErrorCode::NotSubscribed, "this connection is not subscribed to the topic"));
+    }
+    cx.reply(id, &Event::Unsubscribed { id, topic });
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! The native door: fanwire's own protocol over `/ws`, as `proto/PROTOCOL.md` specifies it.
+//!
+//! ```text
+//!          token at the handshake, or none needed
+//! opened ────────────────────────────────────────► Granted ──token ends──► close 4001
+//!    │                                               ▲
+//!    └──none yet──► Stranger ──auth with a token─────┘
+//!                      └──one to two ping intervals later──► close 4000
+//! ```
+
+mod commands;
+mod pause;
+
+use std::{collections::VecDeque, sync::Arc, time::Instant};
+
+use fanwire_proto::{CloseCode, Command, ErrorCode, ErrorReply, Event, Format, Rejection, Request};
+use pause::{Away, Fetched, Held, Undone};
+
+use super::errors::Failure;
+use crate::{
+    auth::Grant,
+    broker::Broker,
+    session::TokenBucket,
+    shard::{Cx, Door, Inbound, Wire},
+};
+
+/// What the welcome says the server is.
+const VERSION: &str = concat!("fanwire/", env!("CARGO_PKG_VERSION"));
+
+/// The protocol on one connection.
+pub struct NativeDoor<P> {
+    broker: Arc<Broker>,
+    /// `None` for a stranger, who may only present a token.
+    grant: Option<Grant>,
+    ping_s: u64,
+    /// Connections are looked after in turn, so the first time may be at once.
+    was_ticked: bool,
+    bucket: TokenBucket,
+    /// Present while the connection pauses for a topic.
+    held: Option<Box<Held>>,
+    /// Counts the connection where connections are limited, until it is dropped.
+    _permit: P,
+}
+
+impl<P: Send> NativeDoor<P> {
+    /// A door for a client with this grant.
+    pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
+        let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
+        Self { broker, grant, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
+    }
+}
+
+impl<P: Send> Door for NativeDoor<P> {
+    fn opened(&mut self, cx: &mut Cx<'_>) {
+        if let Some(grant) = &self.grant {
+            cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+            cx.ends_at(grant.expires_ms);
+            if self.broker.is_revoked(grant, cx.now_ms()) {
+                // Between the handshake and now; from here on orders reach the connection.
+                return cx.close(CloseCode::Disconnected);
+            }
+        }
+        let welcome = Event::Welcome {
+            client: cx.member().client,
+            version: VERSION.into(),
+            ping_s: self.ping_s,
+            max_message_bytes: self.broker.policy().limits.max_message_bytes,
+            user: cx.member().user,
+        };
+        cx.send(&welcome);
+    }
+
+    fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>) {
+        let (bytes, format) = match (frame, cx.wire()) {
+            (Inbound::Text(text), Wire::Native(Format::Json)) => (text.as_bytes(), Format::Json),
+            (Inbound::Binary(bytes), Wire::Native(Format::MsgPack)) => (bytes, Format::MsgPack),
+            (Inbound::Text(_) | Inbound::Binary(_), _) => return cx.close(CloseCode::Unsupported),
+        };
+        self.handle_all(cx, format.decode_requests(bytes).into());
+    }
+
+    fn resumed(&mut self, cx: &mut Cx<'_>) {
+        self.go_on(cx);
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        match &self.grant {
+            None if self.was_ticked => cx.close(CloseCode::TokenMissing),
+            None => self.was_ticked = true,
+            Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
+            Some(grant) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
+            Some(_) => {}
+        }
+    }
+}
+
+impl<P: Send> NativeDoor<P> {
+    /// Handles requests in their order, until one has to wait.
+    fn handle_all(&mut self, cx: &mut Cx<'_>, mut requests: VecDeque<Result<Request, Rejection>>) {
+        while let Some(request) = requests.pop_front() {
+            if let Err(away) = self.handle(cx, request) {
+                return self.wait_for(cx, *away, requests);
+            }
+        }
+    }
+
+    fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) -> Result<(), Box<Away>> {
+        let rate = self.broker.policy().limits.max_commands_per_second;
+        if !self.bucket.take(rate, cx.now()) {
+            let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
+            let message = format!("more than {rate} commands a second");
+            fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
+            return Ok(());
+        }
+        match request {
+            Ok(Request { id, command }) => self.attempt(cx, id, command, None),
+            Err(Rejection { id, code, message }) => {
+                fail(cx, id, Failure { code, message });
+                Ok(())
+            }
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        cx: &mut Cx<'_>,
+        id: Option<u64>,
+        command: Command,
+        fetched: Fetched<'_>,
+    ) -> Result<(), Box<Away>> {
+        match self.perform(cx, id, command, fetched) {
+            Ok(()) => Ok(()),
+            Err(Undone::Away(away)) => Err(away),
+            Err(Undone::Failed(failure)) => {
+                fail(cx, id, failure);
+                Ok(())
+            }
+        }
+    }
+}
+
+fn fail(cx: &mut Cx<'_>, id: Option<u64>, failure: Failure) {
+    let Failure { code, message } = failure;
+    cx.send(&Event::Error(ErrorReply { id, code, message, retry: code.retry() }));
+}
