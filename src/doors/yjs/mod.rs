@@ -3,7 +3,7 @@
 //! A connection is for one document. It gets live updates from the moment it is there; when it says what it has (step 1),
 //! it gets what it lacks, update by update as they are in the topic, so that newcomers share their frames, and then an
 //! empty step 2, which makes the provider `synced`. Only a client that has part of a document that was merged is served
-//! by a worker, which leaves out what it has ([`answer`]).
+//! by a worker, which leaves out what it has (`answer.rs`).
 //!
 //! What a client has and the topic lacks comes in answer to our step 1. Every client sends all deletions there, so a
 //! worker looks whether there is anything new in it.
