@@ -8,9 +8,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use crate::affinity::Cores;
-use crate::cli::BareOptions;
 use crate::clock;
 use crate::error::{Context, Error, Result};
+use crate::options::BareOptions;
 use crate::server::Process;
 use crate::stamp::{self, Stamp};
 use crate::wire::{Delivery, Encoding};

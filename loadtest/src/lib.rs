@@ -18,6 +18,7 @@ pub mod latency;
 pub mod ledger;
 pub mod memory;
 pub mod null;
+pub mod options;
 pub mod output;
 pub mod relay;
 pub mod report;

@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::cli::{Fault, RelayOptions, ServerOptions};
 use crate::clock::{self, MILLISECOND};
 use crate::error::{Context, Error, Result};
 use crate::null::fault::Faulty;
+use crate::options::{Fault, RelayOptions, ServerOptions};
 use crate::scenario::Subject;
 use crate::stamp;
 use crate::wire::Encoding;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::cli::Fault;
+use crate::options::Fault;
 
 /// Puts frames into an outbox, now and then wrongly.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use std::net::SocketAddr;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
 
-use crate::cli::{Fault, NullOptions};
 use crate::error::{Context, Error, Result};
+use crate::options::{Fault, NullOptions};
 use peer::Peer;
 use socket2::{Domain, Socket, Type};
 use topics::Topics;

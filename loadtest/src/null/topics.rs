@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::fault::Faulty;
 use super::peer::{Peer, Request};
-use crate::cli::Fault;
 use crate::clock::{self, MILLISECOND};
+use crate::options::Fault;
 use crate::stamp::Stamp;
 use crate::wire::{Delivery, Encoding};
 use crate::ws::frame;

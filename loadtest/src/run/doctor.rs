@@ -10,10 +10,10 @@ use super::servers::Known;
 use super::units::{Sizes, Span};
 use super::{catch_interrupts, environment, measure};
 use crate::affinity::Cores;
-use crate::cli::ServerOptions;
 use crate::clock;
 use crate::error::Result;
 use crate::memory;
+use crate::options::ServerOptions;
 use crate::scenario::{fanout, prepare};
 
 /// How often a clock or a timer is asked.

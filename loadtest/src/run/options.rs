@@ -8,7 +8,7 @@ use super::scenario::{Ack, Arrival, Churn, Kind, Scenario, Signal, Slow, Via};
 use super::servers::Known;
 use super::units::{Bytes, Share, Sizes, Span};
 use crate::adapter::Name;
-use crate::cli::ServerOptions;
+use crate::options::ServerOptions;
 
 /// Options of `run`.
 #[derive(Clone, Debug, Args)]

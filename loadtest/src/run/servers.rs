@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::Overrides;
 use super::scenario::Via;
 use crate::adapter::Name;
-use crate::cli::ServerOptions;
 use crate::error::{Context, Error, Result};
+use crate::options::ServerOptions;
 
 /// A server known by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]

@@ -6,12 +6,12 @@ use serde::Serialize;
 
 use super::{Subject, prepare, write_json};
 use crate::adapter::Subscription;
-use crate::cli::IdleOptions;
 use crate::client::Sink;
 use crate::client::pool::Pool;
 use crate::clock::{self, MILLISECOND, SECOND};
 use crate::error::{Error, Result};
 use crate::memory::{self, Holding};
+use crate::options::IdleOptions;
 use crate::stamp::{Corrupt, Stamp};
 use crate::verdict::{self, Check, Verdict};
 use crate::wire::Reply;

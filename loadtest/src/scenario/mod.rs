@@ -13,11 +13,11 @@ pub use self::subject::Subject;
 
 use crate::adapter::Adapter;
 use crate::affinity::{self, Cores};
-use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::client::stream::Tls;
 use crate::client::trust;
 use crate::error::{Error, Result};
+use crate::options::ServerOptions;
 use crate::{memory, output};
 
 /// Descriptors a run needs besides its connections.

@@ -10,12 +10,12 @@ use serde::Serialize;
 
 use super::{Subject, prepare, write_json};
 use crate::adapter::Publication;
-use crate::cli::PublishOptions;
 use crate::client::Sink;
 use crate::client::pool::Pool;
 use crate::clock::{self, MILLISECOND};
 use crate::error::{Error, Result};
 use crate::latency::{Figures, Latency};
+use crate::options::PublishOptions;
 use crate::stamp::{Corrupt, Stamp};
 use crate::verdict::{self, Check, Verdict};
 use crate::wire::Reply;

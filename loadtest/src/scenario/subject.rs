@@ -9,9 +9,9 @@ use rustix::process::Signal;
 use super::target;
 use crate::adapter::Adapter;
 use crate::affinity::Cores;
-use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::error::{Context, Error, Result};
+use crate::options::ServerOptions;
 use crate::server::{self, Process};
 
 /// The server under test; one that the tester started ends with this.

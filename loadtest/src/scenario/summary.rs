@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::fanout::BARE_RATE;
 use crate::affinity::Cores;
-use crate::cli::FanoutOptions;
 use crate::memory::Holding;
+use crate::options::FanoutOptions;
 use crate::verdict::{self, Check, Spread, Verdict};
 use crate::window::Measured;
 

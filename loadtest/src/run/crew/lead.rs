@@ -10,11 +10,11 @@ use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use super::message::{Back, Endpoint, Fates, Order, Progress, Ready, Report, Task, Word};
 use super::part;
 use crate::affinity;
-use crate::cli::ServerOptions;
 use crate::client::connection::Target;
 use crate::clock::{self, SECOND};
 use crate::error::{Context, Error, Result};
 use crate::latency::Latency;
+use crate::options::ServerOptions;
 use crate::run::scenario::Scenario;
 
 /// A follower that says nothing new for this long while the lead waits for it has failed.
