@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::scenario::{Ack, Arrival, Churn, Kind, Scenario, Signal, Slow, Via};
+use super::scenario::{Ack, Churn, Kind, Scenario, Signal, Slow, Via};
+use super::schedule::Arrival;
 use super::servers::Known;
 use super::units::{Bytes, Share, Sizes, Span};
 use crate::adapter::Name;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use super::counts::{Counts, Ledger};
 use super::fairness::Fairness;
+use super::finding::Finding;
 use super::scenario::Scenario;
-use super::threshold::{Finding, Unit};
+use super::units::Unit;
 use crate::error::{Context, Error, Result};
 use crate::latency::Figures;
 use crate::memory::Holding;

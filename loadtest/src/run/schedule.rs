@@ -3,9 +3,22 @@
 //! Arrivals are generated at one per unit of a stretched time and mapped back through the integral of the rate, so
 //! constant and Poisson arrivals work on every profile, ramps included.
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+
 use super::rng::Rng;
-use super::scenario::Arrival;
 use crate::clock;
+
+/// How messages follow each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrival {
+    /// Evenly.
+    #[default]
+    Constant,
+    /// By chance, as from many people who know nothing of each other.
+    Poisson,
+}
 
 /// A stretch of time in which the rate changes evenly.
 #[derive(Clone, Copy, Debug, PartialEq)]

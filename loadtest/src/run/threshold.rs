@@ -3,11 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
-
+use super::finding::{Class, Finding};
 use super::result::RunResult;
 use super::scenario::Ack;
-use super::units;
+use super::units::{self, Unit};
 use crate::error::{Error, Result};
 
 /// What must hold unless the user says otherwise: the server's promises.
@@ -41,19 +40,6 @@ const HEALTH: [&str; 7] = [
 const TESTER: &str = "lag.p99 < 50ms";
 const TESTER_CPU: f64 = 95.0;
 const TESTER_BEHIND: f64 = 50.0;
-
-/// What a figure is measured in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// A plain number.
-    Number,
-    /// Milliseconds.
-    Milliseconds,
-    /// Bytes.
-    Bytes,
-    /// Percent.
-    Percent,
-}
 
 /// How a figure relates to its limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -163,55 +149,6 @@ impl Threshold {
     pub fn check(&self, result: &RunResult, class: Class) -> Result<Finding> {
         let (value, limit) = self.figure_and_limit(result)?;
         Ok(Finding { threshold: self.to_string(), value, met: self.holds(value, limit), class })
-    }
-}
-
-/// What missing a threshold means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Class {
-    /// The server broke its word about messages.
-    Integrity,
-    /// The server was not as good as was asked for.
-    Threshold,
-    /// The tester was the bottleneck.
-    Tester,
-}
-
-/// A threshold held against a result.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// As written.
-    pub threshold: String,
-    /// What was measured.
-    #[serde(deserialize_with = "number_or_nothing")]
-    pub value: f64,
-    /// Whether it holds.
-    pub met: bool,
-    /// What it means when it does not.
-    pub class: Class,
-}
-
-/// JSON has no not-a-number; it is written as null.
-fn number_or_nothing<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> std::result::Result<f64, D::Error> {
-    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
-}
-
-impl Finding {
-    /// One line for people.
-    #[must_use]
-    pub fn line(&self) -> String {
-        let word = match (self.met, self.class) {
-            (true, _) => "ok     ",
-            (false, Class::Integrity) => "BROKEN ",
-            (false, Class::Threshold) => "MISSED ",
-            (false, Class::Tester) => "INVALID",
-        };
-        let value = self.value;
-        let value = if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value:.3}") };
-        format!("{word} {}: {value}", self.threshold)
     }
 }
 

@@ -5,6 +5,19 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+/// What a figure is measured in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A plain number.
+    Number,
+    /// Milliseconds.
+    Milliseconds,
+    /// Bytes.
+    Bytes,
+    /// Percent.
+    Percent,
+}
+
 /// Splits `12.5ms` into the number and the unit.
 pub(super) fn split(text: &str) -> Result<(f64, &str), String> {
     let text = text.trim();

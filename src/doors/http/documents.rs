@@ -19,13 +19,12 @@ use super::{
     caller::{Caller, TopicPath},
     form::Form,
     openapi,
-    problem::{Code, Problem, json},
+    problem::{Code, Problem, json, problem_of},
     query::query,
 };
 use crate::{
     auth::Verb,
     broker::{Broker, Condition, DocumentError, NewContent},
-    doors::errors::Failure,
     topic::KindRule,
 };
 
@@ -45,17 +44,6 @@ impl Place {
     pub(super) fn new(topic: TopicName, position: Position) -> Self {
         Self { topic, epoch: position.epoch, offset: position.offset }
     }
-}
-
-/// Failures that HTTP has words of its own for.
-pub(super) fn problem(error: DocumentError) -> Problem {
-    let code = match &error {
-        DocumentError::Changed(_) => Code::PreconditionFailed,
-        DocumentError::NoVersion(_) | DocumentError::NoRoot(_) => Code::NotFound,
-        DocumentError::TooManyVersions(_) => Code::TooManyVersions,
-        _ => return Failure::from(error).into(),
-    };
-    Problem::new(code, error.to_string())
 }
 
 /// A document
@@ -86,7 +74,7 @@ pub(super) async fn read(
     let broker = &api.door.broker;
     let (state, tag) = match version {
         None => {
-            let (state, position) = broker.document_state(&topic, caller.now_ms).await.map_err(problem)?;
+            let (state, position) = broker.document_state(&topic, caller.now_ms).await.map_err(problem_of)?;
             (state, format!("\"{}:{}\"", position.epoch, position.offset))
         }
         Some(version) => {
@@ -109,7 +97,7 @@ pub(super) fn version_id(text: &str) -> Result<u64, Problem> {
 pub(super) async fn version_state(broker: &Arc<Broker>, topic: TopicName, id: u64) -> Result<Bytes, Problem> {
     let broker = broker.clone();
     let read = tokio::task::spawn_blocking(move || broker.version_state(&topic, id));
-    read.await.map_err(Problem::internal)?.map_err(problem)
+    read.await.map_err(Problem::internal)?.map_err(problem_of)
 }
 
 /// Write a document
@@ -140,12 +128,12 @@ pub(super) async fn replace(
     let policy = api.door.broker.policy();
     let limit = match policy.rules.of(&topic).kind {
         KindRule::Document(ref bounds) => bounds.max_bytes,
-        _ => return Err(problem(DocumentError::WrongKind)),
+        _ => return Err(problem_of(DocumentError::WrongKind)),
     };
     let body = read_body(&api, &parts.headers, body, limit).await?;
     let content = content_of(&parts.headers, root.map(|root| root.into_owned()), &body.bytes)?;
     let position =
-        api.door.broker.replace(&topic, content, condition, caller.now_ms).await.map_err(problem)?;
+        api.door.broker.replace(&topic, content, condition, caller.now_ms).await.map_err(problem_of)?;
     Ok(json(StatusCode::OK, "application/json", &Place::new(topic, position)))
 }
 
@@ -214,7 +202,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     caller.may(Verb::Publish, &topic)?;
     let [] = query(&uri, [])?;
-    api.door.broker.delete_document(&topic, caller.now_ms).await.map_err(problem)?;
+    api.door.broker.delete_document(&topic, caller.now_ms).await.map_err(problem_of)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

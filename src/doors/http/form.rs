@@ -8,8 +8,7 @@ use axum::{
 
 use super::{
     body::media_type,
-    documents::problem,
-    problem::{Code, Problem, json},
+    problem::{Code, Problem, json, problem_of},
 };
 use crate::broker::Broker;
 
@@ -75,11 +74,11 @@ impl Form {
         Ok(match self {
             Self::State => ([(header::CONTENT_TYPE, "application/octet-stream")], state).into_response(),
             Self::Json => {
-                let content = broker.state_as_json(state).await.map_err(problem)?;
+                let content = broker.state_as_json(state).await.map_err(problem_of)?;
                 json(StatusCode::OK, "application/json", &content)
             }
             Self::Text => {
-                let text = broker.state_as_text(state, root).await.map_err(problem)?;
+                let text = broker.state_as_text(state, root).await.map_err(problem_of)?;
                 ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
             }
         })

@@ -11,7 +11,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::doors::errors::Failure;
+use crate::{broker::DocumentError, doors::errors::Failure};
 
 /// Seconds after which a refusal that may pass is worth another try.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
@@ -174,6 +174,17 @@ impl PartialSchema for Problem {
 }
 
 impl ToSchema for Problem {}
+
+/// Failures of documents that HTTP has words of its own for.
+pub(super) fn problem_of(error: DocumentError) -> Problem {
+    let code = match &error {
+        DocumentError::Changed(_) => Code::PreconditionFailed,
+        DocumentError::NoVersion(_) | DocumentError::NoRoot(_) => Code::NotFound,
+        DocumentError::TooManyVersions(_) => Code::TooManyVersions,
+        _ => return Failure::from(error).into(),
+    };
+    Problem::new(code, error.to_string())
+}
 
 impl<F: Into<Failure>> From<F> for Problem {
     fn from(failure: F) -> Self {

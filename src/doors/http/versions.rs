@@ -14,9 +14,9 @@ use super::{
     Api,
     body::read_body,
     caller::{Caller, TopicPath, topic_name},
-    documents::{Place, problem, version_id, version_state},
+    documents::{Place, version_id, version_state},
     openapi,
-    problem::{Problem, json},
+    problem::{Problem, json, problem_of},
     query::query,
 };
 use crate::{
@@ -100,7 +100,7 @@ pub(super) async fn list(
     let (broker, name) = (api.door.broker.clone(), topic.clone());
     let read =
         tokio::task::spawn_blocking(move || broker.versions(&name)).await.map_err(Problem::internal)?;
-    let versions = read.map_err(|error| problem(error.into()))?.into_iter().map(Into::into).collect();
+    let versions = read.map_err(|error| problem_of(error.into()))?.into_iter().map(Into::into).collect();
     Ok(json(StatusCode::OK, "application/json", &Versions { topic, versions }))
 }
 
@@ -123,7 +123,7 @@ pub(super) async fn keep(
         let most = defaults::VERSION_NAME_BYTES;
         return Err(Problem::bad_request(format!("`name` must have from 1 to {most} bytes")));
     }
-    let version = api.door.broker.keep_version(&topic, name, caller.now_ms).await.map_err(problem)?;
+    let version = api.door.broker.keep_version(&topic, name, caller.now_ms).await.map_err(problem_of)?;
     Ok((StatusCode::CREATED, Json(Version::from(version))).into_response())
 }
 
@@ -146,7 +146,7 @@ pub(super) async fn delete(
     caller.may(Verb::Publish, &topic)?;
     let [] = query(&uri, [])?;
     let id = version_id(&version)?;
-    api.door.broker.delete_version(&topic, id).await.map_err(problem)?;
+    api.door.broker.delete_version(&topic, id).await.map_err(problem_of)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -171,6 +171,6 @@ pub(super) async fn restore(
     let state = version_state(broker, topic.clone(), version).await?;
     let content = NewContent::State(state);
     let position =
-        broker.replace(&topic, content, Condition::Always, caller.now_ms).await.map_err(problem)?;
+        broker.replace(&topic, content, Condition::Always, caller.now_ms).await.map_err(problem_of)?;
     Ok(json(StatusCode::OK, "application/json", &Place::new(topic, position)))
 }

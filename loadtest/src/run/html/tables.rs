@@ -4,9 +4,9 @@ use std::fmt::Write;
 
 use crate::latency::Figures;
 use crate::run::chart::{escape, short};
+use crate::run::finding::{Class, Finding};
 use crate::run::result::RunResult;
 use crate::run::scenario::Kind;
-use crate::run::threshold::{Class, Finding};
 
 pub(super) fn write_latency(out: &mut String, result: &RunResult) -> std::fmt::Result {
     out.push_str("<div class=card><table><tr><th>ms<th>p50<th>p90<th>p99<th>p99.9<th>max<th>samples<th class=text></tr>");

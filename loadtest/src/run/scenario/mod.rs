@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::parts::{Ack, Churn, Outages, Signal, Slow, Stage, Storm};
 pub use self::presets::PRESETS;
-use super::schedule::Leg;
+use super::schedule::{Arrival, Leg};
 use super::units::{Sizes, Span};
 use crate::adapter::Name;
 use crate::error::{Error, Result};
@@ -27,17 +27,6 @@ pub enum Kind {
     Volatile,
     /// Updates that make a document: every one, to everyone who is there.
     Document,
-}
-
-/// How messages follow each other.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Arrival {
-    /// Evenly.
-    #[default]
-    Constant,
-    /// By chance, as from many people who know nothing of each other.
-    Poisson,
 }
 
 /// By which way messages are published.
