@@ -1,10 +1,10 @@
 //! One connection as its shard holds it.
 
-use std::{num::NonZeroU32, sync::Arc, time::Instant};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Instant};
 
 use fanwire_proto::Member;
 
-use super::{backlog::Backlog, codec::Codec, door::Origin, socket::Socket};
+use super::{backlog::Backlog, codec::Codec, socket::Socket};
 use crate::{defaults, frames::Wire};
 
 /// Frames that one turn may hand a connection before it is written to at once.
@@ -63,6 +63,15 @@ impl Staged {
     pub(super) fn take(&mut self) -> ([u32; STAGED_MAX], usize) {
         (self.frames, usize::from(std::mem::take(&mut self.count)))
     }
+}
+
+/// How a connection came, for those who look after the broker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// The name of its door.
+    pub door: &'static str,
+    /// The other end's address.
+    pub address: IpAddr,
 }
 
 /// A connection. Invariant: it is written to only through its stage and backlog, so frames never interleave.

@@ -13,11 +13,10 @@ use slab::Slab;
 
 use super::{
     conn::Conn,
-    endings::Endings,
     feed::{Feed, Turn},
     inbox::ShardHandle,
     tally::Tally,
-    timers::{Timer, Timers},
+    timers::{Endings, Timer, Timers},
 };
 use crate::topic::Topic;
 

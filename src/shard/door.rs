@@ -1,11 +1,12 @@
 //! The seam between a shard and the protocols it runs without knowing them.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
 
 use super::{
+    conn::Origin,
     core::Core,
     inbox::{Address, Paused},
     socket::Socket,
@@ -39,15 +40,6 @@ pub enum Inbound<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-}
-
-/// How a connection came, for those who look after the broker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Origin {
-    /// The name of its door.
-    pub door: &'static str,
-    /// The other end's address.
-    pub address: IpAddr,
 }
 
 /// A connection on its way to a shard.

@@ -5,7 +5,10 @@ use std::{cmp::Reverse, sync::Arc};
 
 use fanwire_proto::{ClientId, Format, TopicName};
 
-use super::{conn::Conn, core::Core, door::Origin};
+use super::{
+    conn::{Conn, Origin},
+    core::Core,
+};
 use crate::{defaults, frames::Wire};
 
 /// Which connections are asked for.

@@ -40,9 +40,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use conn::Origin;
 pub use core::ShardLimits;
 use core::{Core, slot32};
-pub use door::{Cx, Door, Inbound, Newcomer, Origin, SubscribeOptions};
+pub use door::{Cx, Door, Inbound, Newcomer, SubscribeOptions};
 use fanwire_proto::ClientId;
 pub use inbox::{Address, Paused, ShardHandle};
 pub use letters::Letter;
@@ -59,11 +60,10 @@ pub use crate::frames::{Closing, Wire, yjs};
 use self::{
     conn::Conn,
     drain::Drain,
-    endings::Endings,
     inbox::Job,
     input::Input,
     keepalive::{Sweep, TICK},
-    timers::{Timer, Timers},
+    timers::{Endings, Timer, Timers},
 };
 use crate::{clock::unix_ms, topic::ShardId};
 

@@ -8,7 +8,7 @@ use std::{
     path::Path,
 };
 
-use super::{place::failed, survey::Damage};
+use super::{place::failed, wrong::Damage};
 use crate::{clock::unix_ms, store::StoreError};
 
 const ACCEPTED: &str = "ACCEPTED";

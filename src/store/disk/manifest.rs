@@ -10,7 +10,7 @@ use std::{
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::survey::Damage;
+use super::wrong::Damage;
 
 /// Bytes of a `current` file: number of the manifest, its checksum, the kind of checksum.
 const CURRENT_BYTES: usize = 25;

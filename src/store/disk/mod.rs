@@ -5,6 +5,7 @@
 //! - every commit carries a number ([`stamp`]), and the newest acknowledged one is known ([`mark`]), so that a store from
 //!   which acknowledged commits have vanished is refused rather than opened without them ([`survey`]);
 //! - after a failed commit the store opens itself anew, and what was not acknowledged is taken back ([`state`]);
+//! - a damaged directory is read around the damage, without the library ([`inspect`], [`entries`]);
 //! - a place that cannot be a store is refused with what to do about it ([`place`]);
 //! - a disk that is nearly full is noticed before it is full ([`room`]);
 //! - what was deleted gives its room back ([`keeper`]).
@@ -13,6 +14,7 @@ mod accepted;
 #[cfg(test)]
 mod damage;
 mod engine;
+mod entries;
 mod folder;
 mod inspect;
 mod journal;
@@ -29,11 +31,14 @@ mod state;
 mod survey;
 #[cfg(test)]
 mod trouble;
+mod wrong;
 
 use std::{path::Path, sync::Arc};
 
 use bytes::Bytes;
-pub use inspect::{Damaged, Entries, Found, Inspection};
+pub use entries::{Entries, Found};
+pub use inspect::Inspection;
+pub use wrong::Damaged;
 
 use self::{engine::Engine, folder::Folder, keeper::Keeper, state::State};
 use super::{Batch, Entry, Scan, Space, Store, StoreError};

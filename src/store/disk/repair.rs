@@ -13,7 +13,8 @@ use super::{
     journal::{self, Journal},
     mark::{MARK, Mark},
     place::failed,
-    survey::{Damage, Survey},
+    survey::Survey,
+    wrong::Damage,
 };
 use crate::{clock::unix_ms, store::StoreError};
 

@@ -2,69 +2,18 @@
 //! deleting: a changed manifest, which makes it take tables for leftovers; a missing one, which makes it take a whole
 //! space for a leftover; a changed journal, which it cuts off; missing journals.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use super::{
     accepted::Accepted,
-    inspect,
+    entries,
     journal::{self, Journal, Rest},
     manifest::Manifest,
     place::failed,
     stamp::StoreId,
+    wrong::Damage,
 };
 use crate::store::StoreError;
-
-/// Something that is not as it was written.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Damage {
-    /// A file that must be there is not, or is not readable.
-    File {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// Bytes of a journal are not what was written; whole commits follow.
-    Journal {
-        /// Where.
-        path: PathBuf,
-        /// From here on.
-        from: u64,
-        /// Up to here.
-        to: u64,
-    },
-    /// Acknowledged commits are not there.
-    Missing {
-        /// The first one.
-        first: u64,
-        /// The last one.
-        last: u64,
-        /// Where they should be.
-        path: PathBuf,
-        /// What is there ends here.
-        end: u64,
-    },
-}
-
-impl fmt::Display for Damage {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File { path, what } => write!(out, "{}: {what}", path.display()),
-            Self::Journal { path, to: 0, .. } => write!(out, "{}: nothing is in it", path.display()),
-            Self::Journal { path, from, to } => {
-                write!(out, "{}: bytes {from} to {to} are not what was written", path.display())
-            }
-            Self::Missing { first, last, path, end } => write!(
-                out,
-                "{}: commits {first} to {last} were acknowledged and are not there, the file ends at byte {end}",
-                path.display()
-            ),
-        }
-    }
-}
 
 /// What was found.
 #[derive(Debug)]
@@ -95,7 +44,7 @@ impl Survey {
         }
         damage.extend(in_journals(&journals));
         damage.extend(between(&journals).filter(|missing| !accepted.covers(missing)));
-        let in_tables = inspect::newest_in_tables(database, store).unwrap_or(0);
+        let in_tables = entries::newest_in_tables(database, store).unwrap_or(0);
         let missing = at_the_end(database, &journals, in_tables, acknowledged);
         damage.extend(missing.into_iter().filter(|missing| !accepted.covers(missing)));
         Ok(Self { journals, damage, last, in_tables })

@@ -1,66 +1,29 @@
 //! A data directory read without the library and without writing to it: for checking, and for saving what can be saved
 //! from a damaged one.
 
-mod merge;
-mod table;
-
 use std::{
-    fmt, fs,
     fs::File,
     io::{self, Read},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
 };
 
 use bytes::Bytes;
-pub use merge::Entries;
-use merge::Journaled;
-use serde::Serialize;
 use xxhash_rust::xxh3::Xxh3Default;
 
 use super::{
     accepted::Accepted,
     engine,
+    entries::{self, Entries, Journaled, tables_of},
     folder::Folder,
     journal,
-    manifest::{Manifest, Table, folder_of},
+    manifest::{Manifest, Table},
     mark::Mark,
     place::failed,
-    stamp::{STAMP_KEY, Stamp, StoreId},
     survey::Survey,
+    wrong::Damaged,
 };
 use crate::store::{Space, StoreError};
-
-/// Something that is not as it was written.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Damaged {
-    /// A file, or an entry.
-    pub place: String,
-    /// What is wrong there.
-    pub what: String,
-}
-
-impl fmt::Display for Damaged {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "{}: {}", self.place, self.what)
-    }
-}
-
-/// What there is next in a space.
-#[derive(PartialEq, Eq, Debug)]
-pub enum Found {
-    /// An entry.
-    Entry {
-        /// Its key.
-        key: Bytes,
-        /// Its value, as it was written.
-        value: Bytes,
-        /// Whether it is the newest version for sure: none that is newer can have been in what is damaged.
-        certain: bool,
-    },
-    /// Something that cannot be read.
-    Damage(Damaged),
-}
 
 /// A data directory that no broker has open.
 pub struct Inspection {
@@ -130,23 +93,8 @@ impl Inspection {
         let doubtful = !listed || !self.damage.is_empty() || !self.survey.damage.is_empty();
         let own = self.journaled.iter().filter(|(of, _)| *of == number);
         let mut journaled: Vec<_> = own.map(|(_, item)| item.clone()).collect();
-        merge::sort(&mut journaled);
+        entries::sort(&mut journaled);
         Entries::new(space, tables, journaled, doubtful)
-    }
-}
-
-/// The newest commit that tables know of.
-pub(super) fn newest_in_tables(database: &Path, store: StoreId) -> Option<u64> {
-    let (tables, _) = tables_of(database, engine::STAMPS);
-    let stamp = Entries::new(Space::Store, tables, Vec::new(), false).raw(STAMP_KEY)?;
-    Stamp::decode(&stamp).filter(|stamp| stamp.store == store).map(|stamp| stamp.number)
-}
-
-/// The tables of a space, and whether its manifest lists them; else it is all that lie there.
-fn tables_of(database: &Path, number: u64) -> (Vec<PathBuf>, bool) {
-    match Manifest::read(database, number) {
-        Ok(manifest) => (manifest.tables.into_iter().map(|table| table.path).collect(), true),
-        Err(_) => (all_tables(&folder_of(database, number)), false),
     }
 }
 
@@ -170,13 +118,6 @@ fn sum(path: &Path) -> io::Result<u128> {
             count => sum.update(&buffer[..count]),
         }
     }
-}
-
-fn all_tables(folder: &Path) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder.join("tables")).into_iter().flatten().flatten();
-    let mut paths: Vec<_> = files.map(|file| file.path()).collect();
-    paths.sort();
-    paths
 }
 
 /// What the whole records of all journals change, with the number of the space.

@@ -1,5 +1,8 @@
 //! The entries of a space, from all of its tables and the journals, in key order and in their newest version.
 
+mod listed;
+mod table;
+
 use std::{
     fs::File,
     io,
@@ -11,11 +14,27 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{
-    Damaged, Found,
-    table::{Next, TableReader},
-};
-use crate::store::{Space, disk::seal::unseal};
+pub(super) use listed::{newest_in_tables, tables_of};
+use table::{Next, TableReader};
+
+use super::{seal::unseal, wrong::Damaged};
+use crate::store::Space;
+
+/// What there is next in a space.
+#[derive(PartialEq, Eq, Debug)]
+pub enum Found {
+    /// An entry.
+    Entry {
+        /// Its key.
+        key: Bytes,
+        /// Its value, as it was written.
+        value: Bytes,
+        /// Whether it is the newest version for sure: none that is newer can have been in what is damaged.
+        certain: bool,
+    },
+    /// Something that cannot be read.
+    Damage(Damaged),
+}
 
 /// A version of a key in a journal, whose value is read when it is wanted.
 #[derive(Clone, Debug)]
