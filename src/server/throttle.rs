@@ -2,14 +2,12 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
-use governor::{
-    DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
-    clock::{Clock, DefaultClock},
-};
+use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
 use crate::auth::{ApiKey, KEY_PREFIX, KeyHash};
 
-/// Buckets with bursts of one second's worth.
+/// Buckets with bursts of one second's worth. Each has its clock: making one asks the processor what it can do, which a
+/// virtual machine answers slowly.
 pub(super) struct Throttle {
     by_address: DefaultKeyedRateLimiter<IpAddr>,
     /// For the keys that have a limit of their own: a handful.
@@ -28,8 +26,9 @@ impl Throttle {
 
     /// Counts a request; the time to wait when there were too many.
     pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Duration> {
-        let now = DefaultClock::default().now();
-        self.by_address.check_key(&address).map_err(|denied| denied.wait_time_from(now))?;
+        self.by_address
+            .check_key(&address)
+            .map_err(|denied| denied.wait_time_from(self.by_address.clock().now()))?;
         match credential.filter(|credential| credential.starts_with(KEY_PREFIX)) {
             Some(key) if !self.by_key.is_empty() => self.check_key(&KeyHash::of(key)),
             _ => Ok(()),
@@ -40,7 +39,7 @@ impl Throttle {
         let Some((_, bucket)) = self.by_key.iter().find(|(known, _)| known.matches(hash)) else {
             return Ok(());
         };
-        bucket.check().map_err(|denied| denied.wait_time_from(DefaultClock::default().now()))
+        bucket.check().map_err(|denied| denied.wait_time_from(bucket.clock().now()))
     }
 
     /// Forgets addresses with full buckets.
