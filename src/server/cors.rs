@@ -24,11 +24,13 @@ pub(super) fn layer(front: &Arc<Front>) -> CorsLayer {
         HeaderName::from_static("message-id"),
         HeaderName::from_static("message-key"),
         HeaderName::from_static("last-event-id"),
+        header::IF_MATCH,
+        header::IF_NONE_MATCH,
     ];
     CorsLayer::new()
         .allow_origin(AllowOrigin::predicate(allowed))
-        .allow_methods([Method::GET, Method::POST])
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::DELETE])
         .allow_headers(accepted)
-        .expose_headers([header::RETRY_AFTER, HeaderName::from_static("idempotency-replayed")])
+        .expose_headers([header::RETRY_AFTER, header::ETAG, HeaderName::from_static("idempotency-replayed")])
         .max_age(REMEMBER)
 }

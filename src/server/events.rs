@@ -181,9 +181,18 @@ fn read_query(query: &str, headers: &HeaderMap) -> Result<Query, Failure> {
                 }
             }
             "token" => read.token = Some(value.into_owned()),
-            "last_event_id" => read.last_event_id = read.last_event_id.or(Some(value.into_owned())),
+            // The second name is that of a widespread stand-in for `EventSource`.
+            "last_event_id" | "lastEventId" => {
+                read.last_event_id = read.last_event_id.or(Some(value.into_owned()))
+            }
             "last" => read.last = Some(value.parse().map_err(|_| bad("last", "must be a number"))?),
-            "presence" => read.presence = matches!(value.as_ref(), "true" | "1"),
+            "presence" => {
+                read.presence = match value.as_ref() {
+                    "" | "1" | "true" => true,
+                    "0" | "false" => false,
+                    _ => return Err(bad("presence", "must be `true` or `false`")),
+                }
+            }
             "max_rate" => {
                 let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= MAX_RATE_MIN);
                 read.max_rate = Some(rate.ok_or_else(|| bad("max_rate", "must be a number above 0"))?);

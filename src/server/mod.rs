@@ -52,7 +52,11 @@ use crate::{
     broker::Broker,
     config::DoorLimits,
     defaults,
-    doors::{errors::Failure, http::bearer, webhook::Peer},
+    doors::{
+        errors::Failure,
+        http::{bearer, method_not_allowed},
+        webhook::Peer,
+    },
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -103,6 +107,7 @@ fn routes(front: &Arc<Front>, (http, webhooks): (Router, Router)) -> Router {
         .route("/v1/events", get(events::events))
         .route("/v1/config", get(configuration::show))
         .merge(control::routes())
+        .method_not_allowed_fallback(method_not_allowed)
         .with_state(front.clone())
         .merge(http)
         .layer(cors::layer(front))
@@ -209,6 +214,10 @@ async fn answer(
         return Ok(too_many_requests(wait));
     }
     front.broker.metrics.http_requests.increment(1);
+    if !origin::names_one_host(request.version(), request.headers()) {
+        let failure = Failure::new(ErrorCode::BadRequest, "a request needs one `Host` header");
+        return Ok(failure.into_response());
+    }
     // A page may send some requests without asking first; the browser only keeps it from reading the answer.
     let open = front.on_loopback && !front.broker.policy().authenticator.is_configured();
     if open && !origin::is_for_us(request.headers(), &settings.allowed_origins) {

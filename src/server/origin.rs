@@ -1,7 +1,7 @@
 //! Which web pages may connect (RFC 6454): browsers send the page's origin, and a WebSocket is not bound by the
 //! same-origin policy, so the server has to look.
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, Uri, Version, header};
 
 /// Decides by the `Origin` header. Clients that are no browsers send none and may come in.
 pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String], on_loopback: bool) -> bool {
@@ -23,6 +23,15 @@ pub(super) fn is_allowed(headers: &HeaderMap, allowed: &[String], on_loopback: b
     }
     let own = headers.get(header::HOST).and_then(|host| host.to_str().ok());
     own.is_some_and(|own| own.eq_ignore_ascii_case(page.as_str()))
+}
+
+/// Whether a request says once for whom it is, as it must (RFC 9112 §3.2): of two names, we and a proxy could take
+/// different ones. HTTP/1.0 knows no `Host`.
+pub(super) fn names_one_host(version: Version, headers: &HeaderMap) -> bool {
+    match headers.get_all(header::HOST).iter().count() {
+        0 => version < Version::HTTP_11,
+        named => named == 1,
+    }
 }
 
 /// Whether a request was meant for this machine. On loopback without authentication a foreign page could otherwise read

@@ -141,6 +141,27 @@ async fn pages_of_other_origins_get_through_only_where_allowed() {
 }
 
 #[tokio::test]
+async fn pages_may_use_every_method_and_header_there_is() {
+    let server = Server::development();
+    for method in ["GET", "POST", "PUT", "DELETE"] {
+        let head = format!(
+            "OPTIONS /v1/documents/doc:a HTTP/1.1\r\nOrigin: http://localhost:3000\r\n\
+             Access-Control-Request-Method: {method}\r\nAccess-Control-Request-Headers: if-match,if-none-match\r\n"
+        );
+        let answer = request(server.address, &head, b"").await;
+        let listed = |name: &str| answer.header(name).unwrap_or_default().split(',').map(str::trim).collect();
+        let methods: Vec<_> = listed("access-control-allow-methods");
+        assert!(methods.contains(&method.to_ascii_lowercase().as_str()), "{method}: {}", answer.head);
+        let headers: Vec<_> = listed("access-control-allow-headers");
+        assert!(headers.contains(&"if-match") && headers.contains(&"if-none-match"), "{}", answer.head);
+    }
+    let head = "GET /v1/documents/doc:a HTTP/1.1\r\nOrigin: http://localhost:3000\r\n";
+    let answer = request(server.address, head, b"").await;
+    let exposed = answer.header("access-control-expose-headers").unwrap_or_default();
+    assert!(exposed.split(',').any(|name| name.trim() == "etag"), "{}", answer.head);
+}
+
+#[tokio::test]
 async fn requests_of_one_address_are_limited() {
     let server = Server::start("max_requests_per_second = 3\n");
     let mut refused = None;

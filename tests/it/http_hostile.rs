@@ -229,6 +229,11 @@ async fn other_methods_are_told_which_there_are() {
         ("/v1/publish/stream", &["POST"]),
         ("/v1/topics", &["GET", "HEAD"]),
         ("/healthz", &["GET", "HEAD"]),
+        ("/ws", &["GET", "HEAD"]),
+        ("/yjs/doc:a", &["GET", "HEAD"]),
+        ("/v1/events", &["GET", "HEAD"]),
+        ("/v1/config", &["GET", "HEAD"]),
+        ("/v1/disconnect", &["POST"]),
     ] {
         for method in ["PUT", "PATCH", "DELETE", "TRACE", "BREW"] {
             let answer = ask(method, path).await;
@@ -260,5 +265,22 @@ async fn a_refusal_comes_through_even_if_more_was_being_sent() {
         let (_, document) = answer.split_once("\r\n\r\n").unwrap();
         let document: Value = serde_json::from_str(document).unwrap();
         assert_eq!(document["code"], "too_large");
+    }
+}
+
+#[tokio::test]
+async fn a_request_names_one_host() {
+    let server = Server::development();
+    for (head, expect) in [
+        ("GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        ("GET /healthz HTTP/1.1\r\nHost:\r\nConnection: close\r\n\r\n", 200),
+        ("GET /healthz HTTP/1.0\r\n\r\n", 200),
+    ] {
+        let answer = exchange(server.address, head.as_bytes()).await;
+        let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok());
+        assert_eq!(status, Some(expect), "{head} got {answer}");
+        assert_eq!(answer.contains("bad_request"), expect == 400, "{answer}");
     }
 }

@@ -256,3 +256,24 @@ async fn who_may_not_read_the_past_comes_back_all_the_same() {
     assert_eq!(stream.status, 200);
     stream.named("subscribed").await;
 }
+
+#[tokio::test]
+async fn parameters_are_read_strictly() {
+    let server = Server::development();
+    for query in ["topic=chat:a&presence=maybe", "topic=chat:a&last=-1", "last=1"] {
+        assert_eq!(Stream::open(&server, query, "").await.status, 400, "{query}");
+    }
+    let mut publisher = Client::connect(&server).await;
+    publisher.publish("chat:a", 1).await;
+    let mut stream = Stream::open(&server, "topic=chat:a&presence=true&last=1", "").await;
+    stream.named("subscribed").await;
+    let id = stream.named("message").await.id;
+    publisher.publish("chat:a", 2).await;
+    // Where headers cannot be set, under either name.
+    for name in ["last_event_id", "lastEventId"] {
+        let escaped = id.replace('%', "%25").replace('=', "%3D");
+        let mut stream = Stream::open(&server, &format!("topic=chat:a&{name}={escaped}"), "").await;
+        assert_eq!(stream.named("subscribed").await.data["recovered"], true, "{name}");
+        assert_eq!(stream.named("message").await.data["data"], 2, "{name}");
+    }
+}

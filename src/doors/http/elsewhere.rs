@@ -54,6 +54,7 @@ struct Ended {
         ("last" = Option<u32>, Query, description = "Start with this many past messages."),
         ("presence" = Option<bool>, Query, description = "Joins and leaves, too."),
         ("max_rate" = Option<f64>, Query, description = "Kind `latest`: most updates a second."),
+        ("last_event_id" = Option<String>, Query, description = "The same as `Last-Event-ID`, where headers cannot be set; the header goes first. Also as `lastEventId`."),
         ("token" = Option<String>, Query, description = "A client's token, where headers cannot be set."),
         ("Last-Event-ID" = Option<String>, Header, description = "Resume after this event."),
     ),

@@ -101,12 +101,15 @@ pub fn routers(door: HttpDoor) -> (Router, Router) {
         .route("/docs/errors", get(error_page::serve))
         .route("/v1/openapi.json", get(async move || openapi::serve(&document)))
         .fallback(async |uri: Uri| not_found(&uri))
-        .method_not_allowed_fallback(async || {
-            Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`")
-        })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(close_after_chunks))
         .with_state(api);
     (router, webhooks)
+}
+
+/// What a path answers to methods that it does not take.
+pub async fn method_not_allowed() -> Response {
+    Problem::new(Code::MethodNotAllowed, "this path takes other methods, see `Allow`").into_response()
 }
 
 /// Alive
