@@ -145,7 +145,7 @@ impl Cx<'_> {
         self.core.conns[self.slot as usize].member.clone()
     }
 
-    /// Changes who this is; subscriptions made before keep the old name.
+    /// Changes who this is, also for those who watch the topics that it is subscribed to.
     pub fn identify(
         &mut self,
         user: Option<Arc<str>>,
@@ -153,9 +153,16 @@ impl Cx<'_> {
         token_id: Option<Arc<str>>,
     ) {
         let conn = &mut self.core.conns[self.slot as usize];
+        conn.token_id = token_id;
+        if (&conn.member.user, &conn.member.info) == (&user, &info) {
+            return;
+        }
         conn.member.user = user;
         conn.member.info = info;
-        conn.token_id = token_id;
+        let (member, peers) = (conn.member.clone(), self.core.peers.clone());
+        for topic in self.topics() {
+            topic.identify(&member, |feed| peers[feed.shard.0].notify(feed));
+        }
     }
 
     /// Has the door's [`tick`](Door::tick) called at this time too, in milliseconds since 1970.

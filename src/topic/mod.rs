@@ -319,6 +319,11 @@ impl Topic {
         self.state.lock().leave(feed, member, watching, now_ms, notify);
     }
 
+    /// A subscriber is somebody else from now on: its members change, and those who watch them are told.
+    pub fn identify(&self, member: &Member, notify: impl FnMut(FeedRef)) {
+        self.state.lock().identify(member, notify);
+    }
+
     /// Kind `latest`: removes what is no key of the topic.
     pub fn retain_keys<V>(&self, map: &mut FxHashMap<Arc<str>, V>) {
         let state = self.state.lock();

@@ -57,6 +57,18 @@ impl Presence {
         }
     }
 
+    /// A member is somebody else from now on, or says something else of itself: to those who watch, the one leaves and
+    /// the other joins. False when nothing changes.
+    pub(super) fn identify(&mut self, topic: &TopicName, member: &Member, watched: bool) -> bool {
+        let Some(Profile { user, info }) = self.members.get(&member.client) else { return false };
+        if (user, info) == (&member.user, &member.info) {
+            return false;
+        }
+        self.leave(topic, member.client, watched);
+        self.join(topic, member, watched);
+        true
+    }
+
     pub(super) fn leave(&mut self, topic: &TopicName, client: ClientId, watched: bool) {
         let Some(Profile { user, .. }) = self.members.remove(&client) else { return };
         if let Some(user) = &user {
@@ -142,6 +154,8 @@ mod tests {
         presence.join(&topic, &member(1, "alice"), true);
         presence.join(&topic, &member(2, "alice"), true);
         assert_eq!((presence.clients(), presence.users()), (2, 1));
+        assert!(!presence.identify(&topic, &member(2, "alice"), true), "the same");
+        assert!(!presence.identify(&topic, &member(3, "bob"), true), "nobody there");
         presence.leave(&topic, ClientId(1), true);
         assert_eq!((presence.clients(), presence.users()), (1, 1));
         presence.leave(&topic, ClientId(2), true);
@@ -151,5 +165,20 @@ mod tests {
         presence.prune(3);
         assert!(presence.after(2, 9).is_none());
         assert_eq!(presence.after(3, 9).unwrap().list.len(), 1);
+    }
+
+    #[test]
+    fn another_user_on_the_same_client_is_a_leave_and_a_join() {
+        let topic: TopicName = "t".parse().unwrap();
+        let mut presence = Presence::default();
+        presence.join(&topic, &member(1, "alice"), true);
+        presence.join(&topic, &member(2, "alice"), true);
+        assert!(presence.identify(&topic, &member(2, "bob"), true));
+        assert_eq!((presence.clients(), presence.users()), (2, 2));
+        let told = presence.after(2, 9).unwrap().list;
+        let told: Vec<_> = told.iter().map(|change| (change.client, change.joined)).collect();
+        assert_eq!(told, [(ClientId(2), false), (ClientId(2), true)]);
+        assert!(presence.identify(&topic, &member(2, "alice"), false));
+        assert_eq!((presence.users(), presence.recorded()), (1, 4));
     }
 }

@@ -254,6 +254,14 @@ impl State {
         }
     }
 
+    /// A subscriber is somebody else from now on.
+    pub(super) fn identify(&mut self, member: &Member, notify: impl FnMut(FeedRef)) {
+        let watched = self.watched();
+        if self.presence.identify(&self.name, member, watched) && watched {
+            self.notify_feeds(notify);
+        }
+    }
+
     pub(super) fn pull(&mut self, at: FeedRef, budget: usize) -> Option<Pulled> {
         let recorded = self.presence.recorded();
         let feed = self.feeds.iter_mut().find(|feed| feed.at == at)?;

@@ -58,6 +58,34 @@ async fn members_are_those_who_are_subscribed() {
 }
 
 #[tokio::test]
+async fn who_becomes_somebody_else_leaves_and_joins() {
+    let server = authenticated();
+    let mut watcher = login(&server, "watcher").await;
+    watch(&mut watcher).await;
+    let mut guest = login(&server, "alice").await;
+    guest.subscribe(TOPIC).await;
+    assert_eq!(watcher.expect("join").await["user"], "alice");
+    let renamed = |claims: Value| json!({ "type": "auth", "token": mint(SECRET, &claims) });
+    let exp = seconds_from_now(3600);
+    guest.ok(renamed(json!({ "sub": "bob", "info": { "colour": "red" }, "exp": exp }))).await;
+    assert_eq!(watcher.expect("leave").await["user"], "alice");
+    let join = watcher.expect("join").await;
+    assert_eq!((&join["user"], &join["info"]), (&json!("bob"), &json!({ "colour": "red" })));
+    // A token that says the same for longer changes nothing; one that says something else does.
+    guest.ok(renamed(json!({ "sub": "bob", "info": { "colour": "red" }, "exp": exp + 1 }))).await;
+    guest.ok(renamed(json!({ "sub": "bob", "info": { "colour": "blue" }, "exp": exp }))).await;
+    assert_eq!(watcher.expect("leave").await["user"], "bob");
+    assert_eq!(watcher.expect("join").await["info"]["colour"], "blue");
+    let users: BTreeSet<_> = present(&mut watcher).await["members"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|member| member["user"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(users, BTreeSet::from(["bob".into(), "watcher".into()]));
+}
+
+#[tokio::test]
 async fn watchers_hear_who_comes_and_goes() {
     let server = Server::development();
     for encoding in Encoding::BOTH {

@@ -48,8 +48,6 @@ impl<P: Send> NativeDoor<P> {
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
         let grant = self.broker.authenticate(token, cx.now_ms())?;
-        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
-        cx.ends_at(grant.expires_ms);
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
             let faster =
@@ -61,6 +59,8 @@ impl<P: Send> NativeDoor<P> {
                 cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }
         }
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.ends_at(grant.expires_ms);
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
         self.grant = Some(grant);
         cx.reply(id, &reply);
