@@ -204,22 +204,39 @@ fn an_unreadable_end_is_no_silent_loss() {
     assert_eq!(again.since(&name(), None, now_ms).1, strings(&[4]));
 }
 
+/// Publishes without waiting, and lets the process die before any commit begins.
+fn publish_and_die(store: &Arc<Memory>, now_ms: u64) -> Position {
+    // Each opening finds that the one before did not end.
+    let world = open(store, Keeping::Durable);
+    world.since(&name(), None, now_ms);
+    world.flush();
+    let payload = Payload::json("1").unwrap();
+    let draft = Draft { payload, key: None, message_id: None, tags: None, from: None };
+    let topic = world.broker.find_or_make(&name(), now_ms).unwrap();
+    let taken = topic.publish(draft, Some(Ack::Accepted), || None, now_ms, |_| {}).unwrap();
+    Position { epoch: taken.receipt.epoch, offset: taken.receipt.offset }
+}
+
 #[test]
 fn crash_after_crash_no_offset_is_used_again() {
     let now_ms = unix_ms();
     let store: Arc<Memory> = Arc::default();
-    let mut highest = Offset(0);
+    let first = open(&store, Keeping::Durable).publish(&name(), 1, now_ms);
+    let mut highest = first.offset;
     for _ in 0..5 {
-        // Each opening finds that the one before did not end.
-        let world = open(&store, Keeping::Durable);
-        world.since(&name(), None, now_ms);
-        world.flush();
-        let payload = Payload::json("1").unwrap();
-        let draft = Draft { payload, key: None, message_id: None, tags: None, from: None };
-        let topic = world.broker.find_or_make(&name(), now_ms).unwrap();
-        // Numbered, and lost with the process before any commit begins.
-        let taken = topic.publish(draft, Some(Ack::Accepted), || None, now_ms, |_| {}).unwrap();
-        assert!(taken.receipt.offset > highest, "{} after {highest}", taken.receipt.offset);
-        highest = taken.receipt.offset;
+        let taken = publish_and_die(&store, now_ms);
+        assert_eq!(taken.epoch, first.epoch);
+        assert!(taken.offset > highest, "{} after {highest}", taken.offset);
+        highest = taken.offset;
     }
+}
+
+#[test]
+fn while_nothing_is_durable_every_crash_brings_another_epoch() {
+    let now_ms = unix_ms();
+    let store: Arc<Memory> = Arc::default();
+    let mut epochs: Vec<_> = (0..5).map(|_| publish_and_die(&store, now_ms).epoch.0).collect();
+    epochs.sort_unstable();
+    epochs.dedup();
+    assert_eq!(epochs.len(), 5);
 }

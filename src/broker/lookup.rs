@@ -173,9 +173,7 @@ impl Broker {
         if let Some(topic) = self.restore(name, &rule, now_ms)? {
             return Ok(topic);
         }
-        let topic = self.insert(name, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms));
-        self.begin_commit_if_wanted(&topic);
-        Ok(topic)
+        Ok(self.insert(name, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)))
     }
 
     /// With the name's lock held.

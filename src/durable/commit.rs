@@ -44,7 +44,8 @@ pub const NOT_KEPT: &str =
 impl Durable {
     /// Queues a topic for a commit.
     pub fn begin_commit(self: &Arc<Self>, topic: &Arc<Topic>) {
-        let job = TopicCommit { durable: self.clone(), topic: topic.clone(), writing: None };
+        let job =
+            TopicCommit { durable: self.clone(), topic: topic.clone(), writing: None, is_written: true };
         self.committer.submit(Box::new(job));
     }
 
@@ -114,14 +115,21 @@ struct TopicCommit {
     durable: Arc<Durable>,
     topic: Arc<Topic>,
     writing: Option<Writing>,
+    /// Whether the batch has all of it.
+    is_written: bool,
 }
 
 impl Job for TopicCommit {
     fn write(&mut self, batch: &mut Batch) -> usize {
         let writing = self.topic.begin_commit();
-        if let Err(error) = write(&writing, self.durable.run.crashes, batch) {
-            // Encoding what the broker itself made does not fail; if it did, nothing half would be written.
-            tracing::error!(%error, topic = %writing.name, "a block could not be encoded");
+        // Apart at first, so that nothing half is written.
+        let mut own = Batch::default();
+        match write(&writing, self.durable.run.crashes, &mut own) {
+            Ok(()) => batch.writes.append(&mut own.writes),
+            Err(error) => {
+                tracing::error!(%error, topic = %writing.name, "a block could not be encoded");
+                self.is_written = false;
+            }
         }
         let count = writing.entries.len();
         self.writing = Some(writing);
@@ -129,16 +137,18 @@ impl Job for TopicCommit {
     }
 
     fn settled(self: Box<Self>, outcome: &Result<(), StoreError>) {
-        let Self { durable, topic, writing } = *self;
+        let Self { durable, topic, writing, is_written } = *self;
         // Without a commit there is nothing to take back, but there are those who wait.
         let writing = writing.unwrap_or_else(|| topic.begin_commit());
-        let (settled, again) = match outcome {
-            Ok(()) => durable.show(&topic, writing),
-            Err(_) => topic.not_committed(writing),
+        let kept = outcome.is_ok() && is_written;
+        let (settled, again) = match kept {
+            true => durable.show(&topic, writing),
+            false => topic.not_committed(writing),
         };
-        durable.tell(&topic, settled, outcome.is_ok());
-        // Once the store is closed there is no next commit.
-        if again && !matches!(outcome, Err(StoreError::Closed)) {
+        durable.tell(&topic, settled, kept);
+        // Once the store is closed there is no next commit, and what could not be encoded waits for the next publish
+        // rather than being tried without end.
+        if again && is_written && !matches!(outcome, Err(StoreError::Closed)) {
             durable.begin_commit(&topic);
         }
     }

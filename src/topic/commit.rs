@@ -32,7 +32,7 @@ impl State {
         }
         state.last = head.last;
         state.numbered = head.numbered;
-        state.on_disk = OnDisk::new(head.last, blocks);
+        state.on_disk = OnDisk::restored(head.last, blocks);
         state.prune(now_ms);
         state
     }

@@ -60,15 +60,16 @@ impl Disk {
         }
     }
 
-    fn restored(&self, crashes: u64) -> Restored {
-        let mut head = self.head.unwrap();
+    /// `None` while nothing was ever written.
+    fn restored(&self, crashes: u64) -> Option<Restored> {
+        let mut head = self.head?;
         head.last = self.messages.keys().next_back().copied().unwrap_or(head.last).max(head.last);
         head.numbered = Offset(head.last.max(head.numbered).0 + crashes * defaults::UNKEPT_COUNT as u64);
-        Restored {
+        Some(Restored {
             head,
             messages: self.messages.values().cloned().collect(),
             blocks: self.blocks.values().copied().collect(),
-        }
+        })
     }
 }
 
@@ -80,8 +81,9 @@ struct World {
     /// Crashes since something was last written.
     crashes: u64,
     now_ms: u64,
-    /// Every offset that was handed out, with what was published there.
-    handed_out: BTreeMap<Offset, usize>,
+    epoch: Epoch,
+    /// Every place that was handed out, by epoch and offset, with what was published there.
+    handed_out: BTreeMap<(u64, Offset), usize>,
     /// Offsets that were acknowledged as durable.
     safe: Arc<Mutex<BTreeSet<Offset>>>,
     failed: Arc<AtomicUsize>,
@@ -94,22 +96,20 @@ impl World {
         let rule =
             Arc::new(Rule { kind: KindRule::Log(retention), presence: false, keeping: Keeping::Durable });
         let topic = Topic::new("t".parse().unwrap(), rule.clone(), Epoch(7), 0);
-        let mut world = Self {
+        assert!(!topic.wants_commit(), "a topic that nobody has published to is not written");
+        Self {
             rule,
             disk: Disk::default(),
             topic,
             under_way: None,
             crashes: 0,
             now_ms: 0,
+            epoch: Epoch(7),
             handed_out: BTreeMap::new(),
             safe: Arc::default(),
             failed: Arc::default(),
             count: 0,
-        };
-        assert!(world.topic.wants_commit(), "a new topic writes its head");
-        world.begin();
-        world.succeed();
-        world
+        }
     }
 
     fn publish(&mut self, ack: Option<Ack>, message_id: Option<u8>) {
@@ -137,7 +137,8 @@ impl World {
         *place.lock().unwrap() = Some(offset);
         assert!(!taken.waits || ack != Some(Ack::Accepted));
         if !taken.receipt.duplicate {
-            let before = self.handed_out.insert(offset, data);
+            assert_eq!(taken.receipt.epoch, self.epoch);
+            let before = self.handed_out.insert((self.epoch.0, offset), data);
             assert_eq!(before, None, "{offset} was handed out before");
         } else if !taken.waits && ack != Some(Ack::Accepted) {
             self.safe.lock().unwrap().insert(offset);
@@ -187,8 +188,15 @@ impl World {
     }
 
     fn restore(&mut self) {
-        let restored = self.disk.restored(self.crashes);
-        self.topic = Topic::restore("t".parse().unwrap(), self.rule.clone(), restored, self.now_ms);
+        let (name, rule) = ("t".parse().unwrap(), self.rule.clone());
+        self.topic = match self.disk.restored(self.crashes) {
+            Some(restored) => Topic::restore(name, rule, restored, self.now_ms),
+            None => {
+                assert!(self.safe.lock().unwrap().is_empty(), "what was durable is gone");
+                self.epoch.0 += 1;
+                Topic::new(name, rule, self.epoch, self.now_ms)
+            }
+        };
     }
 
     /// What subscribers can see is on the disk, in order; what is safe is there unless retention took it.
@@ -200,14 +208,14 @@ impl World {
         for message in &history.messages {
             assert!(self.disk.messages.contains_key(&message.offset), "{} is not kept", message.offset);
             let Payload::Json(data) = &message.payload else { panic!("not JSON") };
-            let expected = self.handed_out[&message.offset].to_string();
+            let expected = self.handed_out[&(self.epoch.0, message.offset)].to_string();
             assert_eq!(data.get(), expected, "another message at {}", message.offset);
         }
         let oldest = offsets.first().copied().unwrap_or(history.offset);
         for offset in self.safe.lock().unwrap().range(oldest..) {
             assert!(offsets.contains(offset) || offsets.is_empty(), "{offset} is lost");
         }
-        assert_eq!(history.epoch, Epoch(7));
+        assert_eq!(history.epoch, self.epoch);
     }
 }
 

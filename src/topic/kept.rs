@@ -82,7 +82,7 @@ pub struct Restored {
 }
 
 /// What a topic remembers of its place on the disk.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct OnDisk {
     /// Everything up to here is durable.
     pub(super) kept: Offset,
@@ -91,16 +91,31 @@ pub(super) struct OnDisk {
     pub(super) old_keys: Vec<Arc<str>>,
     /// Whether the head has to be written.
     pub(super) head_is_old: bool,
+    /// Whether the disk knows the topic. One that nobody has published to is not written at all: whoever comes back to
+    /// it after it was forgotten, or after a restart, finds another epoch.
+    is_known: bool,
 }
 
 impl OnDisk {
-    pub(super) fn new(kept: Offset, blocks: VecDeque<Block>) -> Self {
-        Self { kept, blocks, old_keys: Vec::new(), head_is_old: true }
+    /// Of a topic that was restored.
+    pub(super) fn restored(kept: Offset, blocks: VecDeque<Block>) -> Self {
+        Self { kept, blocks, is_known: true, ..Self::unknown() }
+    }
+
+    /// Of a topic that the disk has never seen.
+    pub(super) fn unknown() -> Self {
+        Self {
+            kept: Offset::ZERO,
+            blocks: VecDeque::new(),
+            old_keys: Vec::new(),
+            head_is_old: true,
+            is_known: false,
+        }
     }
 
     /// Whether a commit has something to do beside new messages.
     pub(super) fn has_changes(&self, evicted: Offset) -> bool {
-        self.head_is_old
+        (self.head_is_old && self.is_known)
             || !self.old_keys.is_empty()
             || self.blocks.front().is_some_and(|block| block.last <= evicted)
     }
@@ -113,6 +128,7 @@ impl OnDisk {
 
     /// What was written is durable.
     pub(super) fn written(&mut self, writing: &Writing) {
+        self.is_known |= writing.head.is_some();
         if let Some(block) = writing.block() {
             self.kept = block.last;
             if writing.kind != Kind::Latest {

@@ -62,7 +62,7 @@ impl State {
             presence: Presence::default(),
             dedupe,
             gathering: Gathering::default(),
-            on_disk: OnDisk::new(Offset::ZERO, Default::default()),
+            on_disk: OnDisk::unknown(),
             touched_ms: now_ms,
             published_ms: 0,
             closed: false,

@@ -84,34 +84,68 @@ async fn a_restart_in_order_leaves_no_hole_in_the_offsets() {
 }
 
 #[tokio::test]
-async fn an_epoch_lasts_even_without_messages() {
+async fn subscribing_writes_nothing() {
     let place = Place::new();
     let server = place.start();
     let mut client = Client::connect(&server).await;
-    let before = client.subscribe("safe:quiet").await;
-    // Written before this, since commits happen in their order.
+    let before = client.subscribe("safe:quiet-0").await;
+    for n in 1..50 {
+        client.subscribe(&format!("safe:quiet-{n}")).await;
+    }
+    // If the others had been written, it would have been before this.
     client.publish("safe:other", 1).await;
     let server = place.restart(server, "KILL").await;
+    let page = crate::support::get(server.address, "/v1/topics?match=safe:**").await.json();
+    let names: Vec<_> = page["topics"].as_array().unwrap().iter().map(|topic| &topic["topic"]).collect();
+    assert_eq!(names, [&json!("safe:other")]);
     let mut client = Client::connect(&server).await;
-    let after = client.resume("safe:quiet", &before["epoch"], &before["offset"]).await;
-    assert_eq!((&after["recovered"], &after["epoch"]), (&json!(true), &before["epoch"]));
+    let after = client.resume("safe:quiet-0", &before["epoch"], &before["offset"]).await;
+    assert_eq!(after["recovered"], false, "{after}");
+    assert_ne!(after["epoch"], before["epoch"]);
 }
 
 #[tokio::test]
 async fn offsets_are_not_used_again_after_a_crash() {
     let place = Place::new();
     let mut server = place.start();
-    let mut highest = 0;
+    let mut client = Client::connect(&server).await;
+    // From the first message that is durable on, the topic keeps its epoch; how much of what follows is durable when the
+    // broker is killed is up to the disk.
+    let first = client.publish("safe:a", 0).await;
+    let mut highest = offset(&first);
     for _ in 0..4 {
-        let mut client = Client::connect(&server).await;
         for n in 0..20 {
             let publish = json!({ "type": "publish", "topic": "safe:a", "data": n, "ack": "accepted" });
             let reply = client.ok(publish).await;
+            assert_eq!(reply["epoch"], first["epoch"]);
             assert!(offset(&reply) > highest, "{reply} after {highest}");
             highest = offset(&reply);
         }
         server = place.restart(server, "KILL").await;
+        client = Client::connect(&server).await;
     }
+}
+
+#[tokio::test]
+async fn a_topic_of_which_nothing_became_durable_begins_again_in_another_epoch() {
+    let place = Place::new();
+    // No commit begins before the broker is killed.
+    let mut server = place.launch().flag("--commit-delay-ms", "600000").start();
+    let mut client = Client::connect(&server).await;
+    let publish = json!({ "type": "publish", "topic": "safe:a", "data": 1, "ack": "accepted" });
+    let mut lost = Value::Null;
+    for _ in 0..20 {
+        lost = client.ok(publish.clone()).await;
+    }
+    server.signal("KILL");
+    server.exit().await;
+    let server = place.start();
+    let mut client = Client::connect(&server).await;
+    let reply = client.resume("safe:a", &lost["epoch"], &lost["offset"]).await;
+    assert_eq!(reply["recovered"], false, "{reply}");
+    assert_ne!(reply["epoch"], lost["epoch"]);
+    let kept = client.publish("safe:a", 2).await;
+    assert_eq!(kept["epoch"], reply["epoch"]);
 }
 
 #[tokio::test]

@@ -124,3 +124,22 @@ fn manifests(database: &Path) -> Vec<Damage> {
     }
     damage
 }
+
+#[cfg(test)]
+mod tests {
+    /// A minor release of the library may change formats that are read here without it.
+    #[test]
+    fn the_library_whose_files_are_read_is_pinned() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let lock = include_str!("../../../Cargo.lock");
+        for name in ["fjall", "lsm-tree"] {
+            let line = manifest.lines().find(|line| line.starts_with(&format!("{name} = "))).unwrap();
+            let (_, rest) = line.split_once("version = \"=").unwrap_or_else(|| panic!("not pinned: {line}"));
+            let version = rest.split('"').next().unwrap();
+            assert!(
+                lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")),
+                "{name} {version}"
+            );
+        }
+    }
+}
