@@ -37,6 +37,59 @@ pub const MAX_REQUESTS_PER_SECOND: u32 = 50_000;
 /// Topics in all: an idle one costs about 1 KiB.
 pub const MAX_TOPICS: usize = 1_000_000;
 
+/// Topics that one owner (a user, or somebody without a name by the address) may have made, as a part of all there may be: one
+/// in so many. A key of a back end, whose topics are everybody's, may have half of all.
+pub const TOPICS_OWNER_SHARE: usize = 10;
+
+/// Topics that one owner may have made where there may be as many in all: few enough to keep a small broker usable.
+pub const TOPICS_PER_OWNER_MIN: usize = 100;
+
+/// Memory that the broker takes, in hundredths of what the machine or the control group has: the rest is the kernel's, for
+/// sockets and pages, and other processes'.
+pub const MEMORY_HUNDREDTHS: usize = 75;
+
+/// Bytes that the broker takes where nothing says how many there are.
+pub const MEMORY_UNKNOWN_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Fewest bytes that the broker may be given: below that a batch of messages would not fit.
+pub const MEMORY_BYTES_MIN: usize = 64 * 1024 * 1024;
+
+/// Hundredths of it for topics: histories, values, members and message ids.
+pub const MEMORY_FOR_TOPICS: usize = 40;
+
+/// Hundredths of it for the content of documents; with the frames that are made of them, and while they are merged, they take
+/// two to three times as much.
+pub const MEMORY_FOR_DOCUMENTS: usize = 10;
+
+/// Hundredths of it for bodies of HTTP requests, up to [`HTTP_BODIES_BYTES`].
+pub const MEMORY_FOR_BODIES: usize = 7;
+
+/// Hundredths of it for what waits for slow connections.
+pub const MEMORY_FOR_OUTBOXES: usize = 10;
+
+/// Hundredths of it for kept answers, up to [`IDEMPOTENCY_BYTES`].
+pub const MEMORY_FOR_IDEMPOTENCY: usize = 3;
+
+/// The part of the topics' memory that those of one user may take: one in so many. Those of a key or an address, behind which
+/// may be many users, may take twice that.
+pub const MEMORY_USER_SHARE: usize = 4;
+
+/// Bytes that a topic takes in memory without any content: itself, its name, its place in the table.
+pub const TOPIC_OVERHEAD_BYTES: usize = 1024;
+
+/// Bytes that a kept message or value takes beside its content: itself, its place, its publisher, the envelope of its frame.
+pub const MESSAGE_OVERHEAD_BYTES: usize = 512;
+
+/// Bytes that a member of a topic takes there.
+pub const MEMBER_BYTES: usize = 128;
+
+/// Bytes that a remembered message id takes beside itself.
+pub const MESSAGE_ID_OVERHEAD_BYTES: usize = 128;
+
+/// Least time between two looks for what can be given up while memory is tight, in milliseconds: a look passes over all
+/// topics, some ten milliseconds for a hundred thousand.
+pub const MAKE_ROOM_MS: u64 = 50;
+
 /// Seconds between pings: below the 30 s after which common proxies cut an idle connection.
 pub const PING_S: u64 = 25;
 
@@ -230,11 +283,6 @@ pub const STORE_WORKERS: usize = 2;
 /// it takes some ten to fifty times as much memory for a moment, one document at a time.
 pub const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
-/// Bytes of all documents that are in memory. Those that a store has are unloaded when nobody uses them, those that none has stay
-/// until they are deleted. About a hundred of the largest, or ten thousand of common size; with the frames that are made of them
-/// they take two to three times as much.
-pub const MAX_DOCUMENTS_BYTES: usize = 1024 * 1024 * 1024;
-
 /// Bytes that an update takes in memory beside its content: its place, its publisher, its frame.
 pub const UPDATE_OVERHEAD_BYTES: usize = 512;
 
@@ -352,7 +400,9 @@ pub const WEBHOOK_DEADLINE_MS: u64 = 2_500;
 /// Least length of a secret in an address: 128 bits in base64.
 pub const WEBHOOK_PATH_TOKEN_BYTES: usize = 22;
 
-const _: () = assert!(MAX_DOCUMENT_BYTES * 8 <= MAX_DOCUMENTS_BYTES, "one document does not shut others out");
+const _: () =
+    assert!(MEMORY_BYTES_MIN / 100 * MEMORY_FOR_BODIES >= BATCH_BYTES, "a batch fits the least memory");
+const _: () = assert!(MEMORY_BYTES_MIN / 100 * MEMORY_FOR_TOPICS > UNPULLED_BYTES * 2, "so does a burst");
 const _: () = assert!(READ_PAUSE_BYTES <= MAX_OUTBOX_BYTES, "reading must pause before the outbox is full");
 const _: () = assert!(PASS_BYTES * 4 <= MAX_OUTBOX_BYTES, "the outbox must hold what one turn can stage");
 const _: () = assert!(HISTORY_REPLY_BYTES * 2 <= MAX_OUTBOX_BYTES, "a history reply must fit the outbox");

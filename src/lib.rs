@@ -20,6 +20,7 @@
 //! `fsync`, and only then are the messages shown to the feeds and acknowledged ([`durable`]).
 //!
 //! # Modules, in reading order
+//! - [`memory`]: what the broker may keep, for what and for whom
 //! - [`topic`]: what a topic is; pure
 //! - [`session`]: rules of one client's session; pure
 //! - [`auth`]: from a token to what it allows; pure
@@ -81,6 +82,7 @@ pub mod doors;
 pub mod durable;
 pub mod fetch;
 pub mod frames;
+pub mod memory;
 pub mod metrics;
 pub mod server;
 pub mod session;

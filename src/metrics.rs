@@ -84,6 +84,16 @@ metrics! {
     gauge describe_gauge store_bytes: Gauge = "fanwire_store_bytes";
     /// Bytes that the store can still take before durable publishes are refused; 0 without a data directory, too.
     gauge describe_gauge store_room: Gauge = "fanwire_store_room_bytes";
+    /// Bytes of memory that the broker may take, `max_memory_bytes`.
+    gauge describe_gauge memory_limit: Gauge = "fanwire_memory_limit_bytes";
+    /// Bytes that topics take, about: histories, values, members, message ids.
+    gauge describe_gauge topic_bytes: Gauge = "fanwire_topic_bytes";
+    /// Bytes of request bodies that are held.
+    gauge describe_gauge body_bytes: Gauge = "fanwire_body_bytes";
+    /// Bytes that wait for connections that read slowly.
+    gauge describe_gauge outbox_bytes: Gauge = "fanwire_outbox_bytes";
+    /// Bytes of answers kept for requests with an `Idempotency-Key`.
+    gauge describe_gauge idempotency_bytes: Gauge = "fanwire_idempotency_bytes";
     /// Bytes of all documents in memory.
     gauge describe_gauge document_bytes: Gauge = "fanwire_document_bytes";
     /// WebSocket connections open now.

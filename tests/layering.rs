@@ -11,23 +11,28 @@ use std::{
 /// is listed, and `defaults` may be named by anyone.
 const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
-    ("broker", &["auth", "document", "durable", "metrics", "shard", "store", "tap", "topic", "worker"]),
+    (
+        "broker",
+        &["auth", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic", "worker"],
+    ),
     // Part of the command, which uses the crate from outside.
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["auth", "broker", "shard", "store", "topic", "webhook"]),
+    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "webhook"]),
     ("defaults", &[]),
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "session", "shard", "store", "tap",
-            "topic", "webhook",
+            "auth", "broker", "clock", "document", "durable", "fetch", "memory", "session", "shard", "store",
+            "tap", "topic", "webhook",
         ],
     ),
     ("document", &[]),
     ("durable", &["clock", "shard", "store", "tap", "topic"]),
     ("fetch", &[]),
     ("frames", &[]),
+    // Budgets and who uses them; below everything that keeps something.
+    ("memory", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
     (
@@ -37,12 +42,12 @@ const ARROWS: &[(&str, &[&str])] = &[
             "worker",
         ],
     ),
-    ("session", &[]),
+    ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["clock", "frames", "topic"]),
+    ("shard", &["clock", "frames", "memory", "topic"]),
     ("store", &["clock"]),
     ("tap", &["topic"]),
-    ("topic", &["frames"]),
+    ("topic", &["frames", "memory"]),
     // What providers of webhooks sign.
     ("webhook", &[]),
     ("worker", &[]),

@@ -14,6 +14,7 @@ use fanwire::{
     broker::{Broker, Limits, Policy},
     doors::native::NativeDoor,
     durable::Run,
+    memory::Plan,
     metrics::Metrics,
     shard::{Newcomer, Origin, ShardLimits, Shards, Socket, Wire},
     store::{Committer, Faulty, Memory, Pace},
@@ -46,7 +47,8 @@ fn start_with(kept: &Arc<Memory>, kind: KindRule) -> World {
         max_topics: 100,
         max_message_bytes: 1_000,
         max_update_bytes: 1_000,
-        max_documents_bytes: 1 << 20,
+        memory: Plan::of(1 << 30),
+        max_topics_per_owner: 100,
         max_outbox_bytes: 1 << 20,
     };
     let rules = Rules { by_pattern: Vec::new(), default: Arc::new(rule) };

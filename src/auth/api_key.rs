@@ -85,6 +85,7 @@ impl ApiKey {
             presence: self.subscribe.clone(),
             max_rate: None,
             admin: self.admin,
+            is_key: true,
         }
     }
 }

@@ -76,6 +76,8 @@ pub struct Grant {
     pub max_rate: Option<f64>,
     /// Whether connections of others may be ended, and tokens revoked.
     pub admin: bool,
+    /// Whether it is an API key's, whose name `token_id` then is.
+    pub is_key: bool,
 }
 
 impl Grant {
@@ -92,6 +94,7 @@ impl Grant {
             presence: Allowed::All,
             max_rate: None,
             admin: true,
+            is_key: false,
         }
     }
 

@@ -232,6 +232,7 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
         subscribe,
         max_rate: claims.max_rate,
         admin: false,
+        is_key: false,
     };
     if grant.is_expired(now_ms) { Err(InvalidToken::Expired) } else { Ok(grant) }
 }

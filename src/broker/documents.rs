@@ -12,6 +12,7 @@ use crate::{
         compact::{self, CannotMerge, Compacted},
         coverage::Coverage,
     },
+    memory::Class,
     topic::{Draft, FeedRef, Kind, Refusal, Topic, Updates},
 };
 
@@ -39,13 +40,8 @@ impl Broker {
 
     /// Refuses while all documents together are as large as they may be.
     pub(super) fn check_documents(&self) -> Result<(), Refusal> {
-        let limit = self.policy.load().limits.max_documents_bytes;
-        if self.documents.bytes() < limit { Ok(()) } else { Err(Refusal::DocumentsFull(limit)) }
-    }
-
-    /// Whether documents that nobody uses are better unloaded at once: before the bound is reached.
-    pub(super) fn documents_are_tight(&self) -> bool {
-        self.documents.bytes() >= self.policy.load().limits.max_documents_bytes / 4 * 3
+        let share = self.memory.share(Class::Documents);
+        if share.used() < share.limit() { Ok(()) } else { Err(Refusal::DocumentsFull(share.limit())) }
     }
 
     /// Does something that takes long, for somebody who waits; not more than a few at a time for each.

@@ -14,6 +14,7 @@ use crate::{
     auth::Authenticator,
     defaults,
     durable::prefix_of,
+    memory::{Owner, Plan},
     store::{Batch, Memory, Pace, Scan, Space, Store},
     topic::{Draft, HistoryQuery, Keeping, KindRule, Retention, Rule},
 };
@@ -39,7 +40,8 @@ fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
         max_topics: 10,
         max_message_bytes: 1_000,
         max_update_bytes: 1_000,
-        max_documents_bytes: 1_000_000,
+        memory: Plan::of(1 << 30),
+        max_topics_per_owner: 100,
         max_outbox_bytes: 1_000,
     };
     let rules = Rules { by_pattern: Vec::new(), default: Arc::new(rule) };
@@ -57,7 +59,8 @@ impl World {
     /// Publishes and waits until it is durable.
     fn publish(&self, name: &TopicName, data: u64, now_ms: u64) -> Position {
         let payload = Payload::json(&data.to_string()).unwrap();
-        let draft = Draft { payload, key: None, message_id: None, tags: None, from: None };
+        let draft =
+            Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
         let (receipt, kept) = self.broker.publish_and_wait(name, draft, Some(Ack::Durable), now_ms).unwrap();
         assert!(kept.unwrap().blocking_recv().unwrap());
         Position { epoch: receipt.epoch, offset: receipt.offset }
@@ -211,8 +214,8 @@ fn publish_and_die(store: &Arc<Memory>, now_ms: u64) -> Position {
     world.since(&name(), None, now_ms);
     world.flush();
     let payload = Payload::json("1").unwrap();
-    let draft = Draft { payload, key: None, message_id: None, tags: None, from: None };
-    let topic = world.broker.find_or_make(&name(), now_ms).unwrap();
+    let draft = Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
+    let topic = world.broker.find_or_make(&name(), &Owner::default(), now_ms).unwrap();
     let taken = topic.publish(draft, Some(Ack::Accepted), || None, now_ms, |_| {}).unwrap();
     Position { epoch: taken.receipt.epoch, offset: taken.receipt.offset }
 }

@@ -13,7 +13,9 @@ use rustc_hash::FxHashSet;
 
 use super::Broker;
 use crate::{
+    defaults,
     durable::{LoadError, Trouble},
+    memory::{Charge, Class, Owner},
     topic::{Kind, Refusal, Rule, Topic},
 };
 
@@ -21,6 +23,18 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there are {0} topics already, the most there may be")]
 pub struct TooManyTopics(pub usize);
+
+/// Whoever wants to make a topic has made as many as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{who} has made {most} topics already, the most of all topics that it may have (`max_topics_per_owner`, `max_topics`)"
+)]
+pub struct TooManyOwned {
+    /// Whose they are, for people.
+    pub who: &'static str,
+    /// The limit.
+    pub most: usize,
+}
 
 /// A durable topic could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -39,10 +53,13 @@ pub enum NoTopic {
     /// There are too many.
     #[error(transparent)]
     TooMany(#[from] TooManyTopics),
+    /// There are too many of one owner.
+    #[error(transparent)]
+    TooManyOwned(#[from] TooManyOwned),
     /// It could not be read.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// It would be one more document than there is room for.
+    /// It would be one more than there is memory for.
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The store takes nothing at the moment.
@@ -83,10 +100,10 @@ impl Drop for Alone<'_> {
 }
 
 /// What to do about a topic that there is not.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Missing {
-    /// Make it: somebody subscribes or publishes.
-    Make,
+    /// Make it: somebody subscribes or publishes, and is charged with it.
+    Make(Owner),
     /// Leave it at that: somebody reads.
     Leave,
 }
@@ -111,7 +128,7 @@ impl Broker {
         now_ms: u64,
     ) -> Result<Option<Arc<Topic>>, NoTopic> {
         match missing {
-            Missing::Make => self.find_or_make(name, now_ms).map(Some),
+            Missing::Make(owner) => self.find_or_make(name, &owner, now_ms).map(Some),
             Missing::Leave => Ok(self.find_or_restore(name, now_ms)?),
         }
     }
@@ -149,7 +166,12 @@ impl Broker {
     }
 
     /// The topic, made if need be.
-    pub(super) fn find_or_make(&self, name: &TopicName, now_ms: u64) -> Result<Arc<Topic>, NoTopic> {
+    pub(super) fn find_or_make(
+        &self,
+        name: &TopicName,
+        owner: &Owner,
+        now_ms: u64,
+    ) -> Result<Arc<Topic>, NoTopic> {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
@@ -164,7 +186,9 @@ impl Broker {
             self.check_documents()?;
         }
         if !rule.keeping.is_durable() {
-            return Ok(self.insert(name, |rule| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)));
+            let charge = Some(self.charge(owner)?);
+            let make = |rule| Topic::new(name.clone(), rule, self.new_epoch(), now_ms);
+            return Ok(self.insert(name, charge, make));
         }
         let _alone = self.restoring.lock(name);
         if let Some(topic) = self.find(name) {
@@ -173,10 +197,26 @@ impl Broker {
         if let Some(topic) = self.restore(name, &rule, now_ms)? {
             return Ok(topic);
         }
-        Ok(self.insert(name, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)))
+        let charge = Some(self.charge(owner)?);
+        Ok(self.insert(name, charge, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)))
     }
 
-    /// With the name's lock held.
+    /// Charges somebody with one more topic.
+    fn charge(&self, owner: &Owner) -> Result<Charge, NoTopic> {
+        let (account, most) = self.account(owner);
+        let share = self.memory.share(Class::Topics);
+        if !share.has_room(defaults::TOPIC_OVERHEAD_BYTES) {
+            self.pressed.notify_one();
+            return Err(Refusal::TopicsFull(share.limit()).into());
+        }
+        if !account.bytes.has_room(defaults::TOPIC_OVERHEAD_BYTES) {
+            self.pressed.notify_one();
+            return Err(Refusal::OwnerFull(account.bytes.limit()).into());
+        }
+        account.charge(most).ok_or_else(|| TooManyOwned { who: owner.as_str(), most }.into())
+    }
+
+    /// With the name's lock held. What was there before is charged to nobody.
     fn restore(
         &self,
         name: &TopicName,
@@ -184,7 +224,7 @@ impl Broker {
         now_ms: u64,
     ) -> Result<Option<Arc<Topic>>, Unreadable> {
         let Some(topic) = self.load(name, rule, now_ms)? else { return Ok(None) };
-        let topic = self.insert(name, |_| topic);
+        let topic = self.insert(name, None, |_| topic);
         self.begin_commit_if_wanted(&topic);
         Ok(Some(topic))
     }
@@ -210,13 +250,18 @@ impl Broker {
         Ok(restored.map(|restored| Topic::restore(name.clone(), rule.clone(), restored, now_ms)))
     }
 
-    fn insert(&self, name: &TopicName, make: impl FnOnce(Arc<Rule>) -> Topic) -> Arc<Topic> {
+    fn insert(
+        &self,
+        name: &TopicName,
+        charge: Option<Charge>,
+        make: impl FnOnce(Arc<Rule>) -> Topic,
+    ) -> Arc<Topic> {
         match self.topics.entry(name.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(place) => {
                 // Looked up here, so that a reload either sees the topic or is seen by it.
                 let rule = self.policy.load().rules.of(name);
-                place.insert(Arc::new(make(rule).weigh_on(&self.documents))).value().clone()
+                place.insert(Arc::new(make(rule).weigh_on(&self.memory, charge))).value().clone()
             }
         }
     }

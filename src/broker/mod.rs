@@ -7,6 +7,7 @@ mod durable_test;
 mod edit;
 mod inspect;
 mod lookup;
+mod pressure;
 mod publish;
 mod read;
 mod room;
@@ -26,21 +27,23 @@ pub use edit::{Condition, DocumentError, NewContent};
 use fanwire_proto::{ClientId, Pattern, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
-pub use lookup::{Missing, NoTopic, TooManyTopics, Unreadable};
+pub use lookup::{Missing, NoTopic, TooManyOwned, TooManyTopics, Unreadable};
 use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
 pub use room::Room;
 pub use subscribe::SubscribeError;
+use tokio::sync::Notify;
 pub use versions::Version;
 
 use crate::{
     auth::Authenticator,
     durable::{Durable, Run, Trouble},
+    memory::{Accounts, Memory, Plan},
     metrics::Metrics,
     shard::{ShardHandle, Who},
     store::Committer,
     tap::{Tap, Taps},
-    topic::{Meter, Rules, Topic},
+    topic::{Rules, Topic},
     worker::Workers,
 };
 
@@ -53,12 +56,14 @@ pub struct Limits {
     pub max_commands_per_second: u32,
     /// Topics in all.
     pub max_topics: usize,
+    /// Topics that one user, or one address without a name, may have made.
+    pub max_topics_per_owner: usize,
     /// Largest payload, in bytes.
     pub max_message_bytes: usize,
     /// Largest update of a document, in bytes.
     pub max_update_bytes: usize,
-    /// Bytes of all documents in memory.
-    pub max_documents_bytes: usize,
+    /// Memory, and what it is for.
+    pub memory: Plan,
     /// Most bytes of replies waiting for one connection.
     pub max_outbox_bytes: usize,
 }
@@ -77,8 +82,10 @@ pub struct Policy {
 /// State shared by all doors.
 pub struct Broker {
     topics: DashMap<TopicName, Arc<Topic>>,
-    /// What documents among them weigh.
-    documents: Meter,
+    memory: Memory,
+    accounts: Accounts,
+    /// Somebody may have to give something up.
+    pressed: Notify,
     restoring: Restoring,
     /// The last topic on the disk that was looked at.
     visited: Mutex<Option<TopicName>>,
@@ -115,7 +122,9 @@ impl Broker {
         let taps: Arc<Taps> = Arc::default();
         Ok(Self {
             topics: DashMap::new(),
-            documents: Meter::default(),
+            memory: Memory::new(&policy.limits.memory),
+            accounts: Accounts::default(),
+            pressed: Notify::new(),
             restoring: Restoring::default(),
             visited: Mutex::default(),
             durable: Arc::new(Durable::new(committer, shards.clone(), run, taps.clone())),
@@ -142,11 +151,17 @@ impl Broker {
     /// kind would change, which keep what they are until they are forgotten.
     pub fn reload(&self, policy: Policy) -> Vec<TopicName> {
         let policy = Arc::new(policy);
+        self.memory.resize(&policy.limits.memory);
         self.policy.store(policy.clone());
         let stuck = |entry: dashmap::mapref::multiple::RefMulti<'_, TopicName, Arc<Topic>>| {
             (!entry.adopt(&policy.rules.of(entry.key()))).then(|| entry.key().clone())
         };
         self.topics.iter().filter_map(stuck).collect()
+    }
+
+    /// What the broker may keep in memory, and how much of it is in use.
+    pub const fn memory(&self) -> &Memory {
+        &self.memory
     }
 
     /// A name for a new connection.

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 use super::{Broker, NoTopic, TooManyTopics};
 use crate::{
     document::{self, Malformed},
+    memory::Owner,
     topic::{Asker, Draft, Keeping, Kind, NotPublished, Receipt, Refusal},
 };
 
@@ -127,8 +128,14 @@ impl Broker {
         update: Bytes,
         now_ms: u64,
     ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
-        let draft =
-            Draft { payload: Payload::Bytes(update), key: None, message_id: None, tags: None, from: None };
+        let draft = Draft {
+            payload: Payload::Bytes(update),
+            key: None,
+            message_id: None,
+            tags: None,
+            from: None,
+            by: Owner::default(),
+        };
         let (tell, wait) = oneshot::channel();
         let asker = || {
             Some(Asker::Call(Box::new(move |durable| {
@@ -216,7 +223,7 @@ impl Broker {
         self.check_draft(near.as_ref().map_or_else(ruled, |topic| topic.kind), &draft, limit)?;
         let mut asker = Some(asker);
         loop {
-            let found = near.take().map_or_else(|| self.find_or_make(topic, now_ms), Ok)?;
+            let found = near.take().map_or_else(|| self.find_or_make(topic, &draft.by, now_ms), Ok)?;
             let durable = found.keeping != Keeping::Memory;
             if durable {
                 self.durable.check().map_err(NoTopic::from)?;
@@ -238,9 +245,15 @@ impl Broker {
                         false => {}
                     }
                     self.merge_if_due(&found, now_ms);
+                    self.note_pressure();
                     return Ok(Published { receipt: taken.receipt, waits: taken.waits });
                 }
-                Err(NotPublished::Refused(refusal)) => return Err(refusal.into()),
+                Err(NotPublished::Refused(refusal)) => {
+                    if matches!(refusal, Refusal::TopicsFull(_) | Refusal::OwnerFull(_)) {
+                        self.pressed.notify_one();
+                    }
+                    return Err(refusal.into());
+                }
                 Err(NotPublished::Closed(given_back)) => {
                     self.forget(&found);
                     draft = *given_back;

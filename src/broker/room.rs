@@ -135,6 +135,7 @@ impl Room {
             message_id: None,
             tags: None,
             from: None,
+            by: crate::memory::Owner::Broker,
         };
         if let Err(error) = self.whispers.publish(draft, None, || None, now_ms, notify) {
             tracing::debug!(%error, "awareness was not passed on");

@@ -6,6 +6,7 @@ use fanwire_proto::TopicName;
 
 use super::{Broker, NoTopic};
 use crate::{
+    memory::Owner,
     shard::{Cx, SubscribeOptions},
     topic::{Joined, Refusal, Topic},
 };
@@ -34,10 +35,11 @@ pub enum SubscribeError {
 }
 
 impl Broker {
-    /// Subscribes the connection. The caller sends its reply, then calls [`Cx::start`].
+    /// Subscribes the connection; whoever it belongs to is charged with the topic if there was none. The caller sends its reply, then calls [`Cx::start`].
     pub fn subscribe(
         &self,
         cx: &mut Cx<'_>,
+        owner: &Owner,
         name: &TopicName,
         options: &SubscribeOptions,
     ) -> Result<(Arc<Topic>, Joined), SubscribeError> {
@@ -52,7 +54,7 @@ impl Broker {
             return Err(SubscribeError::TooMany(limit));
         }
         loop {
-            let topic = self.find_or_make(name, cx.now_ms())?;
+            let topic = self.find_or_make(name, owner, cx.now_ms())?;
             if options.watch && topic.members().is_none() {
                 return Err(SubscribeError::PresenceOff);
             }

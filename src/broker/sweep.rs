@@ -8,6 +8,7 @@ use super::Broker;
 use crate::{
     defaults,
     durable::Due,
+    memory::Class,
     store::StoreError,
     topic::{Kind, Topic},
 };
@@ -15,9 +16,13 @@ use crate::{
 impl Broker {
     /// Lets every topic remove what is too old, and forgets those that are empty and unused.
     pub fn sweep(&self, now_ms: u64) {
-        let tight = self.documents_are_tight();
+        self.make_room(now_ms);
+        self.accounts.sweep();
+        let documents_are_tight = self.memory.share(Class::Documents).is_tight();
+        let topics_are_tight = self.memory.share(Class::Topics).is_tight();
         let closed = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Topic>>| {
-            let at_once = tight && entry.kind == Kind::Document;
+            let at_once = documents_are_tight && entry.kind == Kind::Document
+                || topics_are_tight && entry.keeping.is_durable();
             let idle_ms = if at_once { 0 } else { defaults::IDLE_TOPIC_S * 1_000 };
             entry.expire(now_ms, idle_ms).then(|| entry.value().clone())
         };
@@ -34,10 +39,25 @@ impl Broker {
         self.expire_revocations(now_ms);
         self.sweep_documents(now_ms);
         self.report_store();
-        self.metrics.document_bytes.set(as_gauge(self.documents.bytes()));
+        self.report_memory();
         self.metrics.topics.set(as_gauge(self.topics.len()));
         let connections = self.shards.iter().map(crate::shard::ShardHandle::connections).sum();
         self.metrics.connections.set(as_gauge(connections));
+    }
+
+    fn report_memory(&self) {
+        let (memory, metrics) = (&self.memory, &self.metrics);
+        let gauges = [
+            (Class::Topics, &metrics.topic_bytes),
+            (Class::Documents, &metrics.document_bytes),
+            (Class::Bodies, &metrics.body_bytes),
+            (Class::Outboxes, &metrics.outbox_bytes),
+            (Class::Idempotency, &metrics.idempotency_bytes),
+        ];
+        for (class, gauge) in gauges {
+            gauge.set(as_gauge(memory.share(class).used()));
+        }
+        metrics.memory_limit.set(as_gauge(self.policy.load().limits.memory.max()));
     }
 
     fn report_store(&self) {

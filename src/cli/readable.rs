@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use data_encoding::BASE64;
 use fanwire::{
     durable::{Block, Head, decode_block, decode_head, topic_of},
+    memory::unscoped,
     store::{Damaged, Space},
 };
-use fanwire_proto::{Event, Format, Offset, TopicName};
+use fanwire_proto::{Event, Format, Message, Offset, TopicName};
 use serde_json::{Map, Value, json};
 
 /// A key as text: topic and place where it has them.
@@ -68,14 +69,14 @@ fn head(key: &[u8], value: &[u8]) -> Option<Map<String, Value>> {
 
 fn block(topic: &TopicName, value: &[u8]) -> Option<Vec<Map<String, Value>>> {
     let Block { epoch, messages, .. } = decode_block(topic, value).ok()?;
-    let line = |(message, message_id)| {
+    let line = |(message, message_id): (Message, Option<String>)| {
         // As the protocol has it, so that whoever reads one reads the other.
         let text = Format::Json.encode_event(&Event::Message(message)).ok()?;
         let mut line: Map<String, Value> = serde_json::from_slice(&text).ok()?;
         line.remove("type");
         line.insert("epoch".into(), json!(epoch));
         if let Some(id) = message_id {
-            line.insert("message_id".into(), Value::String(id));
+            line.insert("message_id".into(), Value::String(unscoped(&id).to_owned()));
         }
         Some(line)
     };

@@ -1,6 +1,10 @@
 //! Settings that go together only in some ways.
 
 use super::{DEFAULT_LISTEN, Settings, TlsFiles, wording::Place};
+use crate::{
+    defaults,
+    memory::{Class, Plan},
+};
 
 /// A certificate needs its key.
 pub(super) fn tls(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) -> Option<TlsFiles> {
@@ -76,5 +80,16 @@ pub(super) fn exposure(
              or pass --insecure to let everybody in"
         );
         mistakes.push(place.mistake("listen", &what));
+    }
+}
+
+/// Memory is enough for the least, and a part is not more than the whole.
+pub(super) fn memory(plan: &Plan, place: &Place<'_>, mistakes: &mut Vec<String>) {
+    if plan.max() < defaults::MEMORY_BYTES_MIN {
+        let least = defaults::MEMORY_BYTES_MIN;
+        mistakes.push(place.mistake("max_memory_bytes", &format!("must be at least {least}")));
+    }
+    if plan.share(Class::Documents) > plan.max() {
+        mistakes.push(place.mistake("max_documents_bytes", "must not be more than `max_memory_bytes`"));
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     auth::{Authenticator, Secret},
     broker::{Limits, Policy},
     defaults,
+    memory::{self, Class, Plan},
     shard::ShardLimits,
     store::Pace,
     topic::Rules,
@@ -148,6 +149,7 @@ impl Config {
             let least = 4 * defaults::PASS_BYTES;
             mistakes.push(place.mistake("max_outbox_bytes", &format!("must be at least {least}")));
         }
+        consistency::memory(&config.limits.memory, place, &mut mistakes);
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(mistakes)) }
     }
 
@@ -184,9 +186,11 @@ impl Config {
                 max_subscriptions: count(settings.max_subscriptions),
                 max_commands_per_second: settings.max_commands_per_second.map_or(u32::MAX, NonZeroU32::get),
                 max_topics: count(settings.max_topics),
+                max_topics_per_owner: count(settings.max_topics_per_owner),
                 max_message_bytes,
                 max_update_bytes,
-                max_documents_bytes: count(settings.max_documents_bytes),
+                memory: Plan::of(count(settings.max_memory_bytes))
+                    .with(Class::Documents, count(settings.max_documents_bytes)),
                 max_outbox_bytes: count(settings.max_outbox_bytes),
             },
             shard: ShardLimits {
@@ -225,9 +229,13 @@ impl Config {
         }
     }
 
-    /// The effective configuration as a file would say it, without secrets.
+    /// The effective configuration as a file would say it, without secrets; in front, as a comment, what memory is for.
     pub fn to_toml(&self) -> Result<String, toml::ser::Error> {
-        toml::to_string(&self.without_secrets())
+        let memory = &self.limits.memory;
+        let share = |class: Class| format!("#   {:<12} {}\n", class.as_str(), memory.share(class));
+        let shares: String = Class::ALL.map(share).concat();
+        let settings = toml::to_string(&self.without_secrets())?;
+        Ok(format!("# shares of `max_memory_bytes`, in bytes:\n{shares}{settings}"))
     }
 
     /// The effective configuration without secrets, for programs. Where there is nothing, nothing is said.
@@ -255,9 +263,17 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
+/// What the broker takes unless it is told otherwise.
+fn memory_of_the_broker() -> usize {
+    let part = |bytes: usize| (bytes / 100 * defaults::MEMORY_HUNDREDTHS).max(defaults::MEMORY_BYTES_MIN);
+    memory::of_this_machine().map_or(defaults::MEMORY_UNKNOWN_BYTES, part)
+}
+
 fn with_defaults(mut settings: Settings) -> Settings {
     let ping_s = settings.ping_s.map_or(defaults::PING_S, NonZeroU64::get);
     let can_keep = settings.data_dir.is_some();
+    let memory = Plan::of(settings.max_memory_bytes.map_or_else(memory_of_the_broker, NonZeroUsize::get));
+    let max_topics = settings.max_topics.map_or(defaults::MAX_TOPICS, NonZeroUsize::get);
     settings.default = Some(settings.default.unwrap_or_default().spelled_out(can_keep));
     settings.rule = settings.rule.map(|rules| rules.iter().map(|rule| rule.spelled_out(can_keep)).collect());
     settings.or(Settings {
@@ -274,7 +290,8 @@ fn with_defaults(mut settings: Settings) -> Settings {
         auth_anonymous: Some(false),
         max_message_bytes: NonZeroUsize::new(defaults::MAX_MESSAGE_BYTES),
         max_update_bytes: NonZeroUsize::new(defaults::MAX_UPDATE_BYTES),
-        max_documents_bytes: NonZeroUsize::new(defaults::MAX_DOCUMENTS_BYTES),
+        max_memory_bytes: NonZeroUsize::new(memory.max()),
+        max_documents_bytes: NonZeroUsize::new(memory.share(Class::Documents)),
         max_subscriptions: NonZeroUsize::new(defaults::MAX_SUBSCRIPTIONS),
         max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
         max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),
@@ -282,7 +299,10 @@ fn with_defaults(mut settings: Settings) -> Settings {
         max_connections: NonZeroUsize::new(defaults::MAX_CONNECTIONS),
         max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
         max_requests_per_second: NonZeroU32::new(defaults::MAX_REQUESTS_PER_SECOND),
-        max_topics: NonZeroUsize::new(defaults::MAX_TOPICS),
+        max_topics: NonZeroUsize::new(max_topics),
+        max_topics_per_owner: NonZeroUsize::new(
+            (max_topics / defaults::TOPICS_OWNER_SHARE).max(defaults::TOPICS_PER_OWNER_MIN.min(max_topics)),
+        ),
         max_webhooks_pending: NonZeroUsize::new(defaults::MAX_WEBHOOKS_PENDING),
         ping_s: NonZeroU64::new(ping_s),
         pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),

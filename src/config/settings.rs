@@ -98,8 +98,12 @@ pub struct Settings {
     /// Largest update of a document, in bytes [default: 2097152]
     #[arg(long, env = "FANWIRE_MAX_UPDATE_BYTES", value_name = "BYTES")]
     pub max_update_bytes: Option<NonZeroUsize>,
+    /// Bytes of memory that the broker may take; its parts have shares of it, and refuse or forget when those are used up
+    /// [default: three quarters of what the machine or the control group has]
+    #[arg(long, env = "FANWIRE_MAX_MEMORY_BYTES", value_name = "BYTES")]
+    pub max_memory_bytes: Option<NonZeroUsize>,
     /// Bytes of all documents in memory; beyond it unused ones are unloaded if a store has them, and updates are refused
-    /// [default: 1073741824]
+    /// [default: a tenth of max_memory_bytes]
     #[arg(long, env = "FANWIRE_MAX_DOCUMENTS_BYTES", value_name = "BYTES")]
     pub max_documents_bytes: Option<NonZeroUsize>,
     /// Subscriptions of one connection [default: 1000]
@@ -126,6 +130,10 @@ pub struct Settings {
     /// Topics in all [default: 1000000]
     #[arg(long, env = "FANWIRE_MAX_TOPICS", value_name = "COUNT")]
     pub max_topics: Option<NonZeroUsize>,
+    /// Topics that one user, or one address without a name, may have made; a key of a back end may have half of max_topics
+    /// [default: a tenth of max_topics]
+    #[arg(long, env = "FANWIRE_MAX_TOPICS_PER_OWNER", value_name = "COUNT")]
+    pub max_topics_per_owner: Option<NonZeroUsize>,
     /// Webhook deliveries that are kept but could not be published yet; beyond it providers are asked to come again, and beyond
     /// twice as many also those that do not [default: 10000]
     #[arg(long, env = "FANWIRE_MAX_WEBHOOKS_PENDING", value_name = "COUNT")]
@@ -173,8 +181,8 @@ impl Settings {
     fn merged(self, keep: impl Fn(&str) -> bool, other: Self) -> Self {
         prefer!(self, other, keep, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
-            auth_anonymous max_message_bytes max_update_bytes max_documents_bytes max_subscriptions
+            auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
-            max_connections_per_address max_requests_per_second max_topics max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
+            max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
     }
 }

@@ -6,6 +6,7 @@ use crate::{
     auth::{InvalidToken, Verb},
     broker::{DocumentError, NoTopic, PublishError, SubscribeError, Unreadable},
     durable::Trouble,
+    session::Denied,
     topic::Refusal,
 };
 
@@ -53,7 +54,9 @@ impl Failure {
 fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Closed => ErrorCode::Internal,
-        Refusal::Overloaded | Refusal::DocumentsFull(_) => ErrorCode::Overloaded,
+        Refusal::Overloaded | Refusal::DocumentsFull(_) | Refusal::TopicsFull(_) | Refusal::OwnerFull(_) => {
+            ErrorCode::Overloaded
+        }
         Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
         Refusal::NotDurable => ErrorCode::NotDurable,
@@ -63,7 +66,7 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
 
 fn code_of_none(none: &NoTopic) -> ErrorCode {
     match none {
-        NoTopic::TooMany(_) => ErrorCode::TooManyTopics,
+        NoTopic::TooMany(_) | NoTopic::TooManyOwned(_) => ErrorCode::TooManyTopics,
         NoTopic::Refused(refusal) => code_of(refusal),
         NoTopic::Trouble(Trouble::Full) => ErrorCode::StorageFull,
         NoTopic::Unreadable(unreadable) => code_of_unreadable(*unreadable),
@@ -81,6 +84,16 @@ fn code_of_unreadable(unreadable: Unreadable) -> ErrorCode {
     match unreadable {
         Unreadable::Failed => ErrorCode::StorageFailed,
         Unreadable::OtherKind(_) => ErrorCode::WrongKind,
+    }
+}
+
+impl From<Denied> for Failure {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::NoGrant => Self::unauthorized(),
+            Denied::Expired => Self::expired(),
+            Denied::Forbidden(verb) => Self::forbidden(verb),
+        }
     }
 }
 

@@ -340,7 +340,17 @@ async fn sweep(front: Arc<Front>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        let in_time = tokio::select! {
+            _ = ticks.tick() => true,
+            () = front.broker.pressed() => false,
+        };
+        if !in_time {
+            let broker = front.broker.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || broker.make_room(unix_ms())).await {
+                tracing::error!(%error, "looking for room in memory failed");
+            }
+            continue;
+        }
         // It may read topics from the disk.
         let broker = front.broker.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || broker.sweep(unix_ms())).await {

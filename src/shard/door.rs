@@ -1,6 +1,6 @@
 //! The seam between a shard and the protocols it runs without knowing them.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
@@ -174,6 +174,11 @@ impl Cx<'_> {
     pub fn asker(&self, id: Option<u64>) -> Asker {
         let client = self.core.conns[self.slot as usize].member.client;
         Asker::Connection { shard: self.core.handle.id, slot: self.slot, client, id }
+    }
+
+    /// Where this client comes from.
+    pub fn peer(&self) -> IpAddr {
+        self.core.conns[self.slot as usize].origin.address
     }
 
     /// Who this is, as messages say it.

@@ -34,6 +34,7 @@ impl State {
         state.numbered = head.numbered;
         state.on_disk = OnDisk::restored(head.last, blocks);
         state.prune(now_ms);
+        state.weigh();
         state
     }
 
@@ -84,6 +85,7 @@ impl State {
             self.prune(now_ms);
             self.notify_feeds(notify);
         }
+        self.weigh();
         (settled, self.wants_commit())
     }
 

@@ -13,11 +13,12 @@ use super::{
     rule::{KindRule, Merging},
     state::State,
     store::{Log, Store},
-    weight::{Meter, Weight},
+    weight::Weight,
 };
 use crate::{
     defaults,
     frames::{FrameSet, KeyCount},
+    memory::{Charge, Class, Memory},
 };
 
 /// Updates in offset order. Invariant: applied in any order, they are the document.
@@ -115,10 +116,11 @@ impl Document {
 }
 
 impl State {
-    pub(super) fn weigh_on(&mut self, meter: &Meter) {
+    pub(super) fn weigh_on(&mut self, memory: &Memory, charge: Option<Charge>) {
         if let Store::Document(document) = &mut self.store {
-            document.weight.move_to(meter);
+            document.weight.move_to(memory.share(Class::Documents), None);
         }
+        self.weight.move_to(memory.share(Class::Topics), charge);
     }
 
     pub(super) fn updates(&self) -> Updates {

@@ -10,7 +10,7 @@ use fanwire_proto::{Ack, Epoch, Offset, Payload};
 use proptest::prelude::*;
 
 use super::*;
-use crate::defaults;
+use crate::{defaults, memory::Owner};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -122,6 +122,7 @@ impl World {
             message_id,
             tags: None,
             from: None,
+            by: Owner::default(),
         };
         let place = Arc::new(Mutex::new(None));
         let (safe, failed, at) = (self.safe.clone(), self.failed.clone(), place.clone());

@@ -41,9 +41,11 @@ pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 pub use unkept::{Asker, Settled, Unkept};
-pub use weight::Meter;
 
-use crate::frames::FrameSet;
+use crate::{
+    frames::FrameSet,
+    memory::{Charge, Memory, Owner},
+};
 
 /// Which shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -69,8 +71,10 @@ pub struct Draft {
     pub message_id: Option<String>,
     /// Labels.
     pub tags: Option<Tags>,
-    /// Who publishes.
+    /// Who publishes, as subscribers get to see it.
     pub from: Option<Member>,
+    /// Who publishes, for what is kept of it: a topic that it makes, its message id.
+    pub by: Owner,
 }
 
 /// Where a message went.
@@ -120,6 +124,14 @@ pub enum Refusal {
     /// Kind `document`: all of them together are as large as they may be.
     #[error("all documents together have the {0} bytes that they may have in memory")]
     DocumentsFull(usize),
+    /// All topics together are as large as they may be.
+    #[error("all topics together have the {0} bytes that they may have of `max_memory_bytes`")]
+    TopicsFull(usize),
+    /// Those of the publisher are.
+    #[error(
+        "the topics that this publisher has made have the {0} bytes that they may have of `max_memory_bytes`"
+    )]
+    OwnerFull(usize),
     /// A durable acknowledgement from a topic that is not.
     #[error("the rule of this topic does not make it durable, so `ack` cannot be `durable`")]
     NotDurable,
@@ -234,10 +246,23 @@ impl Topic {
         Self::of(State::restore(name, rule, restored, now_ms))
     }
 
-    /// Kind `document`: has it weigh on a meter for as long as it lives.
-    pub fn weigh_on(mut self, meter: &Meter) -> Self {
-        self.state.get_mut().weigh_on(meter);
+    /// Has it weigh on the memory, and on whoever made it, for as long as it lives.
+    pub fn weigh_on(mut self, memory: &Memory, charge: Option<Charge>) -> Self {
+        self.state.get_mut().weigh_on(memory, charge);
         self
+    }
+
+    /// How many bytes it takes, and who is charged with them.
+    pub fn weight(&self) -> (usize, Option<Owner>) {
+        let state = self.state.lock();
+        (state.weight.bytes(), state.weight.owner().cloned())
+    }
+
+    /// Gives up what it may not keep while memory is short.
+    pub fn give_up(&self, now_ms: u64) {
+        let mut state = self.state.lock();
+        state.prune(now_ms);
+        state.weigh();
     }
 
     fn of(state: State) -> Self {

@@ -8,7 +8,7 @@ use super::{
     Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, Taken,
     Unkept, dedupe::Dedupe, document::Document, kept::OnDisk, owned, presence::Changes, presence::Presence,
     rule::Keeping, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
-    unkept::Gathering,
+    store::weight_of, unkept::Gathering, weight::Weight,
 };
 use crate::{
     defaults,
@@ -42,6 +42,7 @@ pub(super) struct State {
     pub(super) dedupe: Dedupe,
     pub(super) gathering: Gathering,
     pub(super) on_disk: OnDisk,
+    pub(super) weight: Weight,
     pub(super) touched_ms: u64,
     /// When it last took a message; 0 for never.
     published_ms: u64,
@@ -63,6 +64,7 @@ impl State {
             dedupe,
             gathering: Gathering::default(),
             on_disk: OnDisk::unknown(),
+            weight: Weight::default(),
             touched_ms: now_ms,
             published_ms: 0,
             closed: false,
@@ -91,7 +93,8 @@ impl State {
             return Err(Refusal::NotDurable);
         }
         let waits = durable && ack != Some(Ack::Accepted);
-        if let Some(id) = &draft.message_id
+        let message_id = draft.message_id.as_ref().map(|id| draft.by.scoped(id));
+        if let Some(id) = &message_id
             && let Some(offset) = self.dedupe.find(id, now_ms)
         {
             let receipt = self.receipt(offset, true, 0);
@@ -99,13 +102,14 @@ impl State {
             return Ok(Taken { receipt, waits, begin_commit: false });
         }
         self.check_room(&draft)?;
+        self.make_room(&draft)?;
         let offset = Offset(self.numbered.0 + 1);
         self.numbered = offset;
         self.published_ms = now_ms;
-        if let Some(id) = &draft.message_id {
+        if let Some(id) = &message_id {
             self.dedupe.remember(id, offset, now_ms);
         }
-        let (message, message_id) = self.message(draft, offset, now_ms);
+        let message = self.message(draft, offset, now_ms);
         let dropped = match self.rule.keeping {
             Keeping::Memory => self.show(message),
             Keeping::DurableSeenEarly => {
@@ -121,6 +125,7 @@ impl State {
             self.prune(now_ms);
             self.notify_feeds(notify);
         }
+        self.weigh();
         let receipt = self.receipt(offset, false, dropped);
         let waits = waits && self.wait(asker(), receipt);
         Ok(Taken { receipt, waits, begin_commit: durable && self.gathering.queue() })
@@ -161,8 +166,36 @@ impl State {
         }
     }
 
-    fn message(&self, draft: Draft, offset: Offset, now_ms: u64) -> (Message, Option<String>) {
-        let message = Message {
+    /// While memory is short, a log in memory takes a message in place of its oldest ones; anything else refuses it.
+    fn make_room(&mut self, draft: &Draft) -> Result<(), Refusal> {
+        let more = weight_of(1, draft.payload.len()) + draft.message_id.as_ref().map_or(0, String::len);
+        let gives_up = !self.rule.keeping.is_durable();
+        let pinned_after = self.pulled_by_all();
+        loop {
+            let Err(refusal) = self.weight.check_room(more, &draft.by) else { return Ok(()) };
+            let gave_up = match &mut self.store {
+                // Documents have a share of their own.
+                Store::Document(_) => return Ok(()),
+                Store::Log(log) => gives_up && log.pop_oldest(pinned_after),
+                Store::Latest(_) | Store::Volatile(_) => false,
+            };
+            if !gave_up {
+                return Err(refusal);
+            }
+            self.weigh();
+        }
+    }
+
+    /// Says how much the topic takes.
+    pub(super) fn weigh(&mut self) {
+        let waiting = weight_of(self.gathering.len(), self.gathering.bytes());
+        let members = self.presence.clients() * defaults::MEMBER_BYTES;
+        let content = self.store.weight() + self.dedupe.bytes() + waiting + members;
+        self.weight.set(defaults::TOPIC_OVERHEAD_BYTES + content);
+    }
+
+    fn message(&self, draft: Draft, offset: Offset, now_ms: u64) -> Message {
+        Message {
             topic: self.name.clone(),
             offset,
             time: now_ms,
@@ -171,8 +204,7 @@ impl State {
             tags: draft.tags.map(Box::new),
             from: draft.from,
             skipped: 0,
-        };
-        (message, draft.message_id)
+        }
     }
 
     /// Puts a message where subscribers find it; returns how many older ones had to go for it.
@@ -185,7 +217,7 @@ impl State {
             Store::Latest(latest) => {
                 let key: Arc<str> = message.key.as_deref().unwrap_or_default().into();
                 let count = latest.next_count(&key, offset);
-                latest.values.put(&key, offset, Arc::new(FrameSet::new(message, count)));
+                latest.put(&key, offset, Arc::new(FrameSet::new(message, count)));
             }
             Store::Document(document) => document.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
             Store::Volatile(_) if nobody_listens => {}
@@ -252,6 +284,7 @@ impl State {
                 self.notify_feeds(notify);
             }
         }
+        self.weigh();
     }
 
     /// A subscriber is somebody else from now on.
@@ -299,6 +332,7 @@ impl State {
         }
         let seen = self.feeds.iter().filter(|feed| feed.watchers > 0).map(|feed| feed.pulled_changes).min();
         self.presence.prune(seen.unwrap_or(self.presence.recorded()));
+        self.weigh();
     }
 
     pub(super) fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
@@ -365,6 +399,7 @@ impl State {
     pub(super) fn expire(&mut self, now_ms: u64, idle_ms: u64) -> bool {
         self.prune(now_ms);
         self.dedupe.expire(now_ms);
+        self.weigh();
         let unused = self.feeds.is_empty() && self.presence.clients() == 0;
         let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
         let nothing_to_lose = match self.rule.keeping.is_durable() {
@@ -381,7 +416,11 @@ impl State {
     pub(super) fn prune(&mut self, now_ms: u64) {
         let pinned_after = self.pulled_by_all();
         match (&mut self.store, &self.rule.kind) {
-            (Store::Log(log), KindRule::Log(bounds)) => log.prune(bounds, pinned_after, now_ms),
+            (Store::Log(log), KindRule::Log(bounds)) => {
+                // What is on the disk is there by its rule, and nothing else removes it.
+                let level = if self.rule.keeping.is_durable() { usize::MAX } else { self.weight.level() };
+                log.prune(bounds, level, pinned_after, now_ms);
+            }
             (Store::Latest(latest), KindRule::Latest { max_age: Some(age), .. }) => {
                 let gone = latest.expire(now_ms.saturating_sub(millis(*age)), pinned_after);
                 if self.rule.keeping.is_durable() {

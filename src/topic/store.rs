@@ -37,6 +37,16 @@ impl Store {
         }
     }
 
+    /// About how many bytes it takes; documents count their content themselves.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Self::Log(log) => log.weight(),
+            Self::Latest(latest) => weight_of(latest.values.len(), latest.bytes),
+            Self::Volatile(ring) => weight_of(ring.messages.len(), ring.bytes),
+            Self::Document(_) => 0,
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Log(log) => log.messages.is_empty(),
@@ -45,6 +55,11 @@ impl Store {
             Self::Document(document) => document.log.messages.is_empty(),
         }
     }
+}
+
+/// About how many bytes so many messages take whose content has so many: the content and, once it was sent, its frame.
+pub(super) const fn weight_of(count: usize, bytes: usize) -> usize {
+    2 * bytes + count * defaults::MESSAGE_OVERHEAD_BYTES
 }
 
 /// Messages in offset order. Invariant: everything above `evicted` that was ever published is here.
@@ -73,20 +88,34 @@ impl Log {
         self.messages.push_back(message);
     }
 
-    /// Removes what is over the bounds and not pinned.
-    pub(super) fn prune(&mut self, bounds: &Retention, pinned_after: Offset, now_ms: u64) {
+    /// Removes what is over the bounds and not pinned, and what makes it weigh more than `level`.
+    pub(super) fn prune(&mut self, bounds: &Retention, level: usize, pinned_after: Offset, now_ms: u64) {
         let oldest_ms = now_ms.saturating_sub(millis(bounds.age));
         while let Some(front) = self.messages.front() {
             let over = self.messages.len() > bounds.count
                 || self.bytes > bounds.bytes
+                || self.weight() > level
                 || front.message.time < oldest_ms;
-            if !over || front.message.offset > pinned_after {
+            if !over || !self.pop_oldest(pinned_after) {
                 return;
             }
-            self.evicted = front.message.offset;
-            self.bytes -= front.cost();
-            self.messages.pop_front();
         }
+    }
+
+    /// Removes the oldest message, unless it is pinned.
+    pub(super) fn pop_oldest(&mut self, pinned_after: Offset) -> bool {
+        let Some(front) = self.messages.front().filter(|front| front.message.offset <= pinned_after) else {
+            return false;
+        };
+        self.evicted = front.message.offset;
+        self.bytes -= front.cost();
+        self.messages.pop_front();
+        true
+    }
+
+    /// About how many bytes it takes.
+    fn weight(&self) -> usize {
+        weight_of(self.messages.len(), self.bytes)
     }
 
     /// Index of the first message above the offset.
@@ -104,6 +133,7 @@ impl Log {
 #[derive(Debug, Default)]
 pub(super) struct Latest {
     pub(super) values: Conflated<Arc<FrameSet>>,
+    bytes: usize,
 }
 
 impl Latest {
@@ -121,13 +151,22 @@ impl Latest {
         }
     }
 
+    /// Replaces the value of a key.
+    pub(super) fn put(&mut self, key: &Arc<str>, offset: Offset, value: Arc<FrameSet>) {
+        self.bytes += value.cost();
+        let older = self.values.put(key, offset, value);
+        self.bytes -= older.map_or(0, |older| older.cost());
+    }
+
     /// Forgets values older than the bound that every shard has taken over; returns their keys.
     pub(super) fn expire(&mut self, oldest_ms: u64, pinned_after: Offset) -> Vec<Arc<str>> {
         let mut gone = Vec::new();
         let is_over =
             |value: &Arc<FrameSet>| value.message.time < oldest_ms && value.message.offset <= pinned_after;
         while self.values.oldest().is_some_and(is_over) {
-            gone.extend(self.values.pop_oldest().map(|(key, _)| key));
+            let oldest = self.values.pop_oldest();
+            self.bytes -= oldest.as_ref().map_or(0, |(_, value)| value.cost());
+            gone.extend(oldest.map(|(key, _)| key));
         }
         gone
     }

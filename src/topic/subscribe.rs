@@ -72,6 +72,7 @@ impl State {
                 self.notify_feeds(notify);
             }
         }
+        self.weigh();
         let members = (request.watch && self.rule.presence).then(|| self.presence.members());
         let (recovered, start) = self.start_of(&request);
         let past = self.past(start, request.budget);

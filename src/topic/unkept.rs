@@ -20,7 +20,7 @@ use crate::defaults;
 pub struct Unkept {
     /// The message.
     pub message: Message,
-    /// What makes its publish idempotent.
+    /// What makes its publish idempotent, [scoped](crate::memory::Owner::scoped) to its publisher.
     pub message_id: Option<String>,
 }
 
@@ -83,6 +83,10 @@ pub(super) struct Gathering {
 impl Gathering {
     pub(super) fn len(&self) -> usize {
         self.entries.len() + self.taken
+    }
+
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(super) fn is_empty(&self) -> bool {

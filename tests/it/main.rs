@@ -34,6 +34,8 @@ mod control;
 mod fanout;
 
 mod limits;
+mod memory;
+mod quotas;
 
 mod connections;
 

@@ -1,5 +1,7 @@
 //! Who sends a request, the topic in its path, and what the one may do with the other.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use axum::{
     extract::{FromRef, FromRequestParts, Path},
     http::{HeaderMap, request::Parts},
@@ -7,11 +9,15 @@ use axum::{
 use fanwire_proto::{ErrorCode, TopicName};
 
 use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem};
-use crate::{auth::Grant, auth::Verb, broker::Broker, clock::unix_ms, doors::errors::Failure};
+use crate::{
+    auth::Grant, auth::Verb, broker::Broker, clock::unix_ms, doors::errors::Failure, doors::webhook::Peer,
+    memory::Owner, session::owner_of,
+};
 
 /// Somebody with a grant, and the time of the request.
 pub(super) struct Caller {
     grant: Grant,
+    address: IpAddr,
     /// When the request came.
     pub(super) now_ms: u64,
     /// When the credential was checked.
@@ -50,6 +56,11 @@ impl Caller {
         Ok(())
     }
 
+    /// Whom what this caller makes the broker keep is charged to.
+    pub(super) fn owner(&self) -> Owner {
+        owner_of(Some(&self.grant), self.address)
+    }
+
     /// What distinguishes this caller's idempotency keys from other callers'.
     pub(super) fn scope(&self, headers: &HeaderMap) -> String {
         match (&self.grant.user, bearer(headers)) {
@@ -72,7 +83,11 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let api = Api::from_ref(state);
         let now_ms = unix_ms();
-        Ok(Self { grant: authorize(&api.door.broker, &parts.headers, now_ms)?, now_ms, checked_ms: now_ms })
+        let grant = authorize(&api.door.broker, &parts.headers, now_ms)?;
+        // Every request of the server has one.
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
+        let address = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        Ok(Self { grant, address, now_ms, checked_ms: now_ms })
     }
 }
 

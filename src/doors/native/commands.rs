@@ -35,15 +35,8 @@ impl<P: Send> NativeDoor<P> {
         Ok(())
     }
 
-    /// The grant in force, or why there is none.
-    fn grant(&self, cx: &Cx<'_>) -> Result<&Grant, Failure> {
-        let grant = self.grant.as_ref().ok_or_else(Failure::unauthorized)?;
-        if grant.is_expired(cx.now_ms()) { Err(Failure::expired()) } else { Ok(grant) }
-    }
-
     fn check(&self, cx: &Cx<'_>, verb: Verb, topic: &TopicName) -> Result<&Grant, Failure> {
-        let grant = self.grant(cx)?;
-        if grant.allows(verb, topic) { Ok(grant) } else { Err(Failure::forbidden(verb)) }
+        Ok(self.session.check(verb, topic, cx.now_ms())?)
     }
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
@@ -62,7 +55,7 @@ impl<P: Send> NativeDoor<P> {
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         cx.ends_at(grant.expires_ms);
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
-        self.grant = Some(grant);
+        self.session.renew(grant);
         cx.reply(id, &reply);
         Ok(())
     }
@@ -84,7 +77,12 @@ impl<P: Send> NativeDoor<P> {
         self.check_room_for_replies(cx)?;
         if fetched.is_none() && self.broker.is_away(&request.topic) {
             let topic = request.topic.clone();
-            return Err(away(topic, Missing::Make, id, Command::Subscribe(request)));
+            return Err(away(
+                topic,
+                Missing::Make(self.session.owner(cx.peer())),
+                id,
+                Command::Subscribe(request),
+            ));
         }
         let Subscribe { topic, since, last, presence, max_rate } = request;
         let max_rate = match (max_rate, cap) {
@@ -92,7 +90,8 @@ impl<P: Send> NativeDoor<P> {
             (asked, cap) => asked.or(cap),
         };
         let options = SubscribeOptions { since, last, watch: presence, max_rate };
-        let (topic, mut joined) = self.broker.subscribe(cx, &topic, &options)?;
+        let (topic, mut joined) =
+            self.broker.subscribe(cx, &self.session.owner(cx.peer()), &topic, &options)?;
         let reply = Event::Subscribed {
             id,
             topic: topic.name.clone(),
@@ -117,10 +116,16 @@ impl<P: Send> NativeDoor<P> {
         self.check(cx, Verb::Publish, &request.topic)?;
         if fetched.is_none() && self.broker.is_away(&request.topic) {
             let topic = request.topic.clone();
-            return Err(away(topic, Missing::Make, id, Command::Publish(request)));
+            return Err(away(
+                topic,
+                Missing::Make(self.session.owner(cx.peer())),
+                id,
+                Command::Publish(request),
+            ));
         }
         let Publish { topic, payload, key, message_id, tags, ack } = request;
-        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()) };
+        let by = self.session.owner(cx.peer());
+        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()), by };
         let asker = || Some(cx.asker(id));
         let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
         if waits {

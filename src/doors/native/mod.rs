@@ -20,7 +20,7 @@ use super::errors::Failure;
 use crate::{
     auth::Grant,
     broker::Broker,
-    session::TokenBucket,
+    session::{Session, TokenBucket},
     shard::{Cx, Door, Inbound, Wire},
 };
 
@@ -30,8 +30,7 @@ const VERSION: &str = concat!("fanwire/", env!("CARGO_PKG_VERSION"));
 /// The protocol on one connection.
 pub struct NativeDoor<P> {
     broker: Arc<Broker>,
-    /// `None` for a stranger, who may only present a token.
-    grant: Option<Grant>,
+    session: Session,
     ping_s: u64,
     /// Connections are looked after in turn, so the first time may be at once.
     was_ticked: bool,
@@ -43,16 +42,17 @@ pub struct NativeDoor<P> {
 }
 
 impl<P: Send> NativeDoor<P> {
-    /// A door for a client with this grant.
+    /// A door for a client with this grant; without one it is a stranger, who may only present a token.
     pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
-        Self { broker, grant, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
+        let session = Session::new(grant);
+        Self { broker, session, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
     }
 }
 
 impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
-        if let Some(grant) = &self.grant {
+        if let Some(grant) = self.session.shown() {
             cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
             cx.ends_at(grant.expires_ms);
             if self.broker.is_revoked(grant, cx.now_ms()) {
@@ -84,7 +84,7 @@ impl<P: Send> Door for NativeDoor<P> {
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        match &self.grant {
+        match self.session.shown() {
             None if self.was_ticked => cx.close(CloseCode::TokenMissing),
             None => self.was_ticked = true,
             Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     broker::PublishError,
     clock::unix_ms,
+    memory::Owner,
     store::{Batch, Space, StoreError},
     topic::Draft,
     webhook::{Fate, Naming, Outgoing, Verified},
@@ -65,7 +66,7 @@ impl Webhooks {
         let (mut waiting, mut refused) = (Vec::new(), Vec::new());
         for (index, Outgoing { topic, key, payload }) in messages {
             let message_id = Some(format!("{id}:{index}"));
-            let draft = Draft { payload, key, message_id, tags: None, from: None };
+            let draft = Draft { payload, key, message_id, tags: None, from: None, by: Owner::default() };
             match self.broker.publish_and_wait(&topic, draft, None, unix_ms()) {
                 Ok((_, None)) => {}
                 Ok((_, Some(durable))) => waiting.push((index, durable)),

@@ -39,7 +39,8 @@ use crate::{
         message::{self, Message},
         update::EMPTY,
     },
-    session::TokenBucket,
+    memory::Owner,
+    session::{Session, TokenBucket},
     shard::{Closing, Cx, Door, Inbound, SubscribeOptions, Wire, yjs as frame},
     topic::{Draft, Kind, Topic},
 };
@@ -71,7 +72,7 @@ pub enum Refused {
 /// The protocol on one connection.
 pub struct YjsDoor<P> {
     broker: Arc<Broker>,
-    entry: Result<(Grant, TopicName), Refused>,
+    entry: Result<(Session, TopicName), Refused>,
     inside: Option<Inside>,
     frames: TokenBucket,
     updates: TokenBucket,
@@ -84,6 +85,8 @@ struct Inside {
     topic: Arc<Topic>,
     room: Arc<Room>,
     owner: awareness::Owner,
+    /// Who is charged with what it brings.
+    by: Owner,
     may_write: bool,
     has_spoken: bool,
     was_told_no: bool,
@@ -96,6 +99,7 @@ struct Inside {
 impl<P: Send> YjsDoor<P> {
     /// A door for a client that asks for a topic.
     pub fn new(broker: Arc<Broker>, entry: Result<(Grant, TopicName), Refused>, permit: P) -> Self {
+        let entry = entry.map(|(grant, topic)| (Session::new(Some(grant)), topic));
         let now = Instant::now();
         let frames = TokenBucket::new(broker.policy().limits.max_commands_per_second, now);
         let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
@@ -103,12 +107,13 @@ impl<P: Send> YjsDoor<P> {
     }
 
     fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
-        let (grant, name) = match &self.entry {
+        let (session, name) = match &self.entry {
             Ok(entry) => entry,
             Err(Refused::Unauthorized) => return Err(UNAUTHORIZED),
             Err(Refused::Forbidden) => return Err(FORBIDDEN),
             Err(Refused::BadName) => return Err(BAD_NAME),
         };
+        let Some(grant) = session.shown() else { return Err(UNAUTHORIZED) };
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         cx.ends_at(grant.expires_ms);
         if self.broker.is_revoked(grant, cx.now_ms()) || !grant.allows(Verb::Subscribe, name) {
@@ -119,8 +124,10 @@ impl<P: Send> YjsDoor<P> {
         }
         // Everything from now on; what was before is sent when the client says what it has.
         let live = SubscribeOptions { last: Some(0), ..SubscribeOptions::default() };
-        let (topic, joined) =
-            self.broker.subscribe(cx, name, &live).map_err(|error| closing_of(error.into()))?;
+        let (topic, joined) = self
+            .broker
+            .subscribe(cx, &session.owner(cx.peer()), name, &live)
+            .map_err(|error| closing_of(error.into()))?;
         cx.start(&topic, &joined);
         let room = self.broker.room(name, cx.now_ms()).ok_or(TRY_AGAIN)?;
         let may_write = grant.allows(Verb::Publish, name);
@@ -128,6 +135,7 @@ impl<P: Send> YjsDoor<P> {
             topic,
             room,
             owner: cx.member().client.0,
+            by: session.owner(cx.peer()),
             may_write,
             has_spoken: false,
             was_told_no: false,
@@ -156,8 +164,8 @@ impl<P: Send> YjsDoor<P> {
 
     fn handle(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Closing> {
         let Some(inside) = &mut self.inside else { return Ok(()) };
-        if let Ok((grant, _)) = &self.entry
-            && grant.is_expired(cx.now_ms())
+        if let Ok((session, _)) = &self.entry
+            && session.grant(cx.now_ms()).is_err()
         {
             return Err(Wire::Yjs.closing(CloseCode::TokenExpired));
         }
@@ -175,7 +183,7 @@ impl<P: Send> YjsDoor<P> {
                 if !self.updates.take(defaults::MAX_UPDATES_PER_SECOND, cx.now()) {
                     return Err(TRY_AGAIN);
                 }
-                let draft = draft(cx, update);
+                let draft = draft(cx, inside.by.clone(), update);
                 let published = self.broker.publish(&inside.topic.name, draft, None, || None, cx.now_ms());
                 published.map(drop).map_err(|error| closing_of(error.into()))
             }
@@ -200,12 +208,19 @@ impl<P: Send> YjsDoor<P> {
 impl<P: Send> Door for YjsDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         match &self.entry {
-            Ok((grant, name)) if grant.allows(Verb::Subscribe, name) && self.broker.is_away(name) => {
+            Ok((session, name))
+                if session.check(Verb::Subscribe, name, cx.now_ms()).is_ok() && self.broker.is_away(name) =>
+            {
                 let paused = cx.pause();
-                self.broker.fetch(name, Missing::Make, cx.now_ms(), move |fetched| {
-                    // What is wrong is found again when the door goes on.
-                    drop((fetched, paused));
-                });
+                self.broker.fetch(
+                    name,
+                    Missing::Make(session.owner(cx.peer())),
+                    cx.now_ms(),
+                    move |fetched| {
+                        // What is wrong is found again when the door goes on.
+                        drop((fetched, paused));
+                    },
+                );
             }
             _ => self.resumed(cx),
         }
@@ -230,10 +245,11 @@ impl<P: Send> Door for YjsDoor<P> {
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        match &self.entry {
-            Ok((grant, _)) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
-            Ok((grant, _)) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
-            _ => {}
+        let Ok((session, _)) = &self.entry else { return };
+        match session.grant(cx.now_ms()) {
+            Err(_) => cx.close(CloseCode::TokenExpired),
+            Ok(grant) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
+            Ok(_) => {}
         }
     }
 
@@ -257,11 +273,17 @@ fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) 
     crate::document::check(update)?;
     if inside.offering.swap(true, Ordering::AcqRel) {
         // Once per connection is the rule; what else comes is an update like any other.
-        let published = broker.publish(&inside.topic.name, draft(cx, update), None, || None, cx.now_ms());
+        let published = broker.publish(
+            &inside.topic.name,
+            draft(cx, inside.by.clone(), update),
+            None,
+            || None,
+            cx.now_ms(),
+        );
         return published.map(drop).map_err(|error| closing_of(error.into()));
     }
     let (address, offering, topic) = (cx.address(), inside.offering.clone(), inside.topic.clone());
-    let (draft, broker_too, now_ms) = (draft(cx, update), broker.clone(), cx.now_ms());
+    let (draft, broker_too, now_ms) = (draft(cx, inside.by.clone(), update), broker.clone(), cx.now_ms());
     broker.join_later(move || {
         if let Err(error) = broker_too.offer(&topic, draft, now_ms) {
             address.end(closing_of(error.into()));
@@ -271,9 +293,9 @@ fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) 
     Ok(())
 }
 
-fn draft(cx: &Cx<'_>, update: &[u8]) -> Draft {
+fn draft(cx: &Cx<'_>, by: Owner, update: &[u8]) -> Draft {
     let payload = Payload::Bytes(Bytes::copy_from_slice(update));
-    Draft { payload, key: None, message_id: None, tags: None, from: Some(cx.publisher()) }
+    Draft { payload, key: None, message_id: None, tags: None, from: Some(cx.publisher()), by }
 }
 
 /// Why the connection of somebody ends whose update or subscription is not taken.

@@ -127,6 +127,7 @@ impl<'a> Publisher<'a> {
             draft.message_id = Some(format!("{request}-{}", self.count));
         }
         self.count += 1;
+        draft.by = self.caller.owner();
         let publish = || self.broker.publish_and_wait(&topic, draft, self.ack.wish(), self.caller.now_ms);
         let (receipt, kept) = with_topic(self.broker, &topic, publish)?;
         Ok(Waiting { published: Published::new(topic, receipt), kept })

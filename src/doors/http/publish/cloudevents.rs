@@ -27,7 +27,7 @@ use super::{
     item::{check_tags, decode_base64},
     problem::{Code, Problem},
 };
-use crate::topic::Draft;
+use crate::{memory::Owner, topic::Draft};
 
 /// How a request carries events, if it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +138,14 @@ impl Event {
             attributes.into_iter().map(|(name, text)| (format!("{PREFIX}{name}"), text)).collect();
         keep_content_type(&mut tags, &content_type)?;
         check_tags(&tags)?;
-        Ok(Draft { payload, key: None, message_id: Some(message_id), tags: Some(tags), from: None })
+        Ok(Draft {
+            payload,
+            key: None,
+            message_id: Some(message_id),
+            tags: Some(tags),
+            from: None,
+            by: Owner::default(),
+        })
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     caller::{Caller, topic_name},
     problem::Problem,
 };
-use crate::{auth::Verb, broker::Broker, defaults, topic::Draft};
+use crate::{auth::Verb, broker::Broker, defaults, memory::Owner, topic::Draft};
 
 /// Longest `key` and `message_id`, and longest name and value of a tag, in bytes; the socket protocol's.
 pub(super) const LABEL_BYTES_MAX: usize = 200;
@@ -122,7 +122,17 @@ impl TryFrom<Fields<'_>> for Item {
         if let Some(tags) = &tags {
             check_tags(tags)?;
         }
-        Ok(Self { targets, draft: Draft { payload: payload(data, b64)?, key, message_id, tags, from: None } })
+        Ok(Self {
+            targets,
+            draft: Draft {
+                payload: payload(data, b64)?,
+                key,
+                message_id,
+                tags,
+                from: None,
+                by: Owner::default(),
+            },
+        })
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     outcome::{Published, Results},
     problem::Problem,
 };
-use crate::{auth::Verb, defaults, topic::Draft};
+use crate::{auth::Verb, defaults, memory::Owner, topic::Draft};
 
 /// One message's answer, or that of a batch.
 #[derive(Serialize, ToSchema)]
@@ -96,7 +96,14 @@ fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Problem> {
     let mut tags = Tags::new();
     keep_content_type(&mut tags, content_type)?;
     let tags = (!tags.is_empty()).then_some(tags);
-    Ok(Draft { payload: payload_of(content_type, body)?, key: None, message_id: None, tags, from: None })
+    Ok(Draft {
+        payload: payload_of(content_type, body)?,
+        key: None,
+        message_id: None,
+        tags,
+        from: None,
+        by: Owner::default(),
+    })
 }
 
 /// What headers say of a message.

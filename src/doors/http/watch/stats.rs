@@ -22,12 +22,14 @@ use super::{
     sampler::{Sample, Seen},
 };
 use crate::{
+    broker::Broker,
     defaults,
     doors::http::{
         Api, openapi,
         problem::{Problem, json},
         query::{count, query},
     },
+    memory::Class,
 };
 
 /// Figures of the moment.
@@ -48,6 +50,36 @@ pub(super) struct Stats {
     /// What `/metrics` counts, without `fanwire_` and `_total`; webhooks by outcome, as `webhooks_rejected`.
     counts: Counts,
     process: Process,
+    memory: MemoryUse,
+}
+
+/// What the broker may keep in memory, and keeps.
+#[derive(Serialize, ToSchema)]
+pub(super) struct MemoryUse {
+    /// `max_memory_bytes`.
+    max_bytes: usize,
+    /// Its parts, by name.
+    shares: BTreeMap<&'static str, ShareUse>,
+}
+
+/// A part of the memory.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ShareUse {
+    /// Bytes in use, about.
+    used: usize,
+    /// Bytes that may be.
+    limit: usize,
+}
+
+impl MemoryUse {
+    fn look(broker: &Broker) -> Self {
+        let share = |class: Class| {
+            let share = broker.memory().share(class);
+            (class.as_str(), ShareUse { used: share.used(), limit: share.limit() })
+        };
+        let shares = Class::ALL.into_iter().map(share).collect();
+        Self { max_bytes: broker.policy().limits.memory.max(), shares }
+    }
 }
 
 /// The same with what changed since the last look.
@@ -92,6 +124,7 @@ impl Stats {
             topic_count: broker.topic_count(),
             counts,
             process,
+            memory: MemoryUse::look(broker),
         }
     }
 }

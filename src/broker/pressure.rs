@@ -1,0 +1,79 @@
+//! What happens while memory for topics is short: whoever keeps the most gives up the oldest of it.
+
+use std::{sync::Arc, time::Duration};
+
+use rustc_hash::FxHashMap;
+
+use super::Broker;
+use crate::{
+    defaults,
+    memory::{Account, Class, Owner},
+    topic::Keeping,
+};
+
+impl Broker {
+    /// The account of whoever makes a topic, and how many it may make.
+    pub(super) fn account(&self, owner: &Owner) -> (Arc<Account>, usize) {
+        let limits = &self.policy.load().limits;
+        let bytes = self.memory.share(Class::Topics).limit();
+        let (topics, bytes) = match owner {
+            Owner::Broker => (limits.max_topics, bytes),
+            // Its topics are everybody's.
+            Owner::Key(_) => (limits.max_topics.div_ceil(2), bytes / defaults::MEMORY_USER_SHARE * 2),
+            Owner::User(_) => (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE),
+            // There may be many users behind it.
+            Owner::Address(_) => (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE * 2),
+        };
+        (self.accounts.of(owner, bytes), topics)
+    }
+
+    /// Has [`make_room`](Self::make_room) called soon if memory for topics has become short.
+    pub(super) fn note_pressure(&self) {
+        let share = self.memory.share(Class::Topics);
+        if share.is_tight() && share.level() == usize::MAX {
+            self.pressed.notify_one();
+        }
+    }
+
+    /// Waits until memory is short, at least for a moment: looking for what can be given up takes time itself.
+    pub async fn pressed(&self) {
+        self.pressed.notified().await;
+        tokio::time::sleep(Duration::from_millis(defaults::MAKE_ROOM_MS)).await;
+    }
+
+    /// While topics, or those of one owner, take more than three quarters of what they may, has those in memory that take
+    /// the most give up their oldest messages.
+    pub fn make_room(&self, now_ms: u64) {
+        let share = self.memory.share(Class::Topics);
+        let was_short = share.level() != usize::MAX;
+        if !share.is_tight() && !self.accounts.any_is_tight() {
+            share.find_level(&[]);
+            self.accounts.find_levels(&FxHashMap::default());
+            return;
+        }
+        let (mut all, mut of_owner) = (Vec::new(), FxHashMap::<Owner, Vec<usize>>::default());
+        for entry in &self.topics {
+            let (bytes, owner) = entry.weight();
+            all.push(bytes);
+            if let Some(owner) = owner {
+                of_owner.entry(owner).or_default().push(bytes);
+            }
+        }
+        share.find_level(&all);
+        let any = self.accounts.find_levels(&of_owner);
+        if share.level() == usize::MAX && !any {
+            return;
+        }
+        if share.level() != usize::MAX && !was_short {
+            tracing::warn!(
+                used = share.used(),
+                limit = share.limit(),
+                each = share.level(),
+                "memory for topics is short: the longest histories in memory lose their oldest messages"
+            );
+        }
+        for entry in self.topics.iter().filter(|entry| entry.keeping == Keeping::Memory) {
+            entry.give_up(now_ms);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What one client may do, and whom what it makes the broker keep is charged to. Every door asks here.
+
+use std::{net::IpAddr, sync::Arc};
+
+use fanwire_proto::TopicName;
+
+use crate::{
+    auth::{Grant, Verb},
+    memory::Owner,
+};
+
+/// Why a client may not do something.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Denied {
+    /// It has shown no credential, and one is needed.
+    NoGrant,
+    /// Its credential has ended.
+    Expired,
+    /// Its credential is for other topics.
+    Forbidden(Verb),
+}
+
+/// A client as its credential describes it.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// `None` for a stranger, who may only present a credential.
+    grant: Option<Grant>,
+}
+
+impl Session {
+    /// Of a client with this grant.
+    pub const fn new(grant: Option<Grant>) -> Self {
+        Self { grant }
+    }
+
+    /// The credential, whether it has ended or not.
+    pub const fn shown(&self) -> Option<&Grant> {
+        self.grant.as_ref()
+    }
+
+    /// Puts another credential in the place of the old one.
+    pub fn renew(&mut self, grant: Grant) {
+        self.grant = Some(grant);
+    }
+
+    /// The credential in force.
+    pub fn grant(&self, now_ms: u64) -> Result<&Grant, Denied> {
+        let grant = self.grant.as_ref().ok_or(Denied::NoGrant)?;
+        if grant.is_expired(now_ms) { Err(Denied::Expired) } else { Ok(grant) }
+    }
+
+    /// Refuses what the credential does not cover.
+    pub fn check(&self, verb: Verb, topic: &TopicName, now_ms: u64) -> Result<&Grant, Denied> {
+        let grant = self.grant(now_ms)?;
+        if grant.allows(verb, topic) { Ok(grant) } else { Err(Denied::Forbidden(verb)) }
+    }
+
+    /// Whom what this client, which comes from this address, makes the broker keep is charged to.
+    pub fn owner(&self, address: IpAddr) -> Owner {
+        owner_of(self.grant.as_ref(), address)
+    }
+}
+
+/// Whom what somebody makes the broker keep is charged to: the user or key where one is known, else the address.
+pub fn owner_of(grant: Option<&Grant>, address: IpAddr) -> Owner {
+    match grant {
+        Some(Grant { user: Some(user), .. }) => Owner::User(Arc::clone(user)),
+        Some(Grant { is_key: true, token_id: Some(name), .. }) => Owner::Key(Arc::clone(name)),
+        _ => Owner::Address(address),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Allowed;
+
+    const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    #[test]
+    fn a_session_is_worth_what_its_grant_is() {
+        let topic: TopicName = "a".parse().unwrap();
+        let mut session = Session::new(None);
+        assert_eq!(session.check(Verb::Publish, &topic, 0).map(drop), Err(Denied::NoGrant));
+        let grant = Grant { expires_ms: Some(10), publish: Allowed::none(), ..Grant::everything() };
+        session.renew(grant);
+        assert!(session.check(Verb::Subscribe, &topic, 9).is_ok());
+        assert_eq!(session.check(Verb::Publish, &topic, 9).map(drop), Err(Denied::Forbidden(Verb::Publish)));
+        assert_eq!(session.check(Verb::Subscribe, &topic, 10).map(drop), Err(Denied::Expired));
+    }
+
+    #[test]
+    fn the_owner_is_the_best_name_there_is() {
+        let nobody = || Grant::everything();
+        assert_eq!(owner_of(None, HERE), Owner::Address(HERE));
+        let token = Grant { token_id: Some("t".into()), ..nobody() };
+        assert_eq!(owner_of(Some(&token), HERE), Owner::Address(HERE), "another token is another name");
+        let key = Grant { is_key: true, ..token };
+        assert_eq!(owner_of(Some(&key), HERE), Owner::Key("t".into()));
+        let user = Grant { user: Some("alice".into()), ..nobody() };
+        assert_eq!(owner_of(Some(&user), HERE), Owner::User("alice".into()));
+    }
+}
