@@ -10,7 +10,7 @@
 //! 3. Under the topic's short lock the message gets its offset and is kept ([`topic`]); every *feed* (a shard's share of
 //!    the subscribers) that is not yet notified is marked, and its shard's inbox gets one entry.
 //! 4. Each such shard, in its own time, *pulls* everything since its last pull, and runs a *pass* over its dense list of
-//!    subscribers: the batch is encoded once per format ([`frames`]), each subscriber gets an index to it, and each
+//!    subscribers: the batch is encoded once per encoding ([`wire`]), each subscriber gets an index to it, and each
 //!    connection is written once per turn.
 //! 5. Whoever cannot take it now is treated as the topic's kind promises: a `log` subscriber keeps its position and reads
 //!    on in the history later, a `latest` subscriber keeps one pending value per key, a `volatile` one misses it.
@@ -25,7 +25,7 @@
 //! - [`session`]: rules of one client's session; pure
 //! - [`auth`]: from a token to what it allows; pure
 //! - [`document`]: the encodings of Yjs and the merging of updates; pure
-//! - [`frames`]: a message as bytes, encoded once per format
+//! - [`wire`]: dialects and framings: a message as bytes, encoded once for all who get the same
 //! - [`shard`]: threads that own connections and fan out to them
 //! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
 //! - [`tap`]: what is published, whatever the topic
@@ -39,6 +39,26 @@
 //! - [`metrics`], [`defaults`]: every count, every limit; [`clock`]: the time of day
 //!
 //! `tests/layering.rs` holds which of them may name which.
+//!
+//! # The seam between the core and its protocols
+//! One core serves many protocols, so nothing below [`doors`] knows the name of any. A protocol is three things:
+//! - its **door** ([`shard::Door`]), one per connection: what a client says becomes calls on the connection's
+//!   [`Cx`](shard::Cx). It holds whatever a connection has of its own.
+//! - its **dialect** ([`wire::Dialect`]), one for all its connections: what the core says (messages, joins, gaps, ends) in
+//!   the protocol's words. It has no state, so its words are encoded once per message and shared.
+//! - its **framing** ([`wire::Framing`]), chosen per connection: how words travel. One dialect may come over several.
+//!
+//! Why not one trait: what comes in has state and runs once, what goes out has none and is shared by thousands. A trait of both
+//! would have to be asked per delivery. Why not a generic shard, compiled once per protocol: subscribers of one topic
+//! speak different protocols and are served by one pass. Why not an enum of protocols: each new one would be matched in
+//! every file that sends, and applications of one protocol, which are configured, could not have their own words.
+//!
+//! What a message looks like is kept beside it ([`wire::Encoded`]), by dialect, variant and framing: a word while nobody has
+//! asked, one small allocation per encoding that somebody has. A table of all encodings in each message would grow with
+//! every protocol, for all messages kept. Bytes are made where they are first wanted, by the shard, outside the topic's
+//! lock; the topic itself knows no bytes.
+//!
+//! A receipt goes to the door, not through the dialect: whoever publishes waits for it in the protocol's own order.
 //!
 //! # Threads
 //! | thread | owns | talks to others through |
@@ -81,7 +101,6 @@ pub mod document;
 pub mod doors;
 pub mod durable;
 pub mod fetch;
-pub mod frames;
 pub mod memory;
 pub mod metrics;
 pub mod server;
@@ -91,4 +110,5 @@ pub mod store;
 pub mod tap;
 pub mod topic;
 pub mod webhook;
+pub mod wire;
 pub mod worker;

@@ -12,13 +12,14 @@ use std::{
 use fanwire::{
     auth::Authenticator,
     broker::{Broker, Limits, Policy},
-    doors::native::NativeDoor,
+    doors::native::{NativeDialect, NativeDoor},
     durable::Run,
     memory::Plan,
     metrics::Metrics,
-    shard::{Newcomer, Origin, ShardLimits, Shards, Socket, Wire},
+    shard::{Newcomer, Origin, ShardLimits, Shards, Socket},
     store::{Committer, Faulty, Memory, Pace},
     topic::{Keeping, KindRule, Retention, Rule, Rules},
+    wire::{self, Dialects, Framing},
     worker::Workers,
 };
 use fanwire_proto::{Format, Member};
@@ -66,9 +67,7 @@ fn start_with(kept: &Arc<Memory>, kind: KindRule) -> World {
     let broker =
         Broker::new(handles, policy, committer, run, metrics.clone(), Workers::start().unwrap()).unwrap();
     let limits = ShardLimits {
-        max_message_bytes: 1_000,
-        max_update_bytes: 1_000,
-        max_outbox_bytes: 1 << 20,
+        bytes: wire::Limits { max_message_bytes: 1_000, max_update_bytes: 1_000, max_outbox_bytes: 1 << 20 },
         ping: Duration::from_secs(60),
         pong_timeout: Duration::from_secs(60),
     };
@@ -85,10 +84,10 @@ impl World {
         let grant = broker.anonymous();
         self.broker.shards()[0].adopt(Newcomer {
             socket: Socket::local(theirs).unwrap(),
-            wire: Wire::Native(Format::Json),
+            spoken: Dialects::default().register(NativeDialect::new(Format::Json), Framing::WebSocket),
             member: Member { client: self.broker.new_client(), user: None, info: None },
             origin: Origin { door: "test", address: std::net::Ipv4Addr::LOCALHOST.into() },
-            door: Box::new(NativeDoor::new(broker, grant, 60, ())),
+            door: Box::new(NativeDoor::new(broker, Format::Json, grant, 60, ())),
             input: Vec::new(),
         });
         let mut client = Client(WebSocket::from_raw_socket(ours, Role::Client, None), Vec::new());

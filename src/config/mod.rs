@@ -33,7 +33,7 @@ use crate::{
     shard::ShardLimits,
     store::Pace,
     topic::Rules,
-    webhook,
+    webhook, wire,
 };
 
 /// A configuration that can be run.
@@ -194,9 +194,11 @@ impl Config {
                 max_outbox_bytes: count(settings.max_outbox_bytes),
             },
             shard: ShardLimits {
-                max_message_bytes,
-                max_update_bytes,
-                max_outbox_bytes: count(settings.max_outbox_bytes),
+                bytes: wire::Limits {
+                    max_message_bytes,
+                    max_update_bytes,
+                    max_outbox_bytes: count(settings.max_outbox_bytes),
+                },
                 ping: seconds(settings.ping_s),
                 pong_timeout: seconds(settings.pong_timeout_s),
             },

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{ErrorCode, ErrorReply, Event, Kind, Offset};
+use fanwire_proto::{Kind, Offset};
 use rustc_hash::FxHashMap;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::unix_ms,
-    shard::Letter,
+    shard::Settlement,
     store::{Batch, Job, Space, StoreError},
     topic::{Asker, FeedRef, Keeping, Settled, Topic, Unkept, Writing},
 };
@@ -76,37 +76,21 @@ impl Durable {
 
     /// Tells those who wait what became of their messages.
     fn tell(&self, topic: &Topic, settled: Vec<Settled>, kept: bool) {
-        let mut letters: FxHashMap<usize, Vec<Letter>> = FxHashMap::default();
+        let mut by_shard: FxHashMap<usize, Vec<Settlement>> = FxHashMap::default();
         for Settled { asker, receipt } in settled {
             match asker {
                 Asker::Call(call) => call(kept),
                 // Without an `id` only failures are answered.
                 Asker::Connection { id: None, .. } if kept => {}
                 Asker::Connection { shard, slot, client, id } => {
-                    let event = match kept {
-                        true => Event::Published {
-                            id,
-                            topic: topic.name.clone(),
-                            epoch: receipt.epoch,
-                            offset: receipt.offset,
-                            duplicate: receipt.duplicate,
-                        },
-                        false => {
-                            let code = ErrorCode::StorageFailed;
-                            Event::Error(ErrorReply {
-                                id,
-                                code,
-                                message: NOT_KEPT.into(),
-                                retry: code.retry(),
-                            })
-                        }
-                    };
-                    letters.entry(shard.0).or_default().push(Letter { slot, client, event });
+                    let (topic, receipt) = (topic.name.clone(), kept.then_some(receipt));
+                    let settlement = Settlement { slot, client, id, topic, receipt };
+                    by_shard.entry(shard.0).or_default().push(settlement);
                 }
             }
         }
-        for (shard, letters) in letters {
-            self.shards[shard].post(letters);
+        for (shard, settlements) in by_shard {
+            self.shards[shard].settle(settlements);
         }
     }
 }

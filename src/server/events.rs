@@ -42,7 +42,7 @@ use crate::{
         native::NativeDoor,
         sse::{self, Positions},
     },
-    shard::{Newcomer, Origin, Socket, Wire},
+    shard::{Newcomer, Origin, Socket},
 };
 
 /// Query and last event id must come back in one request head, beside other headers.
@@ -115,11 +115,12 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     ours.set_nonblocking(true).map_err(internal)?;
     let newcomer = Newcomer {
         socket: Socket::local(theirs).map_err(internal)?,
-        wire: Wire::Native(Format::Json),
+        spoken: front.protocols.native(Format::Json),
         member: Member { client: front.broker.new_client(), user: grant.user.clone(), info: None },
         origin: Origin { door: "sse", address: permit.address() },
         door: Box::new(NativeDoor::new(
             front.broker.clone(),
+            Format::Json,
             Some(grant),
             front.settings.load().ping_s,
             permit.clone(),

@@ -12,7 +12,9 @@ use arc_swap::ArcSwap;
 use fanwire_proto::TopicName;
 use tokio::{sync::watch, task::AbortHandle};
 
-use super::{Front, FrontSettings, accept_all, bind, gate::Gate, jwks, routes, throttle::Throttle, tls};
+use super::{
+    Front, FrontSettings, Protocols, accept_all, bind, gate::Gate, jwks, routes, throttle::Throttle, tls,
+};
 use crate::{
     auth::KeySet,
     broker::Broker,
@@ -146,6 +148,7 @@ impl Server {
             broker: broker.clone(),
             settings: ArcSwap::from_pointee(settings),
             gate: Arc::new(Gate::default()),
+            protocols: Protocols::register(),
             on_loopback: address.ip().is_loopback(),
             ending: watch::Sender::new(false),
         });

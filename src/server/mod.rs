@@ -30,7 +30,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use fanwire_proto::ErrorCode;
+use fanwire_proto::{ErrorCode, Format};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 pub use lifecycle::{Server, StartError};
@@ -55,8 +55,11 @@ use crate::{
     doors::{
         errors::Failure,
         http::{bearer, method_not_allowed},
+        native::NativeDialect,
         webhook::Peer,
+        yjs::YjsDialect,
     },
+    wire::{Dialects, Framing, Spoken},
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -75,9 +78,36 @@ struct Front {
     broker: Arc<Broker>,
     settings: ArcSwap<FrontSettings>,
     gate: Arc<Gate>,
+    protocols: Protocols,
     on_loopback: bool,
     /// True once HTTP connections are to end after the request at hand.
     ending: watch::Sender<bool>,
+}
+
+/// What connections to shards speak, each registered once.
+struct Protocols {
+    json: Spoken,
+    msgpack: Spoken,
+    yjs: Spoken,
+}
+
+impl Protocols {
+    fn register() -> Self {
+        let dialects = Dialects::default();
+        let native = |format| dialects.register(NativeDialect::new(format), Framing::WebSocket);
+        Self {
+            json: native(Format::Json),
+            msgpack: native(Format::MsgPack),
+            yjs: dialects.register(YjsDialect, Framing::WebSocket),
+        }
+    }
+
+    fn native(&self, format: Format) -> Spoken {
+        match format {
+            Format::Json => self.json.clone(),
+            Format::MsgPack => self.msgpack.clone(),
+        }
+    }
 }
 
 /// Connections the kernel may hold until they are accepted.

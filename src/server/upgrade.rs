@@ -23,7 +23,8 @@ use crate::{
         native::NativeDoor,
         yjs::{Refused, YjsDoor},
     },
-    shard::{Door, Newcomer, Origin, Wire},
+    shard::{Door, Newcomer, Origin},
+    wire::Spoken,
 };
 
 /// Answers a request for a WebSocket.
@@ -54,10 +55,11 @@ fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Resp
     }
     let user = grant.as_ref().and_then(|grant| grant.user.clone());
     let origin = Origin { door: "native", address: permit.address() };
-    let door = NativeDoor::new(front.broker.clone(), grant, front.settings.load().ping_s, permit);
-    let wire = Wire::Native(format.unwrap_or(Format::Json));
+    let format = format.unwrap_or(Format::Json);
+    let door = NativeDoor::new(front.broker.clone(), format, grant, front.settings.load().ping_s, permit);
+    let spoken = front.protocols.native(format);
     let switched = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(front.clone(), switched, Guest { wire, user, origin, door: Box::new(door) }));
+    tokio::spawn(hand_over(front.clone(), switched, Guest { spoken, user, origin, door: Box::new(door) }));
     Ok(response)
 }
 
@@ -89,8 +91,9 @@ fn accept_yjs(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<
     let user = entry.as_ref().ok().and_then(|(grant, _)| grant.user.clone());
     let origin = Origin { door: "yjs", address: permit.address() };
     let door = Box::new(YjsDoor::new(front.broker.clone(), entry, permit));
+    let spoken = front.protocols.yjs.clone();
     let switched = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(front.clone(), switched, Guest { wire: Wire::Yjs, user, origin, door }));
+    tokio::spawn(hand_over(front.clone(), switched, Guest { spoken, user, origin, door }));
     Ok(response)
 }
 
@@ -169,7 +172,7 @@ fn handshake(request: &Request) -> Result<Response, Box<Response>> {
 
 /// Who comes in, and what is spoken.
 struct Guest {
-    wire: Wire,
+    spoken: Spoken,
     user: Option<Arc<str>>,
     origin: Origin,
     door: Box<dyn Door>,
@@ -190,10 +193,10 @@ fn adopt(front: &Front, upgraded: Upgraded, guest: Guest) -> std::io::Result<()>
     let parts = upgraded
         .downcast::<TokioIo<Stream>>()
         .map_err(|_| std::io::Error::other("not a connection of this server"))?;
-    let Guest { wire, user, origin, door } = guest;
+    let Guest { spoken, user, origin, door } = guest;
     let newcomer = Newcomer {
         socket: parts.io.into_inner().into_socket()?,
-        wire,
+        spoken,
         member: Member { client: front.broker.new_client(), user, info: None },
         origin,
         door,

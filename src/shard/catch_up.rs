@@ -6,13 +6,12 @@ use fanwire_proto::Offset;
 use super::{
     conn::SubRef,
     core::Core,
-    feed::{SubState, gather, join},
+    feed::{Pending, SubState, change_frame, gather, join},
     subscriptions::take_waiting,
 };
 use crate::{
     defaults,
-    frames::{self, Wire},
-    topic::gap_event,
+    wire::{Encoding, Notice, Speaker},
 };
 
 impl Core {
@@ -56,23 +55,24 @@ impl Core {
     }
 
     fn catch_up_subscription(&mut self, slot: u32, at: SubRef) {
-        let wire = self.conns[slot as usize].wire;
+        let encoding = self.conns[slot as usize].encoding;
         let sub = &mut self.feeds[at.feed as usize].subs[at.index as usize];
         let missed = sub.watch.as_mut().map(|watch| {
             let share = watch.missed.len().min(defaults::PASS_CHANGES);
             watch.missed.drain(..share).collect::<Vec<_>>()
         });
-        let changes = join(missed.iter().flatten().map(|change| change.event.frame(wire).clone()));
+        let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
+        let changes = join(missed.iter().flatten().map(|change| change_frame(speaker, change).clone()));
         let messages = match &mut sub.state {
             SubState::Behind(upto) => {
                 let upto = *upto;
-                self.read_on(slot, at, upto, wire);
+                self.read_on(slot, at, upto, encoding);
                 Bytes::new()
             }
             SubState::Apart(apart) => {
                 let values = take_waiting(&mut apart.waiting, defaults::CATCH_UP_BYTES);
                 self.tally.deliveries += values.len() as u64;
-                join(values.iter().map(|waiting| waiting.value.frame_with_skipped(wire, waiting.skipped)))
+                join(values.iter().map(|Pending { value, skipped }| value.bytes_after(speaker, *skipped)))
             }
             SubState::Live | SubState::From(_) => Bytes::new(),
         };
@@ -81,13 +81,15 @@ impl Core {
     }
 
     /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
-    fn read_on(&mut self, slot: u32, at: SubRef, after: Offset, wire: Wire) {
+    fn read_on(&mut self, slot: u32, at: SubRef, after: Offset, encoding: Encoding) {
         let feed = &mut self.feeds[at.feed as usize];
         let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
-        let mut gap = Vec::new();
+        let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
+        let mut gap = Bytes::new();
         if let Some(next) = found.gap {
             self.tally.gaps += 1;
-            frames::append_event(&mut gap, wire, &gap_event(&feed.topic.name, found.epoch, after, next));
+            let topic = &feed.topic.name;
+            gap = speaker.notice(&Notice::Gap { topic, epoch: found.epoch, after, next });
         }
         self.tally.deliveries += found.messages.len() as u64;
         // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.
@@ -95,8 +97,8 @@ impl Core {
             true => SubState::From(found.upto),
             false => SubState::Behind(found.upto),
         };
-        self.stage_own(slot, gap.into());
-        let messages = gather(found.messages.iter().map(|message| message.frame(wire)));
+        let messages = gather(found.messages.iter().map(|message| message.bytes(speaker)));
+        self.stage_own(slot, gap);
         messages.into_iter().for_each(|frames| self.stage_own(slot, frames));
     }
 }

@@ -28,6 +28,7 @@ pub(super) enum Decoded {
 
 /// A decoder that knows when no part of a message is inside.
 pub(super) struct Codec {
+    max_message_bytes: usize,
     context: WebSocketContext,
     place: Place,
     /// Everything that was taken in has been given out as far as it can be.
@@ -41,7 +42,12 @@ impl Codec {
             .max_message_size(Some(max_message_bytes))
             .max_frame_size(Some(max_message_bytes));
         let context = WebSocketContext::new(Role::Server, Some(config));
-        Self { context, place: Place::default(), drained: true }
+        Self { max_message_bytes, context, place: Place::default(), drained: true }
+    }
+
+    /// The largest message that it takes.
+    pub(super) fn max_message_bytes(&self) -> usize {
+        self.max_message_bytes
     }
 
     /// Whether no part of a message is inside.

@@ -5,7 +5,7 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Instant};
 use fanwire_proto::Member;
 
 use super::{backlog::Backlog, codec::Codec, socket::Socket};
-use crate::{defaults, frames::Wire};
+use crate::{defaults, wire::Encoding};
 
 /// Frames that one turn may hand a connection before it is written to at once.
 const STAGED_MAX: usize = 4;
@@ -77,7 +77,7 @@ pub struct Origin {
 /// A connection. Invariant: it is written to only through its stage and backlog, so frames never interleave.
 pub(super) struct Conn {
     pub(super) socket: Socket,
-    pub(super) wire: Wire,
+    pub(super) encoding: Encoding,
     pub(super) phase: Phase,
     pub(super) staged: Staged,
     /// Present while the socket takes no more; then nothing is written past it.
@@ -114,10 +114,16 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) fn new(socket: Socket, wire: Wire, member: Member, origin: Origin, now_ms: u64) -> Self {
+    pub(super) fn new(
+        socket: Socket,
+        encoding: Encoding,
+        member: Member,
+        origin: Origin,
+        now_ms: u64,
+    ) -> Self {
         Self {
             socket,
-            wire,
+            encoding,
             phase: Phase::Open,
             staged: Staged::default(),
             backlog: None,

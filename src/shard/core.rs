@@ -18,17 +18,16 @@ use super::{
     tally::Tally,
     timers::{Endings, Timer, Timers},
 };
-use crate::topic::Topic;
+use crate::{
+    topic::Topic,
+    wire::{Dialect, Encoding, Limits, Speaker, Spoken},
+};
 
 /// The bounds a shard applies.
 #[derive(Clone, Debug)]
 pub struct ShardLimits {
-    /// Largest message from a client, in bytes.
-    pub max_message_bytes: usize,
-    /// Largest update of a document from a client, in bytes.
-    pub max_update_bytes: usize,
-    /// Most bytes waiting for one connection.
-    pub max_outbox_bytes: usize,
+    /// Of what is read and written.
+    pub bytes: Limits,
     /// Between pings.
     pub ping: Duration,
     /// To answer a ping; at most `ping`.
@@ -41,6 +40,8 @@ pub(super) struct Core {
     pub(super) peers: Arc<[ShardHandle]>,
     pub(super) registry: Registry,
     pub(super) limits: ShardLimits,
+    /// By number, of those that connections here speak.
+    pub(super) dialects: Vec<Arc<dyn Dialect>>,
     pub(super) conns: Slab<Conn>,
     pub(super) feeds: Slab<Feed>,
     pub(super) feed_of: FxHashMap<FeedKey, u32>,
@@ -62,6 +63,8 @@ pub(super) struct Core {
     pub(super) lingering: Vec<u32>,
     /// The frames of this turn, referred to by index from connections' stages.
     pub(super) frames: Vec<Bytes>,
+    /// What subscribers share in the slice of a pass that runs; empty between slices.
+    pub(super) shared: SliceFrames,
     /// What the connection whose door runs is about to be sent.
     pub(super) replies: Vec<u8>,
     pub(super) scratch: Vec<u8>,
@@ -94,7 +97,35 @@ pub(super) fn slot32(slot: usize) -> u32 {
     u32::try_from(slot).unwrap_or(u32::MAX)
 }
 
+/// Entries of the turn's table that many connections refer to: one per encoding, once somebody who speaks it was met. A
+/// crowd has few encodings, so a list is the fastest.
+#[derive(Default)]
+pub(super) struct SliceFrames {
+    pub(super) batches: Vec<(Encoding, u32)>,
+    pub(super) changes: Vec<(Encoding, u32)>,
+}
+
 impl Core {
+    /// Notes what a newcomer speaks.
+    pub(super) fn learn(&mut self, spoken: &Spoken) {
+        let index = spoken.encoding().dialect.index();
+        if index >= self.dialects.len() {
+            // Whatever number lies between belongs to a dialect that nobody here speaks yet.
+            self.dialects.resize_with(index + 1, || spoken.dialect().clone());
+        }
+        self.dialects[index] = spoken.dialect().clone();
+    }
+
+    /// Makes the bytes of an encoding that some connection here has.
+    pub(super) fn speaker(&self, encoding: Encoding) -> Speaker<'_> {
+        Speaker::new(encoding, &*self.dialects[encoding.dialect.index()])
+    }
+
+    /// Makes a connection's bytes.
+    pub(super) fn speaker_of(&self, slot: u32) -> Speaker<'_> {
+        self.speaker(self.conns[slot as usize].encoding)
+    }
+
     /// This turn's time in microseconds since some moment: a clock that starts over after an hour, which is enough to
     /// tell how long a ping took.
     pub(super) fn micros(&self) -> u32 {

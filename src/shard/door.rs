@@ -3,17 +3,18 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use fanwire_proto::{CloseCode, Event, Member, Payload, Position, TopicName};
+use fanwire_proto::{CloseCode, Member, Payload, Position, TopicName};
 
 use super::{
     conn::Origin,
     core::Core,
     inbox::{Address, Paused},
+    settlement::Settlement,
     socket::Socket,
 };
 use crate::{
-    frames::{self, Closing, Wire},
-    topic::{Asker, Joined, Refusal, Topic},
+    topic::{Asker, Joined, Placed, Refusal, Topic},
+    wire::{Body, Closing, Spoken},
 };
 
 /// A protocol on one connection: turns what comes in into calls on [`Cx`].
@@ -26,6 +27,9 @@ pub trait Door: Send {
 
     /// What the door has paused for is there, see [`Cx::pause`].
     fn resumed(&mut self, _cx: &mut Cx<'_>) {}
+
+    /// What became of a message that waited to be durable, see [`Cx::asker`].
+    fn settled(&mut self, _cx: &mut Cx<'_>, _settlement: &Settlement) {}
 
     /// Called about once per ping interval, and when what the client may do [ends](Cx::ends_at).
     fn tick(&mut self, cx: &mut Cx<'_>);
@@ -46,8 +50,8 @@ pub enum Inbound<'a> {
 pub struct Newcomer {
     /// Its bytes.
     pub socket: Socket,
-    /// Its encoding.
-    pub wire: Wire,
+    /// What is spoken on it.
+    pub spoken: Spoken,
     /// Who it is.
     pub member: Member,
     /// How it came.
@@ -78,17 +82,16 @@ pub struct Cx<'a> {
 }
 
 impl Cx<'_> {
-    /// Sends an event to this client.
-    pub fn send(&mut self, event: &Event) {
-        let wire = self.wire();
-        frames::append_event(&mut self.core.replies, wire, event);
+    /// Sends this client something of the door's own.
+    pub fn send(&mut self, body: &Body) {
+        let framing = self.core.conns[self.slot as usize].encoding.framing;
+        framing.append(&mut self.core.replies, body);
     }
 
-    /// Sends the reply to a request, if it asked for one.
-    pub fn reply(&mut self, id: Option<u64>, event: &Event) {
-        if id.is_some() {
-            self.send(event);
-        }
+    /// Sends a message of a topic, in bytes that all who speak the same share.
+    pub fn send_message(&mut self, message: &Placed) {
+        let bytes = message.bytes(self.core.speaker_of(self.slot)).clone();
+        self.send_frame(bytes);
     }
 
     /// Adds a subscription. Nothing is sent yet: send the reply, then [`start`](Self::start) it.
@@ -211,12 +214,13 @@ impl Cx<'_> {
     /// Where others can send this connection something.
     pub fn address(&self) -> Address {
         let client = self.core.conns[self.slot as usize].member.client;
-        Address { shard: self.core.handle.clone(), slot: self.slot, client }
+        Address { shard: self.core.handle.clone(), slot: self.slot, client, spoken: self.spoken() }
     }
 
-    /// The encoding of this connection.
-    pub fn wire(&self) -> Wire {
-        self.core.conns[self.slot as usize].wire
+    /// What is spoken on this connection.
+    pub fn spoken(&self) -> Spoken {
+        let encoding = self.core.conns[self.slot as usize].encoding;
+        Spoken::new(encoding, self.core.dialects[encoding.dialect.index()].clone())
     }
 
     /// This turn's time.

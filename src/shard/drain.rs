@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use fanwire_proto::{CloseCode, ErrorCode, Event};
+use fanwire_proto::{CloseCode, ErrorCode};
 
 use super::core::{Core, slot32};
-use crate::{defaults, frames};
+use crate::{defaults, wire::Notice};
 
 /// Share of the time that goodbyes are spread over; the rest is for the slow.
 const WAVES_SHARE: u32 = 4;
@@ -75,9 +75,7 @@ impl Drain {
 
 fn say_goodbye(core: &mut Core, slot: u32) {
     let after_ms = u64::from(slot) * 37 % RETURN_SPREAD_MS;
-    let wire = core.conns[slot as usize].wire;
-    let goodbye = Event::Goodbye { code: ErrorCode::Draining, reconnect: true, after_ms };
-    frames::append_event(&mut core.replies, wire, &goodbye);
+    core.reply_notice(slot, &Notice::Goodbye { code: ErrorCode::Draining, after_ms });
     core.close(slot, CloseCode::GoingAway);
     core.stage_replies(slot);
 }

@@ -11,23 +11,20 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::{ErrorCode, Event, Format, Offset};
+use fanwire_proto::{ErrorCode, Offset};
 
 use rustc_hash::FxHashMap;
 
 use super::{
     core::Core,
-    feed::{Apart, Feed, Pass, Sub, SubState, Turn},
+    feed::{Apart, Feed, Pass, Sub, SubState, Turn, change_frame},
     subscriptions::offer,
 };
 use crate::{
     defaults,
-    frames::{self, FrameSet, KeyCount, Wire},
-    topic::{FeedRef, Kind, Pulled, Topic},
+    topic::{FeedRef, KeyCount, Kind, Placed, Pulled, Topic},
+    wire::{Encoding, Notice},
 };
-
-/// Frame table entries of a slice, by wire; none while no subscriber of that wire has been met.
-type SliceFrames = [Option<u32>; Wire::COUNT];
 
 impl Core {
     /// Runs slices of passes, each runnable feed in turn, until the turn's share is used up.
@@ -135,12 +132,12 @@ impl Core {
     }
 
     fn run_slice(&mut self, feed: &mut Feed, pass: &mut Pass, end: usize) {
-        let (mut batches, mut changes): (SliceFrames, SliceFrames) = Default::default();
+        let mut shared = std::mem::take(&mut self.shared);
         let mut delivered = 0;
         for index in pass.cursor..end {
             let sub = &mut feed.subs[index];
             let Some(conn) = self.conns.get(sub.conn as usize) else { continue };
-            let (wire, blocked) = (conn.wire, conn.is_blocked());
+            let (encoding, blocked) = (conn.encoding, conn.is_blocked());
             let takes_all = match &sub.state {
                 SubState::Live => !blocked,
                 SubState::From(at) => !blocked && *at == pass.prev,
@@ -149,31 +146,39 @@ impl Core {
             if takes_all {
                 sub.state = SubState::Live;
                 if !pass.messages.is_empty() {
-                    let frame = match batches[wire.index()] {
+                    let frame = match entry_of(&shared.batches, encoding) {
                         Some(frame) => frame,
-                        None => *batches[wire.index()].insert(self.add_frame(pass.batch(wire))),
+                        None => {
+                            let frame = self.add_frame(pass.batch(self.speaker(encoding)));
+                            shared.batches.push((encoding, frame));
+                            frame
+                        }
                     };
                     self.stage(sub.conn, frame);
                     delivered += 1;
                 }
             } else {
-                self.serve_apart(feed.topic.kind, sub, pass, blocked, wire);
+                self.serve_apart(feed.topic.kind, sub, pass, blocked, encoding);
             }
             if sub.watch.is_some() && !pass.changes.list.is_empty() {
-                self.serve_watcher(&feed.topic, sub, pass, blocked, &mut changes[wire.index()], wire);
+                self.serve_watcher(&feed.topic, sub, pass, blocked, &mut shared.changes, encoding);
             }
         }
         pass.cursor = end;
+        // The turn's table may be emptied before the next slice.
+        shared.batches.clear();
+        shared.changes.clear();
+        self.shared = shared;
         self.tally.deliveries += delivered * pass.messages.len() as u64;
     }
 
     /// Serves a subscriber that does not simply take the whole batch.
-    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, wire: Wire) {
+    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, encoding: Encoding) {
         match &mut sub.state {
             SubState::Apart(apart) => {
                 // A pass from before the snapshot changes nothing yet.
                 let in_step = pass.last >= apart.after && !pass.more;
-                let frames = self.serve_latest(apart, pass, blocked, wire);
+                let frames = self.serve_latest(apart, pass, blocked, encoding);
                 if !apart.waiting.is_empty() {
                     self.schedule_catch_up(sub.conn);
                 } else if in_step {
@@ -181,17 +186,17 @@ impl Core {
                 }
                 self.stage_own(sub.conn, frames);
             }
-            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass),
+            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, encoding),
             SubState::From(at) if *at > pass.last => {}
             SubState::From(at) if *at == pass.last => sub.state = SubState::Live,
             SubState::From(at) if blocked => {
                 let has = *at;
-                self.fall_behind(kind, sub, has, pass);
+                self.fall_behind(kind, sub, has, pass, encoding);
             }
             SubState::From(at) => {
                 let new = pass.messages.iter().filter(|message| message.message.offset > *at);
                 self.tally.deliveries += new.count() as u64;
-                let tail = pass.tail(*at, wire);
+                let tail = pass.tail(*at, self.speaker(encoding));
                 sub.state = SubState::Live;
                 tail.into_iter().for_each(|frames| self.stage_own(sub.conn, frames));
             }
@@ -200,7 +205,7 @@ impl Core {
     }
 
     /// The subscriber's socket is full: what its kind promises for that.
-    fn fall_behind(&mut self, kind: Kind, sub: &mut Sub, has: Offset, pass: &Pass) {
+    fn fall_behind(&mut self, kind: Kind, sub: &mut Sub, has: Offset, pass: &Pass, encoding: Encoding) {
         match kind {
             Kind::Volatile => {
                 self.tally.dropped += pass.messages.len() as u64;
@@ -212,7 +217,7 @@ impl Core {
             }
             Kind::Latest => {
                 let mut apart = Apart { after: has, ..Apart::default() };
-                self.serve_latest(&mut apart, pass, true, Wire::Native(Format::Json));
+                self.serve_latest(&mut apart, pass, true, encoding);
                 sub.state = SubState::Apart(Box::new(apart));
                 self.schedule_catch_up(sub.conn);
             }
@@ -220,7 +225,7 @@ impl Core {
     }
 
     /// Values for a subscriber with a history of its own: sent now, or added to what waits.
-    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, wire: Wire) -> Bytes {
+    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, encoding: Encoding) -> Bytes {
         let mut frames = Vec::new();
         for (index, value) in pass.messages.iter().enumerate() {
             if value.message.offset <= apart.after {
@@ -234,7 +239,8 @@ impl Core {
             if blocked || !apart.waiting.is_empty() {
                 self.tally.conflated += offer(&mut apart.waiting, value, skipped);
             } else {
-                frames.extend_from_slice(&value.frame_with_skipped(wire, skipped));
+                let speaker = self.speaker(encoding);
+                frames.extend_from_slice(&value.bytes_after(speaker, skipped));
                 self.tally.deliveries += 1;
             }
         }
@@ -248,8 +254,8 @@ impl Core {
         sub: &mut Sub,
         pass: &mut Pass,
         blocked: bool,
-        shared: &mut Option<u32>,
-        wire: Wire,
+        shared: &mut Vec<(Encoding, u32)>,
+        encoding: Encoding,
     ) {
         let Some(watch) = &mut sub.watch else { return };
         let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
@@ -263,14 +269,22 @@ impl Core {
             return self.schedule_catch_up(sub.conn);
         }
         if known > 0 {
-            let frames = super::feed::join(new.iter().map(|change| change.event.frame(wire).clone()));
+            let speaker = self.speaker(encoding);
+            let frames = super::feed::join(new.iter().map(|change| change_frame(speaker, change).clone()));
             return self.stage_own(sub.conn, frames);
         }
-        let frame = match *shared {
+        let frame = match entry_of(shared, encoding) {
             Some(frame) => frame,
-            None => *shared.insert(self.add_frame(pass.change_batch(wire))),
+            None => {
+                let frame = self.add_frame(pass.change_batch(self.speaker(encoding)));
+                shared.push((encoding, frame));
+                frame
+            }
         };
-        self.stage(sub.conn, frame);
+        // A protocol may have no word for it.
+        if !self.frames[frame as usize].is_empty() {
+            self.stage(sub.conn, frame);
+        }
     }
 
     /// Presence changes were lost: better no list than a wrong one.
@@ -288,10 +302,9 @@ impl Core {
             watch.missed.clear();
         }
         let Some(conn) = self.conns.get(sub.conn as usize) else { return };
-        let end = Event::End { topic: topic.name.clone(), code: ErrorCode::Overloaded };
-        let mut frame = Vec::new();
-        frames::append_event(&mut frame, conn.wire, &end);
-        self.stage_own(sub.conn, frame.into());
+        let end = Notice::Ended { topic: &topic.name, code: ErrorCode::Overloaded };
+        let frame = self.speaker(conn.encoding).notice(&end);
+        self.stage_own(sub.conn, frame);
         self.ended.push((sub.conn, topic.clone()));
     }
 
@@ -303,8 +316,13 @@ impl Core {
     }
 }
 
+/// The entry of the turn's table that all with this encoding share, if there is one yet.
+fn entry_of(shared: &[(Encoding, u32)], encoding: Encoding) -> Option<u32> {
+    shared.iter().find(|(of, _)| *of == encoding).map(|(_, frame)| *frame)
+}
+
 /// Notes that a value is passed on; returns how many of its key were left out since the last one that was.
-fn pass_on(seen: &mut FxHashMap<Arc<str>, KeyCount>, value: &FrameSet) -> u64 {
+fn pass_on(seen: &mut FxHashMap<Arc<str>, KeyCount>, value: &Placed) -> u64 {
     let key = value.message.key.as_deref().unwrap_or_default();
     let before = match seen.get_mut(key) {
         Some(last) => Some(std::mem::replace(last, value.count)),

@@ -23,8 +23,8 @@ use rustc_hash::FxHashMap;
 
 use crate::{
     defaults,
-    frames::{FrameSet, KeyCount, Wire},
-    topic::{Changes, Conflated, PresenceChange, Topic},
+    topic::{Changes, Conflated, KeyCount, Placed, PresenceChange, Topic},
+    wire::{Encoding, Notice, Speaker},
 };
 
 /// How far a subscriber is.
@@ -52,7 +52,7 @@ pub(super) struct Apart {
 
 /// A value that waits for one subscriber.
 pub(super) struct Pending {
-    pub(super) value: Arc<FrameSet>,
+    pub(super) value: Arc<Placed>,
     pub(super) skipped: u64,
 }
 
@@ -87,7 +87,7 @@ impl Sub {
 
 /// One run over the subscribers with what was pulled.
 pub(super) struct Pass {
-    pub(super) messages: Vec<Arc<FrameSet>>,
+    pub(super) messages: Vec<Arc<Placed>>,
     /// Kind `latest`: values left out before each message, for subscribers who take every pass.
     pub(super) skipped: Vec<u64>,
     pub(super) changes: Changes,
@@ -102,13 +102,13 @@ pub(super) struct Pass {
     pub(super) started: Instant,
     /// Time spent on it so far.
     pub(super) spent: Duration,
-    batches: [Option<Bytes>; Wire::COUNT],
-    change_batches: [Option<Bytes>; Wire::COUNT],
+    batches: Vec<(Encoding, Bytes)>,
+    change_batches: Vec<(Encoding, Bytes)>,
 }
 
 impl Pass {
     pub(super) fn new(
-        messages: Vec<Arc<FrameSet>>,
+        messages: Vec<Arc<Placed>>,
         skipped: Vec<u64>,
         changes: Changes,
         reach: (Offset, Offset),
@@ -122,29 +122,49 @@ impl Pass {
     }
 
     /// The frames of all messages in one buffer, made on first use.
-    pub(super) fn batch(&mut self, wire: Wire) -> Bytes {
+    pub(super) fn batch(&mut self, speaker: Speaker<'_>) -> Bytes {
         let (messages, skipped) = (&self.messages, &self.skipped);
-        let make = || match messages.as_slice() {
-            [one] => one.frame_with_skipped(wire, skipped.first().copied().unwrap_or(0)),
-            many => join(many.iter().enumerate().map(|(index, message)| {
-                message.frame_with_skipped(wire, skipped.get(index).copied().unwrap_or(0))
-            })),
+        let frame = |(index, message): (usize, &Arc<Placed>)| {
+            let skipped = skipped.get(index).copied().unwrap_or(0);
+            message.bytes_after(speaker, skipped)
         };
-        self.batches[wire.index()].get_or_insert_with(make).clone()
+        kept(&mut self.batches, speaker.encoding(), || match messages.as_slice() {
+            [one] => frame((0, one)),
+            many => join(many.iter().enumerate().map(frame)),
+        })
     }
 
     /// The frames of all presence changes in one buffer, made on first use.
-    pub(super) fn change_batch(&mut self, wire: Wire) -> Bytes {
-        let list = &self.changes.list;
-        let make = || join(list.iter().map(|change| change.event.frame(wire).clone()));
-        self.change_batches[wire.index()].get_or_insert_with(make).clone()
+    pub(super) fn change_batch(&mut self, speaker: Speaker<'_>) -> Bytes {
+        let frames = self.changes.list.iter().map(|change| change_frame(speaker, change).clone());
+        kept(&mut self.change_batches, speaker.encoding(), || join(frames))
     }
 
     /// The frames of the messages after an offset.
-    pub(super) fn tail(&self, after: Offset, wire: Wire) -> Vec<Bytes> {
+    pub(super) fn tail(&self, after: Offset, speaker: Speaker<'_>) -> Vec<Bytes> {
         let newer = self.messages.iter().filter(|message| message.message.offset > after);
-        gather(newer.map(|message| message.frame(wire)))
+        gather(newer.map(|message| message.bytes(speaker)))
     }
+}
+
+/// What was made for an encoding before, or is made now.
+fn kept(made: &mut Vec<(Encoding, Bytes)>, encoding: Encoding, make: impl FnOnce() -> Bytes) -> Bytes {
+    if let Some((_, bytes)) = made.iter().find(|(of, _)| *of == encoding) {
+        return bytes.clone();
+    }
+    let bytes = make();
+    made.push((encoding, bytes.clone()));
+    bytes
+}
+
+/// What a watcher gets of a join or leave.
+pub(super) fn change_frame<'a>(speaker: Speaker<'_>, change: &'a PresenceChange) -> &'a Bytes {
+    let PresenceChange { topic, member, joined, encoded } = change;
+    let notice = match joined {
+        true => Notice::Joined { topic, member },
+        false => Notice::Left { topic, member },
+    };
+    speaker.shared_notice(&notice, encoded)
 }
 
 /// Frames of this size and more are sent as they are, and shared with whoever else gets them; putting smaller ones

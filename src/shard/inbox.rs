@@ -2,7 +2,7 @@
 //!
 //! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once and
 //! has one or two answers of workers under way and pauses once, whoever gives an order waits for its outcome,
-//! and there are only as many letters as messages that wait for the disk.
+//! and there are only as many settlements as messages that wait for the disk.
 
 use std::{
     io,
@@ -19,10 +19,10 @@ use fanwire_proto::ClientId;
 use mio::Waker;
 use parking_lot::Mutex;
 
-use super::{Letter, Newcomer, Order, ShardLimits};
+use super::{Newcomer, Order, Settlement, ShardLimits};
 use crate::{
-    frames::Closing,
     topic::{FeedRef, ShardId},
+    wire::{Body, Closing, Spoken},
 };
 
 /// A connection as other threads see it. It may be gone by now.
@@ -31,12 +31,23 @@ pub struct Address {
     pub(super) shard: ShardHandle,
     pub(super) slot: u32,
     pub(super) client: ClientId,
+    pub(super) spoken: Spoken,
 }
 
 impl Address {
+    /// What is spoken there.
+    pub fn spoken(&self) -> &Spoken {
+        &self.spoken
+    }
+
     /// Sends frames. Whoever does has to see to it that there are not too many.
     pub fn deliver(&self, frames: Vec<Bytes>) {
         self.shard.push(Job::Deliver(self.slot, self.client, frames));
+    }
+
+    /// Sends something of the door's own.
+    pub fn send(&self, body: Body) {
+        self.deliver(vec![self.spoken.speaker().say(body)]);
     }
 
     /// Ends the connection.
@@ -50,7 +61,7 @@ pub struct Paused(pub(super) Address);
 
 impl Drop for Paused {
     fn drop(&mut self) {
-        let Address { shard, slot, client } = &self.0;
+        let Address { shard, slot, client, .. } = &self.0;
         shard.push(Job::Resume(*slot, *client));
     }
 }
@@ -72,7 +83,7 @@ pub(super) enum Job {
     /// Do something to the connections.
     Order(Order),
     /// Tell connections what they wait for.
-    Letters(Vec<Letter>),
+    Settled(Vec<Settlement>),
     /// Say when everything that was begun before this is done.
     Sync(mpsc::SyncSender<()>),
     /// Deliver what is left, say goodbye, end.
@@ -127,9 +138,9 @@ impl ShardHandle {
         self.push(Job::Order(order));
     }
 
-    /// Answers connections later than at once.
-    pub fn post(&self, letters: Vec<Letter>) {
-        self.push(Job::Letters(letters));
+    /// Tells connections what became of their messages.
+    pub fn settle(&self, settlements: Vec<Settlement>) {
+        self.push(Job::Settled(settlements));
     }
 
     /// The receiver hears once the shard has finished whatever it was doing when this was called.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustc_hash::FxHashMap;
 use slab::Slab;
 use tokio_tungstenite::tungstenite::Message;
 
@@ -10,23 +11,18 @@ use super::{
     core::Core,
     door::{Cx, Door, Inbound},
 };
-use crate::{defaults, frames::Wire};
-
-/// What a message has beside an update: two types and a length.
-const ENVELOPE_BYTES: usize = 16;
+use crate::defaults;
 
 /// What the shard's connections share for reading.
 pub(super) struct Input {
     buffer: Vec<u8>,
-    /// For connections between two messages.
-    codec: Option<Box<Codec>>,
-    /// For those of them that speak of documents, whose messages may be larger.
-    document_codec: Option<Box<Codec>>,
+    /// For connections between two messages, by the largest message that their dialect takes.
+    codecs: FxHashMap<usize, Box<Codec>>,
 }
 
 impl Input {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; defaults::READ_BYTES], codec: None, document_codec: None }
+        Self { buffer: vec![0; defaults::READ_BYTES], codecs: FxHashMap::default() }
     }
 
     /// Reads one buffer from a connection and lets its door answer. What is left in the socket is read in the next
@@ -60,6 +56,15 @@ impl Input {
         }
     }
 
+    fn take_codec(&mut self, max_message_bytes: usize) -> Box<Codec> {
+        let shared = self.codecs.remove(&max_message_bytes);
+        shared.unwrap_or_else(|| Box::new(Codec::new(max_message_bytes)))
+    }
+
+    fn give_back(&mut self, codec: Box<Codec>) {
+        self.codecs.insert(codec.max_message_bytes(), codec);
+    }
+
     fn go_on(&self, core: &mut Core, slot: u32) {
         if core.conns.get(slot as usize).is_some_and(|conn| conn.read_again && !conn.reads_nothing()) {
             core.readable.push_back(slot);
@@ -83,14 +88,12 @@ impl Input {
             conn.unread = Some(input.into());
             return;
         }
-        let (shared, limit) = match conn.wire {
-            Wire::Native(_) => (&mut self.codec, core.limits.max_message_bytes),
-            Wire::Yjs => {
-                (&mut self.document_codec, core.limits.max_update_bytes.saturating_add(ENVELOPE_BYTES))
-            }
-        };
-        let mut codec =
-            conn.codec.take().or_else(|| shared.take()).unwrap_or_else(|| Box::new(Codec::new(limit)));
+        let own = conn.codec.take();
+        let encoding = conn.encoding;
+        let mut codec = own.unwrap_or_else(|| {
+            let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
+            self.take_codec(limit)
+        });
         loop {
             let decoded = codec.next(&mut input, &mut core.replies);
             let goes_on = handle_decoded(core, doors, slot, decoded);
@@ -108,7 +111,7 @@ impl Input {
         let conn = &mut core.conns[slot as usize];
         match (conn.is_open(), codec.is_clean()) {
             (true, false) => conn.codec = Some(codec),
-            (true, true) => *shared = Some(codec),
+            (true, true) => self.give_back(codec),
             // It has seen a close or an error and reads no more.
             (false, _) => {}
         }

@@ -6,7 +6,7 @@ use std::{num::NonZeroU32, time::Duration};
 use fanwire_proto::CloseCode;
 
 use super::core::{Core, slot32};
-use crate::frames;
+use crate::wire::Framing;
 
 /// Time between two ticks.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -46,16 +46,21 @@ impl Core {
             self.judge(slot);
         }
         let (mut pinged, micros) = (Vec::new(), self.micros());
-        let mut ping = None;
+        let mut pings: Vec<(Framing, u32)> = Vec::new();
         for slot in due {
             let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
             conn.pinged = true;
             conn.heard = false;
             conn.pinged_us = micros;
-            let frame = *ping.get_or_insert_with(|| {
-                self.frames.push(frames::PING);
-                slot32(self.frames.len() - 1)
-            });
+            let framing = conn.encoding.framing;
+            let frame = match pings.iter().find(|(of, _)| *of == framing) {
+                Some((_, frame)) => *frame,
+                None => {
+                    let frame = self.add_frame(framing.ping());
+                    pings.push((framing, frame));
+                    frame
+                }
+            };
             self.stage(slot32(slot), frame);
             pinged.push(slot32(slot));
         }

@@ -3,13 +3,13 @@
 
 use std::{cmp::Reverse, sync::Arc};
 
-use fanwire_proto::{ClientId, Format, TopicName};
+use fanwire_proto::{ClientId, TopicName};
 
 use super::{
     conn::{Conn, Origin},
     core::Core,
 };
-use crate::{defaults, frames::Wire};
+use crate::defaults;
 
 /// Which connections are asked for.
 #[derive(Clone, Debug, Default)]
@@ -134,7 +134,7 @@ impl Core {
             user: conn.member.user.clone(),
             token_id: conn.token_id.clone(),
             origin: conn.origin,
-            format: format_name(conn.wire),
+            format: self.speaker(conn.encoding).dialect().name(),
             opened_ms: conn.opened_ms,
             subscriptions: conn.subs.len(),
             topics: topics.map(|sub| self.feeds[sub.feed as usize].topic.name.clone()).collect(),
@@ -142,14 +142,6 @@ impl Core {
             lagging: conn.lagging,
             round_trip_us: conn.round_trip_us.map(std::num::NonZeroU32::get),
         }
-    }
-}
-
-const fn format_name(wire: Wire) -> &'static str {
-    match wire {
-        Wire::Native(Format::Json) => "json",
-        Wire::Native(Format::MsgPack) => "msgpack",
-        Wire::Yjs => "yjs",
     }
 }
 

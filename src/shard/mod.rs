@@ -23,10 +23,10 @@ mod feed;
 mod inbox;
 mod input;
 mod keepalive;
-mod letters;
 mod listing;
 mod orders;
 mod outbox;
+mod settlement;
 mod socket;
 mod subscriptions;
 mod tally;
@@ -46,16 +46,14 @@ use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer, SubscribeOptions};
 use fanwire_proto::ClientId;
 pub use inbox::{Address, Paused, ShardHandle};
-pub use letters::Letter;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
 pub use orders::{Order, Who};
 use rustc_hash::FxHashMap;
+pub use settlement::Settlement;
 use slab::Slab;
 pub use socket::Socket;
 pub use tally::{Tally, TallySink};
-
-pub use crate::frames::{Closing, Wire, yjs};
 
 use self::{
     conn::Conn,
@@ -134,6 +132,7 @@ impl Shard {
             peers,
             registry,
             limits,
+            dialects: Vec::new(),
             conns: Slab::new(),
             feeds: Slab::new(),
             feed_of: FxHashMap::default(),
@@ -146,6 +145,7 @@ impl Shard {
             dead: Vec::new(),
             lingering: Vec::new(),
             frames: Vec::new(),
+            shared: Default::default(),
             replies: Vec::new(),
             scratch: Vec::new(),
             timers: Timers::default(),
@@ -240,7 +240,7 @@ impl Shard {
                 Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
                 Job::Order(order) => self.core.carry_out(order),
-                Job::Letters(letters) => self.core.hand_out(letters),
+                Job::Settled(settlements) => self.hand_out(settlements),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
                 Job::Finish(limit) => self.drain = Some(Drain::begin(&mut self.core, limit)),
@@ -296,8 +296,10 @@ impl Shard {
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, wire, member, origin, door, input } = newcomer;
-        let slot = self.core.conns.insert(Conn::new(socket, wire, member, origin, self.core.now_ms));
+        let Newcomer { socket, spoken, member, origin, door, input } = newcomer;
+        self.core.learn(&spoken);
+        let conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
+        let slot = self.core.conns.insert(conn);
         let door_slot = self.doors.insert(door);
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.tally.opened += 1;

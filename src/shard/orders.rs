@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{ClientId, CloseCode, ErrorCode, Event};
+use fanwire_proto::{ClientId, CloseCode, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
@@ -10,10 +10,7 @@ use super::{
     core::{Core, slot32},
     listing::{ConnectionQuery, Listing},
 };
-use crate::frames::{self, Closing, Wire};
-
-/// Providers stay away after it.
-const DELETED: Closing = Closing { code: 4404, reason: "the document was deleted" };
+use crate::wire::{Ending, Notice};
 
 /// Whose connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -99,15 +96,14 @@ impl Core {
         slots.len()
     }
 
-    /// Ends a subscription with a code; an editor's connection with it, which is for the document and nothing else.
+    /// Ends a subscription with a code, or the connection where it is for nothing else.
     fn end_subscription(&mut self, slot: u32, topic: &str, code: ErrorCode) {
         let Some(at) = self.find_sub(slot, topic) else { return };
-        match self.conns[slot as usize].wire {
-            Wire::Yjs if code == ErrorCode::Deleted => self.close_with(slot, DELETED),
-            Wire::Yjs => self.close(slot, CloseCode::Disconnected),
-            wire @ Wire::Native(_) => {
-                let end = Event::End { topic: self.feeds[at.feed as usize].topic.name.clone(), code };
-                frames::append_event(&mut self.replies, wire, &end);
+        match self.speaker_of(slot).dialect().ending(code) {
+            Ending::Connection(closing) => self.close_with(slot, closing),
+            Ending::Subscription => {
+                let topic = self.feeds[at.feed as usize].topic.clone();
+                self.reply_notice(slot, &Notice::Ended { topic: &topic.name, code });
                 self.remove_sub(at);
             }
         }

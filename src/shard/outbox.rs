@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{self, Closing, Wire},
+    wire::{Closing, Notice},
 };
 
 /// A ping or a goodbye is no reason to judge anybody.
@@ -87,6 +87,12 @@ impl Core {
         }
     }
 
+    /// Adds a notice to what the connection is about to be sent.
+    pub(super) fn reply_notice(&mut self, slot: u32, notice: &Notice<'_>) {
+        let bytes = self.speaker_of(slot).notice(notice);
+        self.replies.extend_from_slice(&bytes);
+    }
+
     /// Writes early what a door said at length, so that it stops when the client does not read.
     pub(super) fn flush_if_much(&mut self, slot: u32) {
         let Some(conn) = self.conns.get(slot as usize) else { return };
@@ -142,12 +148,9 @@ impl Core {
     /// Judges replies that were added to a backlog. What one write was too large for does not count: fan-out stops at
     /// a backlog, whatever its size, and so does reading commands.
     fn check_backlog(&mut self, slot: u32, added: usize) {
-        let limit = self.limits.max_outbox_bytes;
-        // A document is as large as it is, and a client gets it once or twice before it is read from again.
-        let over = self
-            .conns
-            .get(slot as usize)
-            .is_some_and(|conn| conn.wire != Wire::Yjs && conn.backlog_bytes() > limit);
+        let Some(conn) = self.conns.get(slot as usize) else { return };
+        let limit = self.speaker(conn.encoding).dialect().outbox(&self.limits.bytes);
+        let over = limit.is_some_and(|limit| conn.backlog_bytes() > limit);
         if over && added > CONTROL_BYTES {
             // Not here: a pass may be running over the subscriber lists.
             self.overflowed.push(slot);
@@ -211,14 +214,15 @@ impl Core {
     /// Ends the connection in order: everything staged, then a close frame, then the peer's end.
     pub(super) fn close(&mut self, slot: u32, code: CloseCode) {
         if let Some(conn) = self.conns.get(slot as usize) {
-            self.close_with(slot, conn.wire.closing(code));
+            let closing = self.speaker(conn.encoding).dialect().closing(code);
+            self.close_with(slot, closing);
         }
     }
 
     /// The same with words of a door's own.
     pub(super) fn close_with(&mut self, slot: u32, closing: Closing) {
-        if self.conns.get(slot as usize).is_some_and(super::conn::Conn::is_open) {
-            frames::append_close(&mut self.replies, closing);
+        if let Some(conn) = self.conns.get(slot as usize).filter(|conn| conn.is_open()) {
+            conn.encoding.framing.append_closing(&mut self.replies, closing);
             self.linger(slot);
         }
     }
@@ -239,11 +243,11 @@ impl Core {
 
     /// Ends a connection whose backlog will not be read.
     fn close_now(&mut self, slot: u32, code: CloseCode) {
-        if let Some(conn) = self.conns.get_mut(slot as usize)
-            && let Some(backlog) = &mut conn.backlog
-        {
-            let mut last_words = Vec::new();
-            frames::append_close(&mut last_words, conn.wire.closing(code));
+        let Some(conn) = self.conns.get(slot as usize) else { return };
+        let (encoding, mut last_words) = (conn.encoding, Vec::new());
+        let closing = self.speaker(encoding).dialect().closing(code);
+        encoding.framing.append_closing(&mut last_words, closing);
+        if let Some(backlog) = self.conns.get_mut(slot as usize).and_then(|conn| conn.backlog.as_mut()) {
             backlog.append(&last_words.into(), 0);
         }
         self.linger(slot);

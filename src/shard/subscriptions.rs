@@ -13,8 +13,7 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::FrameSet,
-    topic::{Conflated, FeedRef, JoinRequest, Joined, Kind, Refusal, Topic},
+    topic::{Conflated, FeedRef, JoinRequest, Joined, Kind, Placed, Refusal, Topic},
 };
 
 impl Core {
@@ -101,9 +100,9 @@ impl Core {
     /// Sends the past that came with the reply, and lets the rest follow as the client reads.
     pub(super) fn start_subscription(&mut self, slot: u32, topic: &Arc<Topic>, joined: &Joined) {
         let Some(at) = self.find_sub(slot, topic.name.as_str()) else { return };
-        let wire = self.conns[slot as usize].wire;
+        let speaker = self.speaker_of(slot);
         let now_count = first_share(&joined.past);
-        let past = gather(joined.past[..now_count].iter().map(|message| message.frame(wire)));
+        let past = gather(joined.past[..now_count].iter().map(|message| message.bytes(speaker)));
         for frames in past {
             if frames.len() < APART_BYTES {
                 // Together with the reply that it follows.
@@ -225,9 +224,9 @@ fn coarse(interval: Duration) -> Duration {
 }
 
 /// How many of the messages go out with the reply.
-fn first_share(past: &[Arc<FrameSet>]) -> usize {
+fn first_share(past: &[Arc<Placed>]) -> usize {
     let mut used = 0;
-    let fits = |message: &&Arc<FrameSet>| {
+    let fits = |message: &&Arc<Placed>| {
         used += message.weight();
         used <= defaults::CATCH_UP_BYTES
     };
@@ -235,7 +234,7 @@ fn first_share(past: &[Arc<FrameSet>]) -> usize {
 }
 
 /// Adds a value to those that wait, counting the one it replaces.
-pub(super) fn offer(waiting: &mut Conflated<Pending>, value: &Arc<FrameSet>, skipped: u64) -> u64 {
+pub(super) fn offer(waiting: &mut Conflated<Pending>, value: &Arc<Placed>, skipped: u64) -> u64 {
     let key: Arc<str> = value.message.key.as_deref().unwrap_or_default().into();
     let older = waiting.get(&key).map_or(0, |older| older.skipped + 1);
     let pending = Pending { value: value.clone(), skipped: skipped + older };

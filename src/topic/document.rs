@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{FrameSet, KeyCount},
     memory::{Charge, Class, Memory},
+    topic::{KeyCount, Placed},
 };
 
 /// Updates in offset order. Invariant: applied in any order, they are the document.
@@ -53,7 +53,7 @@ impl Document {
         }
     }
 
-    pub(super) fn push(&mut self, update: Arc<FrameSet>) {
+    pub(super) fn push(&mut self, update: Arc<Placed>) {
         if update.message.offset <= self.merged_upto {
             // It was on its way to the disk when the document was erased.
             return;
@@ -69,7 +69,7 @@ impl Document {
 
     /// What a commit is to write of what was merged.
     pub(super) fn take_unwritten(&mut self) -> Option<Vec<Unkept>> {
-        let unkept = |update: &Arc<FrameSet>| Unkept { message: update.message.clone(), message_id: None };
+        let unkept = |update: &Arc<Placed>| Unkept { message: update.message.clone(), message_id: None };
         std::mem::take(&mut self.unwritten).then(|| self.front().map(unkept).collect())
     }
 
@@ -90,7 +90,7 @@ impl Document {
         self.count();
     }
 
-    fn front(&self) -> impl Iterator<Item = &Arc<FrameSet>> {
+    fn front(&self) -> impl Iterator<Item = &Arc<Placed>> {
         self.log.messages.range(..self.log.index_after(self.merged_upto))
     }
 
@@ -168,7 +168,7 @@ impl State {
             return;
         };
         let time = last.message.time;
-        let kept = |update: &Arc<FrameSet>| apart.contains(&update.message.offset);
+        let kept = |update: &Arc<Placed>| apart.contains(&update.message.offset);
         // These stand before `upto`, which is in the state.
         let mut front: Vec<_> = document.log.messages.drain(..end).filter(kept).collect();
         let message = Message {
@@ -181,7 +181,7 @@ impl State {
             from: None,
             skipped: 0,
         };
-        front.push(Arc::new(FrameSet::new(message, KeyCount::default())));
+        front.push(Arc::new(Placed::new(message, KeyCount::default())));
         for update in front.into_iter().rev() {
             document.log.messages.push_front(update);
         }

@@ -4,6 +4,8 @@
 //! subscribers) that is not marked yet; the shard then takes everything since its last pull. So an inbox holds a topic
 //! at most once, a burst is one pull, and the history is the only queue.
 //!
+//! What a message looks like to a subscriber is not known here: a message only carries a place for its bytes.
+//!
 //! Pure but for its lock: no clock, no I/O, no waiting. The lock is held for a few hundred nanoseconds and never
 //! across another lock or an `.await`; what must happen outside (a wake-up) is handed out as a [`FeedRef`].
 
@@ -14,6 +16,7 @@ mod document;
 #[cfg(test)]
 mod durable_model;
 mod kept;
+mod placed;
 mod presence;
 #[cfg(test)]
 mod resume_model;
@@ -27,25 +30,21 @@ mod weight;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fanwire_proto::{
-    Ack, Epoch, Event, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
-};
+use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
 pub use conflated::Conflated;
 pub use fanwire_proto::Kind;
 pub use kept::{Block, Head, Restored, Writing};
+pub use placed::{KeyCount, Placed};
 pub use presence::{Changes, PresenceChange};
 pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 pub use unkept::{Asker, Settled, Unkept};
 
-use crate::{
-    frames::FrameSet,
-    memory::{Charge, Memory, Owner},
-};
+use crate::memory::{Charge, Memory, Owner};
 
 /// Which shard.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -152,7 +151,7 @@ pub enum NotPublished {
 #[derive(Debug)]
 pub struct Pulled {
     /// Messages in offset order.
-    pub messages: Vec<Arc<FrameSet>>,
+    pub messages: Vec<Arc<Placed>>,
     /// The shard now has everything up to here.
     pub upto: Offset,
     /// Joins and leaves; `None` when some were lost.
@@ -165,7 +164,7 @@ pub struct Pulled {
 #[derive(Debug)]
 pub struct Updates {
     /// In offset order.
-    pub updates: Vec<Arc<FrameSet>>,
+    pub updates: Vec<Arc<Placed>>,
     /// Where they end.
     pub position: Position,
 }
@@ -176,7 +175,7 @@ pub struct CatchUp {
     /// The hole before the messages: from the position asked about to the first offset there is.
     pub gap: Option<Offset>,
     /// Messages in offset order.
-    pub messages: Vec<Arc<FrameSet>>,
+    pub messages: Vec<Arc<Placed>>,
     /// Where the subscriber stands after them.
     pub upto: Offset,
     /// The topic's epoch.
@@ -451,11 +450,6 @@ pub struct HistoryQuery {
 }
 
 /// Copies for replies; deliveries borrow instead.
-fn owned(messages: &[Arc<FrameSet>]) -> Vec<Message> {
+fn owned(messages: &[Arc<Placed>]) -> Vec<Message> {
     messages.iter().map(|entry| entry.message.clone()).collect()
-}
-
-/// Convenience for building `gap` events.
-pub fn gap_event(topic: &TopicName, epoch: Epoch, after: Offset, next: Offset) -> Event {
-    Event::Gap(fanwire_proto::Gap { topic: topic.clone(), epoch, after, next })
 }

@@ -2,20 +2,22 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use fanwire_proto::{ClientId, Event, Member, Payload, TopicName};
+use fanwire_proto::{ClientId, Member, Payload, TopicName};
 use rustc_hash::FxHashMap;
 
-use crate::{defaults, frames::SharedEvent};
+use crate::{defaults, wire::Encoded};
 
 /// A join or leave, for those who watch.
 #[derive(Debug)]
 pub struct PresenceChange {
+    /// In which topic.
+    pub topic: TopicName,
     /// Who.
-    pub client: ClientId,
+    pub member: Member,
     /// True for a join.
     pub joined: bool,
-    /// The event to send.
-    pub event: SharedEvent,
+    /// Its bytes, by encoding.
+    pub encoded: Encoded,
 }
 
 /// A run of changes, numbered one after the other.
@@ -90,10 +92,8 @@ impl Presence {
         if !watched {
             return;
         }
-        let (client, topic) = (member.client, topic.clone());
-        let event = if joined { Event::Join { topic, member } } else { Event::Leave { topic, member } };
-        let event = SharedEvent::new(event);
-        self.changes.push_back(Arc::new(PresenceChange { client, joined, event }));
+        let change = PresenceChange { topic: topic.clone(), member, joined, encoded: Encoded::default() };
+        self.changes.push_back(Arc::new(change));
         self.recorded += 1;
         if self.changes.len() > defaults::UNPULLED_PRESENCE {
             self.changes.pop_front();
@@ -176,7 +176,7 @@ mod tests {
         assert!(presence.identify(&topic, &member(2, "bob"), true));
         assert_eq!((presence.clients(), presence.users()), (2, 2));
         let told = presence.after(2, 9).unwrap().list;
-        let told: Vec<_> = told.iter().map(|change| (change.client, change.joined)).collect();
+        let told: Vec<_> = told.iter().map(|change| (change.member.client, change.joined)).collect();
         assert_eq!(told, [(ClientId(2), false), (ClientId(2), true)]);
         assert!(presence.identify(&topic, &member(2, "alice"), false));
         assert_eq!((presence.users(), presence.recorded()), (1, 4));

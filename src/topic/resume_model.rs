@@ -61,7 +61,7 @@ struct Client {
 }
 
 impl Client {
-    fn receive(&mut self, epoch: Epoch, messages: &[Arc<FrameSet>]) {
+    fn receive(&mut self, epoch: Epoch, messages: &[Arc<Placed>]) {
         for message in messages {
             let offset = message.message.offset;
             let known = self.position.map_or(Offset::ZERO, |position| position.offset);

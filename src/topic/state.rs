@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{FrameSet, KeyCount},
+    topic::{KeyCount, Placed},
 };
 
 /// How far one shard is, for the subscribers behind one [`FeedRef`].
@@ -213,15 +213,15 @@ impl State {
         self.last = offset;
         let nobody_listens = self.feeds.is_empty();
         match &mut self.store {
-            Store::Log(log) => log.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
+            Store::Log(log) => log.push(Arc::new(Placed::new(message, KeyCount::default()))),
             Store::Latest(latest) => {
                 let key: Arc<str> = message.key.as_deref().unwrap_or_default().into();
                 let count = latest.next_count(&key, offset);
-                latest.put(&key, offset, Arc::new(FrameSet::new(message, count)));
+                latest.put(&key, offset, Arc::new(Placed::new(message, count)));
             }
-            Store::Document(document) => document.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
+            Store::Document(document) => document.push(Arc::new(Placed::new(message, KeyCount::default()))),
             Store::Volatile(_) if nobody_listens => {}
-            Store::Volatile(ring) => return ring.push(Arc::new(FrameSet::new(message, KeyCount::default()))),
+            Store::Volatile(ring) => return ring.push(Arc::new(Placed::new(message, KeyCount::default()))),
         }
         0
     }
@@ -434,12 +434,12 @@ impl State {
     pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
         self.prune(now_ms);
         let since = query.since.filter(|since| since.epoch == self.epoch);
-        let stored: Vec<&Arc<FrameSet>> = match &self.store {
+        let stored: Vec<&Arc<Placed>> = match &self.store {
             Store::Log(log) | Store::Document(Document { log, .. }) => log.messages.iter().collect(),
             Store::Latest(latest) => latest.values.after(Offset::ZERO).map(|(_, value)| value).collect(),
             Store::Volatile(_) => Vec::new(),
         };
-        let wanted: Vec<&Arc<FrameSet>> = match (query.reverse, since) {
+        let wanted: Vec<&Arc<Placed>> = match (query.reverse, since) {
             (false, Some(since)) => stored.into_iter().filter(|m| m.message.offset > since.offset).collect(),
             (true, Some(since)) => {
                 stored.into_iter().rev().filter(|m| m.message.offset < since.offset).collect()

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     defaults,
-    frames::{FrameSet, KeyCount},
+    topic::{KeyCount, Placed},
 };
 
 /// The content of a topic.
@@ -65,7 +65,7 @@ pub(super) const fn weight_of(count: usize, bytes: usize) -> usize {
 /// Messages in offset order. Invariant: everything above `evicted` that was ever published is here.
 #[derive(Debug, Default)]
 pub(super) struct Log {
-    pub(super) messages: VecDeque<Arc<FrameSet>>,
+    pub(super) messages: VecDeque<Arc<Placed>>,
     pub(super) bytes: usize,
     /// The highest offset that was removed.
     pub(super) evicted: Offset,
@@ -83,7 +83,7 @@ impl Log {
         Ok(())
     }
 
-    pub(super) fn push(&mut self, message: Arc<FrameSet>) {
+    pub(super) fn push(&mut self, message: Arc<Placed>) {
         self.bytes += message.cost();
         self.messages.push_back(message);
     }
@@ -124,7 +124,7 @@ impl Log {
     }
 
     /// Messages above the offset, until their cost reaches `budget`; at least one if there is one.
-    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<Placed>> {
         take_batch(self.messages.range(self.index_after(offset)..), budget)
     }
 }
@@ -132,7 +132,7 @@ impl Log {
 /// The newest value per key.
 #[derive(Debug, Default)]
 pub(super) struct Latest {
-    pub(super) values: Conflated<Arc<FrameSet>>,
+    pub(super) values: Conflated<Arc<Placed>>,
     bytes: usize,
 }
 
@@ -152,7 +152,7 @@ impl Latest {
     }
 
     /// Replaces the value of a key.
-    pub(super) fn put(&mut self, key: &Arc<str>, offset: Offset, value: Arc<FrameSet>) {
+    pub(super) fn put(&mut self, key: &Arc<str>, offset: Offset, value: Arc<Placed>) {
         self.bytes += value.cost();
         let older = self.values.put(key, offset, value);
         self.bytes -= older.map_or(0, |older| older.cost());
@@ -162,7 +162,7 @@ impl Latest {
     pub(super) fn expire(&mut self, oldest_ms: u64, pinned_after: Offset) -> Vec<Arc<str>> {
         let mut gone = Vec::new();
         let is_over =
-            |value: &Arc<FrameSet>| value.message.time < oldest_ms && value.message.offset <= pinned_after;
+            |value: &Arc<Placed>| value.message.time < oldest_ms && value.message.offset <= pinned_after;
         while self.values.oldest().is_some_and(is_over) {
             let oldest = self.values.pop_oldest();
             self.bytes -= oldest.as_ref().map_or(0, |(_, value)| value.cost());
@@ -175,13 +175,13 @@ impl Latest {
 /// Only what the shards have not taken over yet.
 #[derive(Debug, Default)]
 pub(super) struct Volatile {
-    pub(super) messages: VecDeque<Arc<FrameSet>>,
+    pub(super) messages: VecDeque<Arc<Placed>>,
     bytes: usize,
 }
 
 impl Volatile {
     /// Returns how many older messages had to go unseen by some shard.
-    pub(super) fn push(&mut self, message: Arc<FrameSet>) -> u64 {
+    pub(super) fn push(&mut self, message: Arc<Placed>) -> u64 {
         self.bytes += message.cost();
         self.messages.push_back(message);
         let mut lost = 0;
@@ -201,7 +201,7 @@ impl Volatile {
         }
     }
 
-    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+    pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<Placed>> {
         let start = self.messages.partition_point(|entry| entry.message.offset <= offset);
         take_batch(self.messages.range(start..), budget)
     }
@@ -215,11 +215,11 @@ impl Volatile {
 
 /// Takes messages until their frames reach about `budget` bytes; at least one if there is one.
 pub(super) fn take_batch<'a>(
-    messages: impl Iterator<Item = &'a Arc<FrameSet>>,
+    messages: impl Iterator<Item = &'a Arc<Placed>>,
     budget: usize,
-) -> Vec<Arc<FrameSet>> {
+) -> Vec<Arc<Placed>> {
     let mut used = 0;
-    let fits = |message: &&Arc<FrameSet>| {
+    let fits = |message: &&Arc<Placed>| {
         let first = used == 0;
         used += message.weight();
         first || used <= budget

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use fanwire_proto::{Epoch, Member, Offset, Position};
 
 use super::{FeedRef, Refusal, document::Document, state::State, store::Store, store::take_batch};
-use crate::frames::{FrameSet, KeyCount};
+use crate::topic::{KeyCount, Placed};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]
@@ -35,7 +35,7 @@ pub struct Joined {
     /// With `since`: whether everything missed is in `past` or can be caught up with after it.
     pub recovered: Option<bool>,
     /// Kinds `log` and `document`: the first batch of the past. Kind `latest`: all values asked for.
-    pub past: Vec<Arc<FrameSet>>,
+    pub past: Vec<Arc<Placed>>,
     /// Kinds `log` and `document`: where the subscriber stands after `past`. Below `offset`, the rest is still to be caught up with.
     pub upto: Offset,
     /// Members, when asked for.
@@ -133,7 +133,7 @@ impl State {
         (None, start)
     }
 
-    fn past(&self, start: Offset, budget: usize) -> Vec<Arc<FrameSet>> {
+    fn past(&self, start: Offset, budget: usize) -> Vec<Arc<Placed>> {
         match &self.store {
             Store::Log(log) | Store::Document(Document { log, .. }) => log.batch_after(start, budget),
             Store::Latest(latest) => {

@@ -24,10 +24,10 @@ impl<P: Send> NativeDoor<P> {
         fetched: Fetched<'_>,
     ) -> Result<(), Undone> {
         match command {
-            Command::Ping => cx.send(&Event::Pong { id }),
+            Command::Ping => self.say(cx, &Event::Pong { id }),
             Command::Auth { token } => self.auth(cx, id, &token)?,
             Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe, fetched)?,
-            Command::Unsubscribe { topic } => unsubscribe(cx, id, topic)?,
+            Command::Unsubscribe { topic } => self.unsubscribe(cx, id, topic)?,
             Command::Publish(publish) => self.publish(cx, id, publish, fetched)?,
             Command::Presence { topic } => self.presence(cx, id, topic)?,
             Command::History(history) => self.history(cx, id, history, fetched)?,
@@ -49,14 +49,14 @@ impl<P: Send> NativeDoor<P> {
             let watches = cx.is_watching(&topic.name) && !grant.allows(Verb::Presence, &topic.name);
             if !grant.allows(Verb::Subscribe, &topic.name) || watches || too_fast {
                 cx.unsubscribe(topic.name.as_str());
-                cx.send(&Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
+                self.say(cx, &Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }
         }
         cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
         cx.ends_at(grant.expires_ms);
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
         self.session.renew(grant);
-        cx.reply(id, &reply);
+        self.reply(cx, id, &reply);
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl<P: Send> NativeDoor<P> {
             recovered: joined.recovered,
             members: joined.members.take(),
         };
-        cx.reply(id, &reply);
+        self.reply(cx, id, &reply);
         cx.start(&topic, &joined);
         Ok(())
     }
@@ -132,7 +132,7 @@ impl<P: Send> NativeDoor<P> {
             return Ok(());
         }
         let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
-        cx.reply(id, &Event::Published { id, topic, epoch, offset, duplicate });
+        self.reply(cx, id, &Event::Published { id, topic, epoch, offset, duplicate });
         Ok(())
     }
 
@@ -142,7 +142,7 @@ impl<P: Send> NativeDoor<P> {
         let off = || Failure::new(ErrorCode::PresenceOff, "this topic keeps no presence");
         let found = self.broker.members(&topic).ok_or_else(off)?;
         let (members, clients, users) = (found.members, found.clients, found.users);
-        cx.reply(id, &Event::Members { id, topic, members, clients, users });
+        self.reply(cx, id, &Event::Members { id, topic, members, clients, users });
         Ok(())
     }
 
@@ -170,7 +170,18 @@ impl<P: Send> NativeDoor<P> {
             None => self.broker.history(&request.topic, &query, cx.now_ms())?,
         };
         reply.id = id;
-        cx.reply(id, &Event::History(reply));
+        self.reply(cx, id, &Event::History(reply));
+        Ok(())
+    }
+
+    fn unsubscribe(&self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+        if !cx.unsubscribe(topic.as_str()) {
+            return Err(Failure::new(
+                ErrorCode::NotSubscribed,
+                "this connection is not subscribed to the topic",
+            ));
+        }
+        self.reply(cx, id, &Event::Unsubscribed { id, topic });
         Ok(())
     }
 
@@ -182,12 +193,4 @@ impl<P: Send> NativeDoor<P> {
             false => Ok(()),
         }
     }
-}
-
-fn unsubscribe(cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
-    if !cx.unsubscribe(topic.as_str()) {
-        return Err(Failure::new(ErrorCode::NotSubscribed, "this connection is not subscribed to the topic"));
-    }
-    cx.reply(id, &Event::Unsubscribed { id, topic });
-    Ok(())
 }

@@ -9,10 +9,13 @@
 //! ```
 
 mod commands;
+mod dialect;
 mod pause;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
+pub use dialect::NativeDialect;
+use dialect::say;
 use fanwire_proto::{CloseCode, Command, ErrorCode, ErrorReply, Event, Format, Rejection, Request};
 use pause::{Away, Fetched, Held, Undone};
 
@@ -20,8 +23,10 @@ use super::errors::Failure;
 use crate::{
     auth::Grant,
     broker::Broker,
+    durable::NOT_KEPT,
     session::{Session, TokenBucket},
-    shard::{Cx, Door, Inbound, Wire},
+    shard::{Cx, Door, Inbound, Settlement},
+    topic::Receipt,
 };
 
 /// What the welcome says the server is.
@@ -30,6 +35,7 @@ const VERSION: &str = concat!("fanwire/", env!("CARGO_PKG_VERSION"));
 /// The protocol on one connection.
 pub struct NativeDoor<P> {
     broker: Arc<Broker>,
+    format: Format,
     session: Session,
     ping_s: u64,
     /// Connections are looked after in turn, so the first time may be at once.
@@ -43,10 +49,10 @@ pub struct NativeDoor<P> {
 
 impl<P: Send> NativeDoor<P> {
     /// A door for a client with this grant; without one it is a stranger, who may only present a token.
-    pub fn new(broker: Arc<Broker>, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
+    pub fn new(broker: Arc<Broker>, format: Format, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
         let session = Session::new(grant);
-        Self { broker, session, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
+        Self { broker, format, session, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
     }
 }
 
@@ -67,20 +73,31 @@ impl<P: Send> Door for NativeDoor<P> {
             max_message_bytes: self.broker.policy().limits.max_message_bytes,
             user: cx.member().user,
         };
-        cx.send(&welcome);
+        self.say(cx, &welcome);
     }
 
     fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>) {
-        let (bytes, format) = match (frame, cx.wire()) {
-            (Inbound::Text(text), Wire::Native(Format::Json)) => (text.as_bytes(), Format::Json),
-            (Inbound::Binary(bytes), Wire::Native(Format::MsgPack)) => (bytes, Format::MsgPack),
+        let bytes = match (frame, self.format) {
+            (Inbound::Text(text), Format::Json) => text.as_bytes(),
+            (Inbound::Binary(bytes), Format::MsgPack) => bytes,
             (Inbound::Text(_) | Inbound::Binary(_), _) => return cx.close(CloseCode::Unsupported),
         };
-        self.handle_all(cx, format.decode_requests(bytes).into());
+        self.handle_all(cx, self.format.decode_requests(bytes).into());
     }
 
     fn resumed(&mut self, cx: &mut Cx<'_>) {
         self.go_on(cx);
+    }
+
+    fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
+        let Settlement { id, topic, receipt, .. } = settlement;
+        match receipt {
+            Some(Receipt { epoch, offset, duplicate, .. }) => {
+                let (topic, epoch, offset, duplicate) = (topic.clone(), *epoch, *offset, *duplicate);
+                self.say(cx, &Event::Published { id: *id, topic, epoch, offset, duplicate });
+            }
+            None => self.fail(cx, *id, Failure::new(ErrorCode::StorageFailed, NOT_KEPT)),
+        }
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
@@ -95,6 +112,22 @@ impl<P: Send> Door for NativeDoor<P> {
 }
 
 impl<P: Send> NativeDoor<P> {
+    fn say(&self, cx: &mut Cx<'_>, event: &Event) {
+        cx.send(&say(self.format, event));
+    }
+
+    /// Sends the reply to a request, if it asked for one.
+    fn reply(&self, cx: &mut Cx<'_>, id: Option<u64>, event: &Event) {
+        if id.is_some() {
+            self.say(cx, event);
+        }
+    }
+
+    fn fail(&self, cx: &mut Cx<'_>, id: Option<u64>, failure: Failure) {
+        let Failure { code, message } = failure;
+        self.say(cx, &Event::Error(ErrorReply { id, code, message, retry: code.retry() }));
+    }
+
     /// Handles requests in their order, until one has to wait.
     fn handle_all(&mut self, cx: &mut Cx<'_>, mut requests: VecDeque<Result<Request, Rejection>>) {
         while let Some(request) = requests.pop_front() {
@@ -109,13 +142,13 @@ impl<P: Send> NativeDoor<P> {
         if !self.bucket.take(rate, cx.now()) {
             let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
             let message = format!("more than {rate} commands a second");
-            fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
+            self.fail(cx, id, Failure::new(ErrorCode::RateLimited, message));
             return Ok(());
         }
         match request {
             Ok(Request { id, command }) => self.attempt(cx, id, command, None),
             Err(Rejection { id, code, message }) => {
-                fail(cx, id, Failure { code, message });
+                self.fail(cx, id, Failure { code, message });
                 Ok(())
             }
         }
@@ -132,14 +165,9 @@ impl<P: Send> NativeDoor<P> {
             Ok(()) => Ok(()),
             Err(Undone::Away(away)) => Err(away),
             Err(Undone::Failed(failure)) => {
-                fail(cx, id, failure);
+                self.fail(cx, id, failure);
                 Ok(())
             }
         }
     }
-}
-
-fn fail(cx: &mut Cx<'_>, id: Option<u64>, failure: Failure) {
-    let Failure { code, message } = failure;
-    cx.send(&Event::Error(ErrorReply { id, code, message, retry: code.retry() }));
 }

@@ -7,7 +7,7 @@ use std::{
 
 use fanwire_proto::{Command, ErrorCode, Rejection, Request, TopicName};
 
-use super::{NativeDoor, fail};
+use super::NativeDoor;
 use crate::{
     broker::{Missing, NoTopic, SubscribeError},
     doors::errors::Failure,
@@ -75,11 +75,11 @@ impl<P: Send> NativeDoor<P> {
         let done = match fetched.get() {
             Some(Ok(topic)) => self.attempt(cx, id, command, Some(topic.as_deref())),
             Some(Err(error)) => {
-                fail(cx, id, SubscribeError::from(*error).into());
+                self.fail(cx, id, SubscribeError::from(*error).into());
                 Ok(())
             }
             None => {
-                fail(cx, id, Failure::new(ErrorCode::Internal, "the topic could not be read"));
+                self.fail(cx, id, Failure::new(ErrorCode::Internal, "the topic could not be read"));
                 Ok(())
             }
         };

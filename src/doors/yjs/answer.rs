@@ -9,13 +9,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use fanwire_proto::Offset;
 
-use super::Inside;
+use super::{Inside, dialect::said};
 use crate::{
     broker::Broker,
     defaults,
     document::{Malformed, compact, message, vector::Clocks},
-    shard::{Cx, Wire, yjs as frame},
+    shard::Cx,
     topic::Updates,
+    wire::Spoken,
 };
 
 /// Sends what a client with this state vector lacks, and that this was all.
@@ -29,7 +30,8 @@ pub(super) fn answer(
     let there = inside.topic.updates();
     let bytes: usize = there.after(Offset::ZERO).map(<[u8]>::len).sum();
     if is_new || bytes <= defaults::LOOK_THROUGH_BYTES {
-        all_of(&there).into_iter().for_each(|frame| cx.send_frame(frame));
+        there.updates.iter().for_each(|update| cx.send_message(update));
+        cx.send(&said(message::synced()));
         return Ok(());
     }
     if inside.answering.swap(true, Ordering::AcqRel) {
@@ -38,27 +40,28 @@ pub(super) fn answer(
     }
     let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
     broker.join_later(move || {
-        address.deliver(lacking(&there, &vector));
+        address.deliver(lacking(&there, address.spoken(), &vector));
         answering.store(false, Ordering::Release);
     });
     Ok(())
 }
 
 /// Every update, and that this was all.
-fn all_of(there: &Updates) -> Vec<Bytes> {
-    let frames = there.updates.iter().map(|update| update.frame(Wire::Yjs).clone());
-    frames.chain([frame(&message::synced())]).collect()
+fn all_of(there: &Updates, spoken: &Spoken) -> Vec<Bytes> {
+    let speaker = spoken.speaker();
+    let frames = there.updates.iter().map(|update| update.bytes(speaker).clone());
+    frames.chain([speaker.say(said(message::synced()))]).collect()
 }
 
 /// The same, but of the largest update, which is the merged one, only what the client does not have.
-fn lacking(there: &Updates, vector: &[u8]) -> Vec<Bytes> {
-    let mut frames = all_of(there);
+fn lacking(there: &Updates, spoken: &Spoken, vector: &[u8]) -> Vec<Bytes> {
+    let mut frames = all_of(there, spoken);
     let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
     let Some((index, merged)) = largest else { return frames };
     match compact::diff(merged, vector) {
         // Where it is not, the client gets all of it, which is never wrong.
         Ok(rest) if rest.len() <= merged.len() / 2 => {
-            if let Some(own) = Own::admit(frame(&message::update(&rest))) {
+            if let Some(own) = Own::admit(spoken.speaker().say(said(message::update(&rest)))) {
                 frames[index] = own;
             }
         }

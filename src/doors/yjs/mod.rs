@@ -15,6 +15,7 @@
 //! and brings everything again; from 4400 to 4499 it stays away.
 
 mod answer;
+mod dialect;
 
 use std::{
     sync::{
@@ -26,6 +27,8 @@ use std::{
 
 use answer::answer;
 use bytes::Bytes;
+pub use dialect::YjsDialect;
+use dialect::said;
 use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
 
 use super::errors::Failure;
@@ -41,8 +44,9 @@ use crate::{
     },
     memory::Owner,
     session::{Session, TokenBucket},
-    shard::{Closing, Cx, Door, Inbound, SubscribeOptions, Wire, yjs as frame},
+    shard::{Cx, Door, Inbound, SubscribeOptions},
     topic::{Draft, Kind, Topic},
+    wire::{Closing, Dialect},
 };
 
 /// The provider comes back at once.
@@ -156,10 +160,10 @@ impl<P: Send> YjsDoor<P> {
     fn ask(&self, cx: &mut Cx<'_>, inside: &Inside) {
         let there = inside.topic.updates();
         if inside.room.unseen_bytes(&there) <= defaults::LOOK_THROUGH_BYTES {
-            return cx.send_frame(frame(&message::step1(&inside.room.vector(&there))));
+            return cx.send(&said(message::step1(&inside.room.vector(&there))));
         }
         let (room, address) = (inside.room.clone(), cx.address());
-        self.broker.join_later(move || address.deliver(vec![frame(&message::step1(&room.vector(&there)))]));
+        self.broker.join_later(move || address.send(said(message::step1(&room.vector(&there)))));
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Closing> {
@@ -167,14 +171,14 @@ impl<P: Send> YjsDoor<P> {
         if let Ok((session, _)) = &self.entry
             && session.grant(cx.now_ms()).is_err()
         {
-            return Err(Wire::Yjs.closing(CloseCode::TokenExpired));
+            return Err(YjsDialect.closing(CloseCode::TokenExpired));
         }
         match Message::decode(bytes)? {
             Message::Step1(vector) => Ok(answer(&self.broker, cx, inside, vector)?),
             Message::Step2(update) | Message::Update(update) if update == EMPTY => Ok(()),
             Message::Step2(_) | Message::Update(_) if !inside.may_write => {
                 if !std::mem::replace(&mut inside.was_told_no, true) {
-                    cx.send_frame(frame(&message::denied("read-only: changes are not taken")));
+                    cx.send(&said(message::denied("read-only: changes are not taken")));
                 }
                 Ok(())
             }
@@ -193,11 +197,11 @@ impl<P: Send> YjsDoor<P> {
                 let broker = &self.broker;
                 let notify = |feed| broker.notify(feed);
                 let reminders = inside.room.hear(&entries, inside.owner, first, cx.now_ms(), notify);
-                reminders.iter().for_each(|reminder| cx.send_frame(frame(reminder)));
+                reminders.into_iter().for_each(|reminder| cx.send(&said(reminder)));
                 Ok(())
             }
             Message::QueryAwareness => {
-                inside.room.everybody().iter().for_each(|state| cx.send_frame(frame(state)));
+                inside.room.everybody().into_iter().for_each(|state| cx.send(&said(state)));
                 Ok(())
             }
             Message::Other => Ok(()),
