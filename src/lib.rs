@@ -4,7 +4,7 @@
 //! broker around it.
 //!
 //! # One publish, followed through the code
-//! 1. A shard's thread reads a socket ([`shard`]), tungstenite decodes the frame, and the connection's *door*
+//! 1. A shard's thread reads a socket ([`shard`]), [`wire::websocket`] decodes the frame, and the connection's *door*
 //!    ([`doors::native`]) decodes the request. Over HTTP, [`doors::http`] does the same on the front's runtime.
 //! 2. [`broker::Broker::publish`] finds the [`topic::Topic`] by name.
 //! 3. Under the topic's short lock the message gets its offset and is kept ([`topic`]); every *feed* (a shard's share of

@@ -55,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Modules that are pure: no clock, no socket, no thread, no log.
-const PURE: &[&str] = &["topic", "session", "auth", "document", "webhook"];
+const PURE: &[&str] = &["topic", "session", "auth", "document", "webhook", "wire"];
 
 const IMPURE: &[&str] = &[
     "crate::clock",

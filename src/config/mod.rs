@@ -33,7 +33,11 @@ use crate::{
     shard::ShardLimits,
     store::Pace,
     topic::Rules,
-    webhook, wire,
+    webhook,
+    wire::{
+        self,
+        websocket::{Deflation, Window},
+    },
 };
 
 /// A configuration that can be run.
@@ -63,6 +67,8 @@ pub struct Config {
     pub shard: ShardLimits,
     /// Bounds of connections on their way in.
     pub door: DoorLimits,
+    /// How connections that offer it are compressed, if at all.
+    pub deflate: Option<Deflation>,
     /// Time that draining may take.
     pub drain: Duration,
     /// Which topic is which kind.
@@ -150,6 +156,9 @@ impl Config {
             mistakes.push(place.mistake("max_outbox_bytes", &format!("must be at least {least}")));
         }
         consistency::memory(&config.limits.memory, place, &mut mistakes);
+        if config.deflate.is_some_and(|how| !(1..=9).contains(&how.level)) {
+            mistakes.push(place.mistake("deflate_level", "must be from 1 to 9"));
+        }
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigErrors(mistakes)) }
     }
 
@@ -210,6 +219,11 @@ impl Config {
                 max_connections_per_address: count(settings.max_connections_per_address),
                 max_requests_per_second: settings.max_requests_per_second.unwrap_or(NonZeroU32::MAX),
             },
+            deflate: settings.deflate.unwrap_or(false).then_some(Deflation {
+                window: Window::Full,
+                level: settings.deflate_level.unwrap_or(defaults::DEFLATE_LEVEL),
+                least: settings.deflate_min_bytes.unwrap_or(0),
+            }),
             drain: Duration::from_millis(settings.drain_ms.unwrap_or(0)),
             rules: rules::rules(
                 &settings.default.unwrap_or_default(),
@@ -294,6 +308,9 @@ fn with_defaults(mut settings: Settings) -> Settings {
         max_update_bytes: NonZeroUsize::new(defaults::MAX_UPDATE_BYTES),
         max_memory_bytes: NonZeroUsize::new(memory.max()),
         max_documents_bytes: NonZeroUsize::new(memory.share(Class::Documents)),
+        deflate: Some(true),
+        deflate_level: Some(defaults::DEFLATE_LEVEL),
+        deflate_min_bytes: Some(defaults::DEFLATE_MIN_BYTES),
         max_subscriptions: NonZeroUsize::new(defaults::MAX_SUBSCRIPTIONS),
         max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
         max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),

@@ -106,6 +106,15 @@ pub struct Settings {
     /// [default: a tenth of max_memory_bytes]
     #[arg(long, env = "FANWIRE_MAX_DOCUMENTS_BYTES", value_name = "BYTES")]
     pub max_documents_bytes: Option<NonZeroUsize>,
+    /// Compress messages for clients that offer it (RFC 7692) [default: true]
+    #[arg(long, env = "FANWIRE_DEFLATE", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub deflate: Option<bool>,
+    /// How hard: from 1, fast, to 9, small [default: 6]
+    #[arg(long, env = "FANWIRE_DEFLATE_LEVEL", value_name = "LEVEL")]
+    pub deflate_level: Option<u8>,
+    /// Least message that is compressed, in bytes [default: 256]
+    #[arg(long, env = "FANWIRE_DEFLATE_MIN_BYTES", value_name = "BYTES")]
+    pub deflate_min_bytes: Option<u16>,
     /// Subscriptions of one connection [default: 1000]
     #[arg(long, env = "FANWIRE_MAX_SUBSCRIPTIONS", value_name = "COUNT")]
     pub max_subscriptions: Option<NonZeroUsize>,
@@ -181,7 +190,8 @@ impl Settings {
     fn merged(self, keep: impl Fn(&str) -> bool, other: Self) -> Self {
         prefer!(self, other, keep, listen data_dir commit_delay_ms commit_messages disk_reserve_bytes shards insecure log_format log_level tls_cert tls_key allowed_origins trusted_proxies
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
-            auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes max_subscriptions
+            auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes deflate deflate_level
+            deflate_min_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
             max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
     }

@@ -335,6 +335,7 @@ fn front_settings(config: &Config) -> Result<FrontSettings, StartError> {
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
         throttle: Throttle::new(config.door.max_requests_per_second, &config.authenticator.api_keys),
         ping_s: config.shard.ping.as_secs(),
+        deflate: config.deflate,
         effective: config.to_json()?,
     })
 }

@@ -59,7 +59,7 @@ use crate::{
         webhook::Peer,
         yjs::YjsDialect,
     },
-    wire::{Dialects, Framing, Spoken},
+    wire::{Dialects, Framing, Spoken, websocket::Deflation},
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -69,6 +69,8 @@ struct FrontSettings {
     tls: Option<TlsAcceptor>,
     throttle: Throttle,
     ping_s: u64,
+    /// How connections that offer it are compressed, if at all.
+    deflate: Option<Deflation>,
     /// Every setting with its value in force, without secrets.
     effective: serde_json::Value,
 }

@@ -24,7 +24,7 @@ use crate::{
         yjs::{Refused, YjsDoor},
     },
     shard::{Door, Newcomer, Origin},
-    wire::Spoken,
+    wire::{Framing, Spoken, websocket::negotiate},
 };
 
 /// Answers a request for a WebSocket.
@@ -57,7 +57,7 @@ fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Resp
     let origin = Origin { door: "native", address: permit.address() };
     let format = format.unwrap_or(Format::Json);
     let door = NativeDoor::new(front.broker.clone(), format, grant, front.settings.load().ping_s, permit);
-    let spoken = front.protocols.native(format);
+    let spoken = agree_on_deflate(front, &request, &mut response, front.protocols.native(format));
     let switched = hyper::upgrade::on(&mut request);
     tokio::spawn(hand_over(front.clone(), switched, Guest { spoken, user, origin, door: Box::new(door) }));
     Ok(response)
@@ -91,7 +91,7 @@ fn accept_yjs(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<
     let user = entry.as_ref().ok().and_then(|(grant, _)| grant.user.clone());
     let origin = Origin { door: "yjs", address: permit.address() };
     let door = Box::new(YjsDoor::new(front.broker.clone(), entry, permit));
-    let spoken = front.protocols.yjs.clone();
+    let spoken = agree_on_deflate(front, &request, &mut response, front.protocols.yjs.clone());
     let switched = hyper::upgrade::on(&mut request);
     tokio::spawn(hand_over(front.clone(), switched, Guest { spoken, user, origin, door }));
     Ok(response)
@@ -168,6 +168,16 @@ fn handshake(request: &Request) -> Result<Response, Box<Response>> {
             Err(Box::new(response))
         }
     }
+}
+
+/// Takes an offer of compression, if it is on, there is an offer, and we can keep to it.
+fn agree_on_deflate(front: &Front, request: &Request, response: &mut Response, spoken: Spoken) -> Spoken {
+    let offers = request.headers().get_all(header::SEC_WEBSOCKET_EXTENSIONS).iter();
+    let agreement = negotiate(offers.filter_map(|value| value.to_str().ok()));
+    let (Some(wanted), Some(agreement)) = (front.settings.load().deflate, agreement) else { return spoken };
+    let Ok(answer) = HeaderValue::try_from(agreement.header()) else { return spoken };
+    response.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+    spoken.framed(Framing::Deflated(agreement.apply(wanted)))
 }
 
 /// Who comes in, and what is spoken.

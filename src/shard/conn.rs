@@ -4,8 +4,11 @@ use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Instant};
 
 use fanwire_proto::Member;
 
-use super::{backlog::Backlog, codec::Codec, socket::Socket};
-use crate::{defaults, wire::Encoding};
+use super::{backlog::Backlog, socket::Socket};
+use crate::{
+    defaults,
+    wire::{Encoding, websocket::Partial},
+};
 
 /// Frames that one turn may hand a connection before it is written to at once.
 const STAGED_MAX: usize = 4;
@@ -83,7 +86,7 @@ pub(super) struct Conn {
     /// Present while the socket takes no more; then nothing is written past it.
     pub(super) backlog: Option<Box<Backlog>>,
     /// Present in the middle of a message.
-    pub(super) codec: Option<Box<Codec>>,
+    pub(super) partial: Option<Box<Partial>>,
     /// Input that waits until the client has read its replies, or its door goes on.
     pub(super) unread: Option<Box<[u8]>>,
     /// Its door waits for something from another thread; until then nothing is decoded.
@@ -127,7 +130,7 @@ impl Conn {
             phase: Phase::Open,
             staged: Staged::default(),
             backlog: None,
-            codec: None,
+            partial: None,
             unread: None,
             paused: false,
             read_again: false,

@@ -2,27 +2,26 @@
 
 use std::io;
 
-use rustc_hash::FxHashMap;
 use slab::Slab;
-use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    codec::{Codec, Decoded},
     core::Core,
     door::{Cx, Door, Inbound},
 };
-use crate::defaults;
+use crate::{
+    defaults,
+    wire::websocket::{Decoder, Incoming, Opcode, Rules, append_close, append_frame},
+};
 
 /// What the shard's connections share for reading.
 pub(super) struct Input {
     buffer: Vec<u8>,
-    /// For connections between two messages, by the largest message that their dialect takes.
-    codecs: FxHashMap<usize, Box<Codec>>,
+    decoder: Decoder,
 }
 
 impl Input {
     pub(super) fn new() -> Self {
-        Self { buffer: vec![0; defaults::READ_BYTES], codecs: FxHashMap::default() }
+        Self { buffer: vec![0; defaults::READ_BYTES], decoder: Decoder::default() }
     }
 
     /// Reads one buffer from a connection and lets its door answer. What is left in the socket is read in the next
@@ -34,9 +33,9 @@ impl Input {
             return;
         }
         conn.read_again = false;
-        if let Some(unread) = conn.unread.take() {
+        if let Some(mut unread) = conn.unread.take() {
             conn.read_again = true;
-            self.decode(core, doors, slot, &unread);
+            self.decode(core, doors, slot, &mut unread);
             return self.go_on(core, slot);
         }
         match conn.socket.read(&mut self.buffer) {
@@ -45,8 +44,8 @@ impl Input {
                 conn.heard = true;
                 conn.read_again = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
                 core.tally.bytes_in += count as u64;
-                let input = std::mem::take(&mut self.buffer);
-                self.decode(core, doors, slot, &input[..count]);
+                let mut input = std::mem::take(&mut self.buffer);
+                self.decode(core, doors, slot, &mut input[..count]);
                 self.buffer = input;
                 self.go_on(core, slot);
             }
@@ -54,15 +53,6 @@ impl Input {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => core.readable.push_back(slot),
             Err(_) => core.dead.push(slot),
         }
-    }
-
-    fn take_codec(&mut self, max_message_bytes: usize) -> Box<Codec> {
-        let shared = self.codecs.remove(&max_message_bytes);
-        shared.unwrap_or_else(|| Box::new(Codec::new(max_message_bytes)))
-    }
-
-    fn give_back(&mut self, codec: Box<Codec>) {
-        self.codecs.insert(codec.max_message_bytes(), codec);
     }
 
     fn go_on(&self, core: &mut Core, slot: u32) {
@@ -77,7 +67,7 @@ impl Input {
         core: &mut Core,
         doors: &mut Slab<Box<dyn Door>>,
         slot: u32,
-        mut input: &[u8],
+        mut input: &mut [u8],
     ) {
         let Some(conn) = core.conns.get_mut(slot as usize) else { return };
         if !conn.is_open() {
@@ -85,62 +75,56 @@ impl Input {
         }
         if conn.paused {
             // Only what came along with the handshake comes here then.
-            conn.unread = Some(input.into());
+            conn.unread = Some((&*input).into());
             return;
         }
-        let own = conn.codec.take();
-        let encoding = conn.encoding;
-        let mut codec = own.unwrap_or_else(|| {
-            let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
-            self.take_codec(limit)
-        });
+        let (mut partial, encoding) = (conn.partial.take(), conn.encoding);
+        let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
+        let rules = Rules::new(limit, encoding.framing.is_deflated());
+        let mut inflated = 0;
         loop {
-            let decoded = codec.next(&mut input, &mut core.replies);
-            let goes_on = handle_decoded(core, doors, slot, decoded);
+            let goes_on = match self.decoder.next(&mut partial, rules, &mut input) {
+                Ok(Some(incoming)) => receive(core, doors, slot, incoming),
+                Ok(None) => false,
+                Err(violation) => {
+                    core.tally.closed_violation += 1;
+                    core.refuse(slot, violation);
+                    false
+                }
+            };
             core.stage_replies(slot);
             if !goes_on {
                 break;
             }
             core.flush_if_much(slot);
-            if core.conns[slot as usize].reads_nothing() {
-                core.conns[slot as usize].unread = Some(input.into());
-                core.conns[slot as usize].read_again = true;
+            inflated += self.decoder.take_cost().inflated;
+            let conn = &mut core.conns[slot as usize];
+            if conn.reads_nothing() || inflated > defaults::INFLATED_BYTES {
+                conn.unread = Some((&*input).into());
+                conn.read_again = true;
                 break;
             }
         }
         let conn = &mut core.conns[slot as usize];
-        match (conn.is_open(), codec.is_clean()) {
-            (true, false) => conn.codec = Some(codec),
-            (true, true) => self.give_back(codec),
-            // It has seen a close or an error and reads no more.
-            (false, _) => {}
+        if conn.is_open() {
+            conn.partial = partial;
         }
     }
 }
 
 /// Returns whether to decode on.
-fn handle_decoded(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, decoded: Decoded) -> bool {
-    match decoded {
-        Decoded::NeedMore => return false,
-        Decoded::Violation(code) => {
-            core.tally.closed_violation += 1;
-            core.close(slot, code);
-        }
-        Decoded::Message(message) => {
-            core.tally.frames_in += 1;
-            let mut cx = Cx { core, slot };
-            let door = &mut doors[slot as usize];
-            match &message {
-                Message::Text(text) => door.received(&mut cx, Inbound::Text(text)),
-                Message::Binary(bytes) => door.received(&mut cx, Inbound::Binary(bytes)),
-                // tungstenite has answered it.
-                Message::Close(_) => {
-                    door.leaving(&mut cx);
-                    core.linger(slot);
-                }
-                Message::Pong(_) => core.hear_pong(slot),
-                Message::Ping(_) | Message::Frame(_) => {}
-            }
+fn receive(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, incoming: Incoming<'_>) -> bool {
+    core.tally.frames_in += 1;
+    let door = &mut doors[slot as usize];
+    match incoming {
+        Incoming::Text(text) => door.received(&mut Cx { core, slot }, Inbound::Text(&text)),
+        Incoming::Binary(bytes) => door.received(&mut Cx { core, slot }, Inbound::Binary(&bytes)),
+        Incoming::Ping(payload) => append_frame(&mut core.replies, Opcode::Pong, &payload),
+        Incoming::Pong(_) => core.hear_pong(slot),
+        Incoming::Close(code) => {
+            append_close(&mut core.replies, code, "");
+            door.leaving(&mut Cx { core, slot });
+            core.linger(slot);
         }
     }
     core.conns[slot as usize].is_open()

@@ -12,7 +12,6 @@
 
 mod backlog;
 mod catch_up;
-mod codec;
 mod conn;
 mod core;
 mod door;
@@ -264,7 +263,6 @@ impl Shard {
     /// Connections in the middle of a message finish it under the old bound.
     fn apply(&mut self, limits: ShardLimits) {
         self.sweep = Sweep::new(limits.ping, limits.pong_timeout);
-        self.input = Input::new();
         self.core.limits = limits;
     }
 
@@ -296,7 +294,7 @@ impl Shard {
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, spoken, member, origin, door, input } = newcomer;
+        let Newcomer { socket, spoken, member, origin, door, mut input } = newcomer;
         self.core.learn(&spoken);
         let conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
         let slot = self.core.conns.insert(conn);
@@ -311,7 +309,7 @@ impl Shard {
         self.doors[slot as usize].opened(&mut Cx { core: &mut self.core, slot });
         self.core.stage_replies(slot);
         if !input.is_empty() {
-            self.input.decode(&mut self.core, &mut self.doors, slot, &input);
+            self.input.decode(&mut self.core, &mut self.doors, slot, &mut input);
         }
         // A TLS session may hold input that raises no event any more.
         self.core.readable.push_back(slot);

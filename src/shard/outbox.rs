@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     defaults,
-    wire::{Closing, Notice},
+    wire::{Closing, Notice, websocket::Violation},
 };
 
 /// A ping or a goodbye is no reason to judge anybody.
@@ -219,6 +219,14 @@ impl Core {
         }
     }
 
+    /// Ends the connection of a client that broke the rules, and says which.
+    pub(super) fn refuse(&mut self, slot: u32, violation: Violation) {
+        if self.conns.contains(slot as usize) {
+            let closing = self.speaker_of(slot).dialect().closing(violation.code());
+            self.close_with(slot, Closing { reason: violation.reason(), ..closing });
+        }
+    }
+
     /// The same with words of a door's own.
     pub(super) fn close_with(&mut self, slot: u32, closing: Closing) {
         if let Some(conn) = self.conns.get(slot as usize).filter(|conn| conn.is_open()) {
@@ -235,7 +243,7 @@ impl Core {
         {
             conn.phase = Phase::Lingering { until, shut: false };
             conn.unread = None;
-            conn.codec = None;
+            conn.partial = None;
             self.lingering.push(slot);
             self.leave_all(slot);
         }

@@ -14,6 +14,7 @@ mod dialect;
 mod encoded;
 mod framing;
 mod spoken;
+pub mod websocket;
 
 pub use body::Body;
 pub use dialect::{Closing, Dialect, Ending, Limits, Notice};

@@ -35,6 +35,10 @@ async fn violations_are_closed_with_their_code() {
         ("UTF-8 cut off", &mask(opcode::TEXT, b"\"\xe2\x98"), 1007),
         ("UTF-8 of a surrogate", &mask(opcode::TEXT, b"\"\xed\xa0\x80\""), 1007),
         ("binary", &mask(opcode::BINARY, PING), 1003),
+        ("a length that is not the shortest", &[opcode::TEXT, 0x80 | 126, 0, 1, 0, 0, 0, 0, b'x'], 1002),
+        ("a length of 64 bits", &[opcode::TEXT, 0x80 | 127, 0x80, 0, 0, 0, 0, 0, 0, 0], 1002),
+        ("close with a reason that is not UTF-8", &mask(opcode::CLOSE, b"\x03\xe8\xff"), 1007),
+        ("close with a code that waits for a standard", &mask(opcode::CLOSE, &1016u16.to_be_bytes()), 1002),
         ("close with one byte", &mask(opcode::CLOSE, &[3]), 1002),
         ("close with a code nobody may send", &mask(opcode::CLOSE, &1005u16.to_be_bytes()), 1002),
         ("close with code 999", &mask(opcode::CLOSE, &999u16.to_be_bytes()), 1002),
@@ -53,6 +57,46 @@ async fn invalid_utf8_split_between_fragments_is_found() {
         closed(&server, &[start, mask(opcode::CONTINUATION, b"\xffing\"}")].concat()).await,
         Some(1007)
     );
+}
+
+/// A text is refused at its first wrong byte, and a header at its first wrong bit: nobody waits for the rest.
+#[tokio::test]
+async fn what_is_wrong_is_refused_at_once() {
+    let server = Server::development();
+    let long = mask(opcode::TEXT, &[&b"\"abc\xf4\x90"[..], &[b'x'; 5000]].concat());
+    assert_eq!(closed(&server, &long[..8 + 6]).await, Some(1007));
+    assert_eq!(closed(&server, &[0x83]).await, Some(1002));
+    assert_eq!(closed(&server, &[opcode::CONTINUATION, 0x85, 1, 2, 3, 4]).await, Some(1002));
+}
+
+#[tokio::test]
+async fn a_close_says_what_was_wrong() {
+    let server = Server::development();
+    for (bytes, reason) in [
+        (&[opcode::TEXT, 5][..], "protocol error: a client's frame must be masked"),
+        (&[opcode::TEXT | 0x20], "protocol error: a reserved bit is set"),
+        (&mask(opcode::TEXT, b"\xff"), "text is not UTF-8"),
+        (&[opcode::TEXT, 0x80 | 127, 0, 0, 0, 1, 0, 0, 0, 0, 1, 2, 3, 4], "message too big"),
+    ] {
+        let mut raw = Raw::websocket(&server, "fanwire.v1.json").await;
+        raw.send(bytes).await;
+        let close = raw.frame().await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&close.payload[2..]), reason);
+    }
+}
+
+#[tokio::test]
+async fn fragments_are_limited() {
+    let server = Server::development();
+    let empty = mask(opcode::CONTINUATION_MORE, b"");
+    let message = |fragments: usize| {
+        let middle = empty.repeat(fragments - 2);
+        [mask(opcode::TEXT_START, PING), middle, mask(opcode::CONTINUATION, b"")].concat()
+    };
+    let mut raw = Raw::websocket(&server, "fanwire.v1.json").await;
+    raw.send(&message(4096)).await;
+    assert!(String::from_utf8(raw.frame().await.unwrap().payload).unwrap().contains("pong"));
+    assert_eq!(closed(&server, &message(4097)).await, Some(1009));
 }
 
 #[tokio::test]

@@ -42,6 +42,8 @@ mod connections;
 mod bad_frames;
 mod bad_input;
 mod bad_msgpack;
+mod deflate;
+mod echo;
 mod garbage;
 
 mod http_batch;

@@ -25,7 +25,7 @@ pub(crate) use connect::Connect;
 pub(crate) use encoding::{Encoding, bin};
 pub(crate) use http::{Answer, get, post, request};
 pub(crate) use random::Random;
-pub(crate) use raw::{Raw, mask, opcode};
+pub(crate) use raw::{Frame, Raw, deflate, mask, opcode};
 pub(crate) use server::{Launch, Scratch, Server};
 pub(crate) use signing::now_s;
 pub(crate) use stream::EventStream;

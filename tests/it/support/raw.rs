@@ -1,6 +1,6 @@
 //! A client that can break every rule: bytes on a TCP connection, before and after the WebSocket handshake.
 
-use std::net::SocketAddr;
+use std::{io::Write, net::SocketAddr};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,6 +59,34 @@ impl Frame {
             _ => None,
         }
     }
+
+    /// Whether it is a compressed message (RFC 7692 §6).
+    pub(crate) fn is_compressed(&self) -> bool {
+        self.first_byte & 0x40 != 0
+    }
+
+    /// The message, inflated if it is compressed.
+    pub(crate) fn message(&self) -> Vec<u8> {
+        if !self.is_compressed() {
+            return self.payload.clone();
+        }
+        let mut inflater = flate2::write::DeflateDecoder::new(Vec::new());
+        inflater.write_all(&self.payload).unwrap();
+        inflater.write_all(&[0, 0, 0xff, 0xff]).unwrap();
+        inflater.flush().unwrap();
+        std::mem::take(inflater.get_mut())
+    }
+}
+
+/// A payload as a client compresses it, with a window of so many bits.
+pub(crate) fn deflate(payload: &[u8], window_bits: u8) -> Vec<u8> {
+    let mut engine =
+        flate2::Compress::new_with_window_bits(flate2::Compression::default(), false, window_bits);
+    let mut out = Vec::with_capacity(payload.len() + payload.len() / 8 + 64);
+    engine.compress_vec(payload, &mut out, flate2::FlushCompress::Sync).unwrap();
+    assert!(out.ends_with(&[0, 0, 0xff, 0xff]));
+    out.truncate(out.len() - 4);
+    out
 }
 
 /// A TCP connection to the broker.
@@ -75,34 +103,43 @@ impl Raw {
     /// A connection past its handshake, with the welcome read. Its window is small, so that not reading shows soon.
     pub(crate) async fn websocket(server: &Server, subprotocol: &str) -> Self {
         let header = format!("Sec-WebSocket-Protocol: {subprotocol}\r\n");
-        let mut raw = Self::upgraded(server, "/ws", &header).await;
+        let (mut raw, _) = Self::upgraded(server.address, "/ws", &header).await;
         let welcome = raw.frame().await.unwrap();
         assert!(String::from_utf8_lossy(&welcome.payload).contains("welcome"), "{welcome:?}");
         raw
     }
 
-    /// The same as an editor of a document.
-    pub(crate) async fn editor(server: &Server, document: &str) -> Self {
-        Self::upgraded(server, &format!("/yjs/{document}"), "").await
+    /// A connection that offers extensions, with what the server answered about them.
+    pub(crate) async fn offering(address: SocketAddr, path: &str, offer: &str) -> (Self, Option<String>) {
+        let header = format!("Sec-WebSocket-Extensions: {offer}\r\n");
+        let (raw, head) = Self::upgraded(address, path, &header).await;
+        let answers = head.lines().filter_map(|line| line.split_once(": "));
+        let mut answers = answers.filter(|(name, _)| name.eq_ignore_ascii_case("sec-websocket-extensions"));
+        let answer = answers.next().map(|(_, value)| value.to_owned());
+        (raw, answer)
     }
 
-    async fn upgraded(server: &Server, path: &str, header: &str) -> Self {
+    /// The same as an editor of a document.
+    pub(crate) async fn editor(server: &Server, document: &str) -> Self {
+        Self::upgraded(server.address, &format!("/yjs/{document}"), "").await.0
+    }
+
+    async fn upgraded(address: SocketAddr, path: &str, header: &str) -> (Self, String) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(8 * 1024).unwrap();
-        let stream = socket.connect(server.address).await.unwrap();
+        let stream = socket.connect(address).await.unwrap();
         let mut raw = Self { stream, unread: Vec::new() };
         raw.send(
             format!(
-                "GET {path} HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n",
-                server.address
+                "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{header}\r\n"
             )
             .as_bytes(),
         )
         .await;
         let head = raw.until(b"\r\n\r\n").await;
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
-        raw
+        (raw, head)
     }
 
     /// Writes; that the server may have closed already is for the reader to find out.
