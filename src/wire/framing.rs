@@ -29,26 +29,28 @@ impl Framing {
         matches!(self, Self::Deflated(_))
     }
 
-    /// The bytes of a body; none for nothing.
+    /// The bytes of a body that many get; none for nothing.
     pub fn frame(self, body: Body) -> Bytes {
-        let mut frames = match &body {
-            Body::Nothing => return Bytes::new(),
-            Body::Text(bytes) | Body::Binary(bytes) => Vec::with_capacity(bytes.len() + HEADER_BYTES_MAX),
-            Body::Several(_) => Vec::new(),
-        };
-        self.append(&mut frames, &body);
+        let mut frames = with_room_for(&body);
+        match self {
+            Self::WebSocket => append_plain(&mut frames, &body),
+            Self::Deflated(how) => append_compressed(&mut frames, &body, how),
+        }
         frames.into()
     }
 
-    /// Appends a body's bytes.
+    /// The bytes of a body that one client gets: compressed in a hurry, since nobody shares the cost.
+    pub fn frame_for_one(self, body: &Body) -> Bytes {
+        let mut frames = with_room_for(body);
+        self.append(&mut frames, body);
+        frames.into()
+    }
+
+    /// Appends the bytes of a body that one client gets.
     pub fn append(self, buffer: &mut Vec<u8>, body: &Body) {
         match self {
             Self::WebSocket => append_plain(buffer, body),
-            Self::Deflated(how) => {
-                let mut plain = Vec::new();
-                append_plain(&mut plain, body);
-                append_deflated(buffer, &plain, how);
-            }
+            Self::Deflated(how) => append_compressed(buffer, body, Deflation { level: 1, ..how }),
         }
     }
 
@@ -60,6 +62,25 @@ impl Framing {
     /// Appends what ends the stream in order.
     pub fn append_closing(self, buffer: &mut Vec<u8>, closing: Closing) {
         append_close(buffer, Some(closing.code), closing.reason);
+    }
+}
+
+fn with_room_for(body: &Body) -> Vec<u8> {
+    match body {
+        Body::Text(bytes) | Body::Binary(bytes) => Vec::with_capacity(bytes.len() + HEADER_BYTES_MAX),
+        Body::Nothing | Body::Several(_) => Vec::new(),
+    }
+}
+
+fn append_compressed(buffer: &mut Vec<u8>, body: &Body, how: Deflation) {
+    match body {
+        Body::Text(bytes) | Body::Binary(bytes) if bytes.len() >= usize::from(how.least) => {
+            let mut plain = with_room_for(body);
+            append_plain(&mut plain, body);
+            append_deflated(buffer, &plain, how);
+        }
+        Body::Several(bodies) => bodies.iter().for_each(|body| append_compressed(buffer, body, how)),
+        Body::Nothing | Body::Text(_) | Body::Binary(_) => append_plain(buffer, body),
     }
 }
 

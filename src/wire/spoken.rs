@@ -107,7 +107,7 @@ impl<'a> Speaker<'a> {
 
     /// What a door has to say itself.
     pub fn say(self, body: Body) -> Bytes {
-        self.encoding.framing.frame(body)
+        self.encoding.framing.frame_for_one(&body)
     }
 
     fn encode(self, delivery: Delivery<'_>) -> Bytes {

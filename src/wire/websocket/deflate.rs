@@ -18,6 +18,9 @@ const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// that sends many small ones in a message makes work.
 const STREAM_ENDS: u32 = 8;
 
+/// Engines of a thread: two windows, for many and for one.
+const ENGINES: usize = 4;
+
 /// Bytes added to an output at least.
 const GROWTH_BYTES: usize = 1024;
 
@@ -52,7 +55,7 @@ pub struct Deflation {
 }
 
 thread_local! {
-    /// About 300 KiB once it is used: one for everybody a thread writes to.
+    /// About 300 KiB for each engine: one for everybody a thread writes to.
     static DEFLATER: RefCell<Deflater> = RefCell::default();
 }
 
@@ -64,8 +67,8 @@ pub fn append_deflated(out: &mut Vec<u8>, frames: &[u8], how: Deflation) {
 /// Compresses messages, each by itself.
 #[derive(Default)]
 struct Deflater {
-    /// By window, each with the level it was made for.
-    engines: [Option<(u8, Compress)>; 2],
+    /// With the window and the level each was made for: what is said to many and to one has its own.
+    engines: Vec<(Window, u8, Compress)>,
 }
 
 impl Deflater {
@@ -89,7 +92,7 @@ impl Deflater {
 
     /// The compressed form of a payload; nothing if that cannot be done.
     fn compress(&mut self, payload: &[u8], how: Deflation) -> Option<Vec<u8>> {
-        let engine = self.engine(how);
+        let engine = self.engine(how)?;
         let (mut rest, mut compressed) = (payload, Vec::new());
         loop {
             // Half is what a text seldom exceeds.
@@ -108,15 +111,22 @@ impl Deflater {
     }
 
     /// An engine that remembers nothing.
-    fn engine(&mut self, how: Deflation) -> &mut Compress {
-        let place = &mut self.engines[usize::from(how.window == Window::Small)];
-        let known = place.take().filter(|(level, _)| *level == how.level);
-        let (_, engine) = place.insert(known.unwrap_or_else(|| {
-            let level = Compression::new(u32::from(how.level.clamp(1, 9)));
-            (how.level, Compress::new_with_window_bits(level, false, how.window.bits()))
-        }));
+    fn engine(&mut self, how: Deflation) -> Option<&mut Compress> {
+        let fits = |(window, level, _): &(Window, u8, Compress)| (*window, *level) == (how.window, how.level);
+        let at = match self.engines.iter().position(fits) {
+            Some(at) => at,
+            None => {
+                // Levels that were set before a reload have had their time.
+                self.engines.truncate(ENGINES - 1);
+                let level = Compression::new(u32::from(how.level.clamp(1, 9)));
+                let engine = Compress::new_with_window_bits(level, false, how.window.bits());
+                self.engines.insert(0, (how.window, how.level, engine));
+                0
+            }
+        };
+        let (_, _, engine) = self.engines.get_mut(at)?;
         engine.reset();
-        engine
+        Some(engine)
     }
 }
 
