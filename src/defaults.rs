@@ -362,6 +362,17 @@ pub const WEBHOOK_BODY_BYTES: usize = 1024 * 1024;
 /// The most that a source's bound may be, in bytes: GitHub's 25 MiB is the most that any of the providers sends.
 pub const WEBHOOK_BODY_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// How many times as large a compressed webhook may become: JSON and forms become five to fifty times as large, and a
+/// thousand times is the most that deflate can do.
+pub const WEBHOOK_INFLATE_RATIO_MAX: usize = 200;
+
+/// Bytes that a compressed webhook may become whatever it was: small ones say little about a ratio.
+pub const WEBHOOK_INFLATED_FREE_BYTES: usize = 64 * 1024;
+
+/// Webhooks that are held decompressed at a time; others wait for their turn. With the largest bodies that a source may
+/// take these are 512 MiB, with the usual bound 16.
+pub const WEBHOOKS_DECOMPRESSED: usize = 16;
+
 /// The most that a signature's time may be off, in seconds: a week. PayPal needs three days.
 pub const WEBHOOK_TOLERANCE_S_MAX: u64 = 7 * 24 * 3_600;
 

@@ -153,14 +153,15 @@ impl Server {
             ending: watch::Sender::new(false),
         });
         let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
-        let http = http::routers(HttpDoor {
+        let api = http::Api::new(HttpDoor {
             broker: broker.clone(),
             metrics: rendered,
             body_timeout: config.door.handshake_timeout,
-            webhooks: webhooks.clone(),
         });
+        let coming_in = webhook::router(api.clone(), webhooks.clone());
+        let http = http::router(api.clone(), webhook::watching(api, webhooks.clone()));
         let accepting =
-            tokio::spawn(accept_all(front.clone(), listener, routes(&front, http))).abort_handle();
+            tokio::spawn(accept_all(front.clone(), listener, routes(&front, http, coming_in))).abort_handle();
         fetch_keys(config);
         let unserved = broker.clone();
         tokio::task::spawn_blocking(move || unserved.report_unserved());

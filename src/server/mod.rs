@@ -132,7 +132,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn routes(front: &Arc<Front>, (http, webhooks): (Router, Router)) -> Router {
+fn routes(front: &Arc<Front>, http: Router, webhooks: Router) -> Router {
     Router::new()
         .route("/ws", get(upgrade::upgrade))
         .route("/yjs/{*topic}", get(upgrade::upgrade_yjs))

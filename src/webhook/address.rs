@@ -3,14 +3,24 @@
 /// An address as given, with its standard port spelled out or left out, and with the characters that HubSpot leaves
 /// plain in its query decoded.
 pub(super) fn variants(address: &str) -> Vec<String> {
-    let mut all = vec![address.to_owned()];
-    all.extend(toggled_port(address));
+    let mut all = vec![address.to_owned(), toggled_slash(address)];
+    let with_ports: Vec<String> = all.iter().filter_map(|address| toggled_port(address)).collect();
+    all.extend(with_ports);
     if let Some((path, query)) = address.split_once('?')
         && query.contains('%')
     {
         all.push(format!("{path}?{}", plain(query)));
     }
     all
+}
+
+/// With or without a slash at the end of the path: both lead to the source.
+fn toggled_slash(address: &str) -> String {
+    let (path, query) = address.split_at(address.find(['?', '#']).unwrap_or(address.len()));
+    match path.strip_suffix('/') {
+        Some(without) => format!("{without}{query}"),
+        None => format!("{path}/{query}"),
+    }
 }
 
 fn toggled_port(address: &str) -> Option<String> {
@@ -59,11 +69,15 @@ mod tests {
 
     #[test]
     fn ports_and_codes_vary() {
-        assert_eq!(variants("https://h/p"), ["https://h/p", "https://h:443/p"]);
-        assert_eq!(variants("http://h:80?a=%3a"), ["http://h:80?a=%3a", "http://h?a=%3a", "http://h:80?a=:"]);
-        assert_eq!(variants("https://h:8443/p"), ["https://h:8443/p"]);
-        assert_eq!(variants("https://u:p@h/p"), ["https://u:p@h/p", "https://u:p@h:443/p"]);
-        assert_eq!(variants("https://[::1]/"), ["https://[::1]/", "https://[::1]:443/"]);
-        assert_eq!(variants("/p"), ["/p"]);
+        let variants = |address: &str| variants(address).join(" ");
+        assert_eq!(variants("https://h/p"), "https://h/p https://h/p/ https://h:443/p https://h:443/p/");
+        assert_eq!(
+            variants("http://h:80/?a=%3a"),
+            "http://h:80/?a=%3a http://h:80?a=%3a http://h/?a=%3a http://h?a=%3a http://h:80/?a=:"
+        );
+        assert_eq!(variants("https://h:8443/p"), "https://h:8443/p https://h:8443/p/");
+        assert!(variants("https://u:p@h/p").contains("https://u:p@h:443/p"));
+        assert!(variants("https://[::1]/").contains("https://[::1]:443/"));
+        assert_eq!(variants("/p"), "/p /p/");
     }
 }

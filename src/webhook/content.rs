@@ -3,9 +3,14 @@
 use std::borrow::Cow;
 
 use data_encoding::BASE64;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
-use super::{Request, form, preset::Preset, raw};
+use super::{
+    Request, form,
+    json::{self, Json, TooMuch},
+    multipart::Part,
+    preset::Preset,
+};
 
 /// One event of a delivery.
 #[derive(Clone, Debug)]
@@ -41,34 +46,27 @@ impl Element {
     }
 
     /// Its value, for filters and templates.
-    pub(super) fn value(&self) -> Value {
+    pub(super) fn value(&self) -> Result<Json, TooMuch> {
         match (&self.json, &self.text) {
-            (Some(json), _) => serde_json::from_str(json.get()).unwrap_or_default(),
-            (_, Some(text)) => text.as_str().into(),
-            _ => Value::Null,
+            (Some(json), _) => Json::read(json),
+            (_, text) => Ok(text.as_deref().into()),
         }
+    }
+
+    /// As JSON, to look something up in.
+    pub(super) fn json(&self) -> Option<&RawValue> {
+        self.json.as_deref()
     }
 }
 
 /// The events of a delivery, at least one.
 pub(super) fn elements(request: &Request<'_>, preset: &Preset) -> Vec<Element> {
-    let Some(text) = json_text(request) else { return vec![not_json(request)] };
+    let Some(whole) = request.json() else { return vec![not_json(request)] };
     let wanted_type = preset.split_type.as_deref();
     let split = wanted_type.is_none_or(|wanted| request.media_type() == wanted);
     let paths = preset.split.iter().filter(|_| split);
-    let parts = paths.filter_map(|path| raw::elements(&text, path)).next();
-    let whole = || raw::elements(&text, "");
-    match parts.or_else(whole) {
-        Some(parts) => parts.into_iter().map(Element::of_json).collect(),
-        None => vec![not_json(request)],
-    }
-}
-
-fn json_text<'a>(request: &Request<'a>) -> Option<Cow<'a, [u8]>> {
-    match request.is_xml() {
-        true => Some(serde_json::to_vec(request.json()?).ok()?.into()),
-        false => request.json_text(),
-    }
+    let parts = paths.filter_map(|path| json::split(whole, path)).next().unwrap_or_else(|| vec![whole]);
+    parts.into_iter().map(|part| Element::of_json(part.to_owned())).collect()
 }
 
 /// Fields of a form as an object, text as text, everything else in base64.
@@ -77,9 +75,12 @@ fn not_json(request: &Request<'_>) -> Element {
     if request.body.is_empty() {
         return nothing;
     }
-    if request.is_form()
-        && let Some(fields) = form_value(request.body)
-    {
+    let fields = match request.is_multipart() {
+        false if request.is_form() => form_value(request.body),
+        false => None,
+        true => request.parts().map(parts_value),
+    };
+    if let Some(fields) = fields {
         return Element { json: serde_json::value::to_raw_value(&fields).ok(), ..nothing };
     }
     match std::str::from_utf8(request.body) {
@@ -93,14 +94,32 @@ fn form_value(body: &[u8]) -> Option<Value> {
     let mut map = Map::new();
     for (name, value) in form::fields(body) {
         let name = String::from_utf8(name.into_owned()).ok()?;
-        let value = Value::String(String::from_utf8(value.into_owned()).ok()?);
-        match map.get_mut(&name) {
-            None => {
-                map.insert(name, value);
-            }
-            Some(Value::Array(list)) => list.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
+        add(&mut map, name, Value::String(String::from_utf8(value.into_owned()).ok()?));
     }
     Some(Value::Object(map))
+}
+
+/// Of a file its name, type and size: its content stays where the whole delivery is kept.
+fn parts_value(parts: Vec<Part<'_>>) -> Value {
+    let mut map = Map::new();
+    for part in parts {
+        let text = std::str::from_utf8(part.content).ok().filter(|_| part.file.is_none());
+        let value = match text {
+            Some(text) => text.into(),
+            None => json!({ "filename": part.file, "type": part.media_type, "bytes": part.content.len() }),
+        };
+        add(&mut map, part.name, value);
+    }
+    Value::Object(map)
+}
+
+/// What is given several times is a list.
+fn add(map: &mut Map<String, Value>, name: String, value: Value) {
+    match map.get_mut(&name) {
+        None => {
+            map.insert(name, value);
+        }
+        Some(Value::Array(list)) => list.push(value),
+        Some(first) => *first = Value::Array(vec![first.take(), value]),
+    }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 
-use super::template;
+use super::{json::Json, template};
 
 /// Objects inside objects.
 const DEPTH_MAX: usize = 32;
@@ -39,7 +39,7 @@ impl Filter {
     }
 
     /// Whether a delivery passes.
-    pub fn passes(&self, delivery: &Value) -> bool {
+    pub(super) fn passes(&self, delivery: &Json) -> bool {
         holds(&self.0, Some(delivery))
     }
 }
@@ -112,8 +112,11 @@ fn check_names(rule: &Rule) -> Result<(), String> {
     }
 }
 
-fn holds(rule: &Rule, value: Option<&Value>) -> bool {
-    let text = || value.and_then(Value::as_str);
+fn holds(rule: &Rule, value: Option<&Json>) -> bool {
+    let text = || match value {
+        Some(Json::Text(text)) => Some(text.as_str()),
+        _ => None,
+    };
     match rule {
         Rule::Equal(wanted) => value.is_some_and(|value| equal(value, wanted)),
         Rule::OneOf(list) => value.is_some_and(|value| list.iter().any(|wanted| equal(value, wanted))),
@@ -130,18 +133,32 @@ fn holds(rule: &Rule, value: Option<&Value>) -> bool {
 }
 
 /// `1` and `1.0` are the same number. A list has what one of its elements is.
-fn equal(value: &Value, wanted: &Value) -> bool {
+fn equal(value: &Json, wanted: &Value) -> bool {
     match (value, wanted) {
-        (Value::Number(a), Value::Number(b)) => a == b || a.as_f64() == b.as_f64(),
-        (Value::Array(list), wanted) if !wanted.is_array() => list.iter().any(|value| equal(value, wanted)),
-        (a, b) => a == b,
+        (Json::List(list), wanted) if !wanted.is_array() => list.iter().any(|value| equal(value, wanted)),
+        (value, wanted) => is(value, wanted),
     }
 }
 
-fn ordered(value: Option<&Value>, than: &Value, wanted: std::cmp::Ordering, or_equal: bool) -> bool {
+/// The same without a look into lists.
+fn is(value: &Json, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (Json::Null, Value::Null) => true,
+        (Json::Bool(a), Value::Bool(b)) => a == b,
+        (Json::Number(a), Value::Number(b)) => a.compare(b).is_some_and(std::cmp::Ordering::is_eq),
+        (Json::Text(a), Value::String(b)) => a == b,
+        (Json::List(a), Value::Array(b)) => a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is(a, b)),
+        (Json::Object(a), Value::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(name, a)| b.get(name).is_some_and(|b| is(a, b)))
+        }
+        _ => false,
+    }
+}
+
+fn ordered(value: Option<&Json>, than: &Value, wanted: std::cmp::Ordering, or_equal: bool) -> bool {
     let found = match (value, than) {
-        (Some(Value::Number(a)), Value::Number(b)) => a.as_f64().partial_cmp(&b.as_f64()),
-        (Some(Value::String(a)), Value::String(b)) => Some(a.cmp(b)),
+        (Some(Json::Number(a)), Value::Number(b)) => a.compare(b),
+        (Some(Json::Text(a)), Value::String(b)) => Some(a.cmp(b)),
         _ => None,
     };
     found.is_some_and(|found| found == wanted || or_equal && found.is_eq())
@@ -161,6 +178,8 @@ mod tests {
 
     fn passes(filter: Value) -> bool {
         let delivery = json!({ "body": { "n": 5, "s": "opened", "list": ["a", "b"], "null": null } });
+        let delivery = serde_json::value::to_raw_value(&delivery).unwrap();
+        let delivery = Json::read(&delivery).unwrap();
         Filter::read(&json!({ "body": filter })).unwrap().passes(&delivery)
     }
 

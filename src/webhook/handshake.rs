@@ -2,10 +2,12 @@
 
 use axum::http::{HeaderName, HeaderValue, header};
 use data_encoding::HEXLOWER;
+use ring::hmac;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Request,
+    Request, json,
+    key::base64,
     secret::{Secret, is_one_of},
 };
 
@@ -25,7 +27,20 @@ pub enum Handshake {
     SnsConfirm,
     /// `OPTIONS` with `WebHook-Request-Origin` (CloudEvents HTTP webhook §4).
     CloudeventsOptions,
+    /// An event `Microsoft.EventGrid.SubscriptionValidationEvent` with a `validationCode`: the same as `validationResponse`.
+    EventgridValidation,
+    /// `ssl_check=1` in a form or an address: Slack looks at the certificate now and then, and signs nothing.
+    SlackSslCheck,
+    /// The form `webhook_id=…` and nothing else: sent unsigned when the webhook is saved, which fails where it is refused.
+    WoocommercePing,
+    /// `X-Event-Key: diagnostics:ping`: "Test connection" of a Bitbucket server, unsigned.
+    BitbucketPing,
+    /// "Test webhook" before there is a secret of one's own, signed with one that is in Zendesk's documentation.
+    ZendeskTest,
 }
+
+/// Zendesk: "Verifying webhook authenticity".
+const ZENDESK_TEST_SECRET: &[u8] = b"dGhpc19zZWNyZXRfaXNfZm9yX3Rlc3Rpbmdfb25seQ==";
 
 /// What is answered.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
@@ -80,7 +95,30 @@ impl Handshake {
         match (self, request.method) {
             (Self::MetaChallenge, "GET") => Some(meta(request, tokens)),
             (Self::CloudeventsOptions, "OPTIONS") => Some(cloudevents(request)),
+            _ if self.is_unsigned_ping(request) => Some(Ok(Answer { status: 200, ..Answer::default() })),
             _ => None,
+        }
+    }
+
+    /// A question that says nothing and changes nothing, so that anybody may ask it.
+    fn is_unsigned_ping(self, request: &Request<'_>) -> bool {
+        let header = |name: &str| request.headers.get(name).map(|value| value.as_bytes());
+        let form = |name: &str| request.form_field(name);
+        match self {
+            Self::SlackSslCheck => {
+                let asked = form("ssl_check").is_some_and(|value| *value == *b"1");
+                asked || request.parameter("ssl_check").as_deref() == Some("1")
+            }
+            Self::WoocommercePing => {
+                let number = request.body.strip_prefix(b"webhook_id=");
+                let is_number = number.is_some_and(|text| text.iter().all(u8::is_ascii_digit));
+                is_number && header("x-wc-webhook-signature").is_none()
+            }
+            Self::BitbucketPing => {
+                header("x-event-key") == Some(b"diagnostics:ping") && header("x-hub-signature").is_none()
+            }
+            Self::ZendeskTest => is_zendesk_test(request),
+            _ => false,
         }
     }
 
@@ -91,24 +129,37 @@ impl Handshake {
         provider_hosts: &[String],
     ) -> Option<Result<Answer, Refused>> {
         let body = request.json()?;
-        let kind = &body["type"];
+        let kind = json::at(body, "/type").map(|kind| kind.get());
+        let text = |pointer: &str| json::scalars(body, pointer);
         match self {
-            Self::SlackChallenge if kind == "url_verification" => {
-                let challenge = body["challenge"].as_str()?;
+            Self::SlackChallenge if text("/type").as_deref() == Some("url_verification") => {
+                let challenge = text("/challenge")?;
                 Some(Ok(Answer::new(200, "text/plain; charset=utf-8", challenge)))
             }
-            Self::DiscordPing if *kind == 1 => {
+            Self::DiscordPing if kind == Some("1") => {
                 Some(Ok(Answer::new(200, "application/json", r#"{"type":1}"#)))
             }
-            Self::DiscordEventsPing if *kind == 0 => Some(Ok(Answer::new(204, "application/json", ""))),
-            Self::SnsConfirm if body["Type"] == "SubscriptionConfirmation" => {
-                let address = body["SubscribeURL"].as_str().unwrap_or_default();
+            Self::DiscordEventsPing if kind == Some("0") => {
+                Some(Ok(Answer::new(204, "application/json", "")))
+            }
+            Self::EventgridValidation => {
+                let event = json::at(body, "/0").unwrap_or(body);
+                let of = |pointer| json::scalars(event, pointer);
+                let kind = of("/eventType").or_else(|| of("/type"))?;
+                if kind != "Microsoft.EventGrid.SubscriptionValidationEvent" {
+                    return None;
+                }
+                let answer = serde_json::json!({ "validationResponse": of("/data/validationCode")? });
+                Some(Ok(Answer::new(200, "application/json", answer.to_string())))
+            }
+            Self::SnsConfirm if text("/Type").as_deref() == Some("SubscriptionConfirmation") => {
+                let address = text("/SubscribeURL").unwrap_or_default();
                 let usual = SNS_HOSTS.map(str::to_owned);
                 let hosts = if provider_hosts.is_empty() { &usual } else { provider_hosts };
                 let confirms = address.contains("Action=ConfirmSubscription");
-                Some(match super::certificate::check_address(address, hosts) {
+                Some(match super::certificate::check_address(&address, hosts) {
                     Ok(()) if confirms => {
-                        let fetch = Some(address.to_owned());
+                        let fetch = Some(address);
                         Ok(Answer { fetch, ..Answer::new(200, "text/plain; charset=utf-8", "") })
                     }
                     _ => Err(Refused::Elsewhere),
@@ -117,6 +168,15 @@ impl Handshake {
             _ => None,
         }
     }
+}
+
+fn is_zendesk_test(request: &Request<'_>) -> bool {
+    let header = |name: &str| request.headers.get(name).map(|value| value.as_bytes());
+    let signature = header("x-zendesk-webhook-signature").and_then(base64);
+    let timestamp = header("x-zendesk-webhook-signature-timestamp");
+    let (Some(signature), Some(timestamp)) = (signature, timestamp) else { return false };
+    let key = hmac::Key::new(hmac::HMAC_SHA256, ZENDESK_TEST_SECRET);
+    hmac::verify(&key, &[timestamp, request.body].concat(), &signature).is_ok()
 }
 
 fn meta(request: &Request<'_>, tokens: &[Secret]) -> Result<Answer, Refused> {

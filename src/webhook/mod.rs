@@ -14,25 +14,29 @@
 
 mod address;
 mod blueprint;
+mod build;
 mod certificate;
 mod checks;
+mod coding;
 mod content;
+pub mod decoders;
 mod filter;
 mod form;
 #[cfg(test)]
 mod garbage;
 mod handshake;
+mod json;
 mod key;
+mod multipart;
+mod one_or_many;
 mod parts;
 mod place;
 mod preset;
-mod raw;
 mod request;
 mod scheme;
 mod secret;
 mod signed;
 mod sns;
-mod sound;
 mod source;
 mod template;
 mod time;
@@ -45,12 +49,14 @@ pub use blueprint::{Blueprint, Mistake, Payload};
 pub use certificate::{
     CERTIFICATE_BYTES_MAX, Certificate, CertificateError, certificates_from_pem, check_address,
 };
+pub use coding::{Uncodable, decode};
 pub use filter::{Filter, from_table as filter_from_table};
 pub use handshake::{Answer, Handshake, Refused};
 pub use key::{Algorithm, Encoding, KeyFormat, PublicKey};
+pub use one_or_many::one_or_many;
 pub use parts::{Fate, Naming, Outgoing, Part};
 pub use place::{InvalidPlace, Place, Places};
-pub use preset::{Preset, one_or_many, preset, presets};
+pub use preset::{Preset, preset, presets};
 pub use request::Request;
 pub use scheme::Scheme;
 pub use secret::{Secret, is_one_of};

@@ -2,15 +2,16 @@
 
 use axum::http::HeaderMap;
 use fanwire_proto::{Payload, TopicName};
-use minijinja::value::Serde;
 use serde_json::{Map, Value, json};
 
 use super::{
     Place, Request,
     content::{Element, elements},
     form,
+    json::{self, Json, TooMuch, portable},
     place::View,
     source::{Shape, Source, Verified},
+    template::Context,
     verify::{Hash, sha256},
 };
 
@@ -104,24 +105,15 @@ struct Delivery<'a> {
 
 impl Delivery<'_> {
     fn part(&self) -> Part {
-        // Reading the value again is only worth it where something depends on it.
-        let value = self.needs_value().then(|| self.element.value());
-        let view = View { request: self.request, element: value.as_ref(), list: &[] };
+        let view = View { request: self.request, element: self.element.json(), list: &[] };
         let mut event = self.source.preset.event.text(view);
         if let Some(event) = &mut event {
             let end = (0..=EVENT_BYTES_MAX.min(event.len())).rev().find(|at| event.is_char_boundary(*at));
             event.truncate(end.unwrap_or(0));
         }
         let seen_as = self.seen_as(view);
-        let fate = self.fate(event.as_deref(), value.as_ref());
+        let fate = self.fate(event.as_deref());
         Part { index: self.index, event, seen_as, fate }
-    }
-
-    fn needs_value(&self) -> bool {
-        let source = self.source;
-        let places = source.preset.event.0.iter().chain(&source.dedupe.0).flatten();
-        let of_body = places.filter(|place| matches!(place, Place::Json(_))).count() > 0;
-        of_body || self.needs_context()
     }
 
     fn needs_context(&self) -> bool {
@@ -153,43 +145,53 @@ impl Delivery<'_> {
         seen
     }
 
-    fn fate(&self, event: Option<&str>, value: Option<&Value>) -> Fate {
-        let context = self.needs_context().then(|| self.context(event, value));
+    fn fate(&self, event: Option<&str>) -> Fate {
+        // A tree of the value is only worth it where something depends on it.
+        let context = match self.needs_context().then(|| self.context(event)).transpose() {
+            Ok(context) => context,
+            Err(too_much) => return Fate::Failed(too_much.to_string()),
+        };
         if let (Some(filter), Some(context)) = (&self.source.filter, &context)
             && !filter.passes(context)
         {
             return Fate::Filtered;
         }
-        let context = context.as_ref().map_or(minijinja::Value::UNDEFINED, |context| Serde(context).into());
+        let context = context.as_ref().map_or_else(Context::default, Context::new);
         match self.outgoing(event, &context) {
             Ok(outgoing) => Fate::Publish(Box::new(outgoing)),
             Err(why) => Fate::Failed(why),
         }
     }
 
-    fn context(&self, event: Option<&str>, value: Option<&Value>) -> Value {
-        let headers: Map<String, Value> = (self.request.headers.iter())
+    fn context(&self, event: Option<&str>) -> Result<Json, TooMuch> {
+        let headers = (self.request.headers.iter())
             .filter(|(name, _)| !self.source.is_secret_header(name.as_str()))
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.into())))
             .collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let query: Map<String, Value> = form::fields(self.request.query().as_bytes())
+        let query = form::fields(self.request.query().as_bytes())
             .map(|(name, value)| (text(&name), text(&value)))
             .filter(|(name, _)| !self.source.is_secret_parameter(name))
-            .map(|(name, value)| (name, value.into()))
+            .map(|(name, value)| (name, Json::Text(value)))
             .collect();
-        json!({
-            "id": self.naming.id, "source": self.source.name, "provider": self.source.preset.name,
-            "event": event, "method": self.request.method, "received_at": self.request.received_ms,
-            "body": value, "headers": headers, "query": query,
-        })
+        Ok(Json::object([
+            ("id", self.naming.id.into()),
+            ("source", self.source.name.as_str().into()),
+            ("provider", self.source.preset.name.as_str().into()),
+            ("event", event.into()),
+            ("method", self.request.method.into()),
+            ("received_at", Json::Number(self.request.received_ms.into())),
+            ("body", self.element.value()?),
+            ("headers", Json::Object(headers)),
+            ("query", Json::Object(query)),
+        ]))
     }
 
-    fn outgoing(&self, event: Option<&str>, context: &minijinja::Value) -> Result<Outgoing, String> {
+    fn outgoing(&self, event: Option<&str>, context: &Context) -> Result<Outgoing, String> {
         let source = self.source;
         let render = |what: &str, template: &super::Template| match template.constant() {
             Some(constant) => Ok(constant.to_owned()),
-            None => template.render(context.clone()).map_err(|error| format!("`{what}`: {error}")),
+            None => template.render(context).map_err(|error| format!("`{what}`: {error}")),
         };
         let topic = render("topic", &source.topic)?;
         let topic = TopicName::new(&topic).map_err(|error| format!("`topic`: {error}"))?;
@@ -199,7 +201,8 @@ impl Delivery<'_> {
             Shape::Body => self.body()?,
             Shape::Json(template) => {
                 let text = render("payload", template)?;
-                Payload::json(&text).map_err(|error| format!("`payload` renders no JSON: {error}"))?
+                Payload::json(&portable(&text))
+                    .map_err(|error| format!("`payload` renders no JSON: {error}"))?
             }
             Shape::Text(template) => {
                 Payload::text(&render("payload", template)?).map_err(|error| error.to_string())?
@@ -215,7 +218,7 @@ impl Delivery<'_> {
     fn body(&self) -> Result<Payload, String> {
         let bytes = if self.several { self.element.bytes() } else { self.request.body };
         let text = std::str::from_utf8(bytes).ok();
-        let json = text.and_then(|text| Payload::json(text).ok());
+        let json = json::read(bytes.into()).and_then(|json| Payload::json(json.get()).ok());
         let payload = json.or_else(|| Payload::text(text?).ok());
         Ok(payload.unwrap_or_else(|| Payload::Bytes(bytes::Bytes::copy_from_slice(bytes))))
     }

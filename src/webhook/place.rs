@@ -4,9 +4,9 @@ use std::{borrow::Cow, fmt, str::FromStr};
 
 use axum::http::HeaderName;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
-use serde_json::Value;
+use serde_json::value::RawValue;
 
-use super::{Request, form, one_or_many};
+use super::{Request, form, json, one_or_many::one_or_many};
 
 /// One place.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -62,7 +62,7 @@ impl fmt::Display for Place {
 #[derive(Clone, Copy)]
 pub(super) struct View<'a> {
     pub(super) request: &'a Request<'a>,
-    pub(super) element: Option<&'a Value>,
+    pub(super) element: Option<&'a RawValue>,
     pub(super) list: &'a [(&'a str, &'a str)],
 }
 
@@ -72,7 +72,7 @@ impl<'a> View<'a> {
         Self { request, element: None, list: &[] }
     }
 
-    fn json(&self) -> Option<&'a Value> {
+    fn json(&self) -> Option<&'a RawValue> {
         self.element.or_else(|| self.request.json())
     }
 }
@@ -84,9 +84,8 @@ impl Place {
         let found: Option<Cow<'a, [u8]>> = match self {
             Self::Header(name) => request.headers.get(name).map(|value| value.as_bytes().into()),
             Self::Query(name) => form::field(request.query().as_bytes(), name),
-            Self::Form(name) if request.is_form() => form::field(request.body, name),
-            Self::Form(_) => None,
-            Self::Json(pointer) => scalars(view.json()?, pointer),
+            Self::Form(name) => request.form_field(name),
+            Self::Json(pointer) => Some(json::scalars(view.json()?, pointer)?.into_bytes().into()),
             Self::List(name) => {
                 let entry = view.list.iter().find(|(known, _)| *known == name.as_str());
                 entry.map(|(_, value)| value.as_bytes().into())
@@ -98,25 +97,6 @@ impl Place {
     /// Whether it is outside of what a signature over the body covers.
     pub(super) fn is_beside_body(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Query(_))
-    }
-}
-
-/// The scalar at a pointer as text, or those at all the places a `*` leads to, with commas between them.
-fn scalars<'a>(value: &'a Value, pointer: &str) -> Option<Cow<'a, [u8]>> {
-    let Some((before, after)) = pointer.split_once("/*") else {
-        return scalar(value.pointer(pointer)?);
-    };
-    let list = value.pointer(before)?.as_array()?;
-    let texts: Option<Vec<_>> = list.iter().map(|element| scalars(element, after)).collect();
-    Some(texts?.join(&b',').into())
-}
-
-fn scalar(value: &Value) -> Option<Cow<'_, [u8]>> {
-    match value {
-        Value::String(text) => Some(text.as_bytes().into()),
-        Value::Number(number) => Some(number.to_string().into_bytes().into()),
-        Value::Bool(truth) => Some(truth.to_string().into_bytes().into()),
-        Value::Null | Value::Array(_) | Value::Object(_) => None,
     }
 }
 

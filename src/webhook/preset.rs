@@ -1,13 +1,10 @@
 //! What is known of each provider, as data: `presets.toml`, read once.
 
-use std::{fmt, sync::LazyLock};
+use std::sync::LazyLock;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{SeqAccess, Visitor},
-};
+use serde::Deserialize;
 
-use super::{handshake::Handshake, place::Places, scheme::Scheme};
+use super::{handshake::Handshake, one_or_many::one_or_many, place::Places, scheme::Scheme};
 
 /// What is known of a provider.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,33 +88,6 @@ fn deadline() -> u64 {
 
 fn yes() -> bool {
     true
-}
-
-/// A text or a list of texts.
-pub fn one_or_many<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
-    struct OneOrMany;
-
-    impl<'de> Visitor<'de> for OneOrMany {
-        type Value = Vec<String>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text in quotes or a list of them")
-        }
-
-        fn visit_str<E>(self, one: &str) -> Result<Vec<String>, E> {
-            Ok(vec![one.to_owned()])
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut many: A) -> Result<Vec<String>, A::Error> {
-            let mut all = Vec::new();
-            while let Some(one) = many.next_element()? {
-                all.push(one);
-            }
-            Ok(all)
-        }
-    }
-
-    source.deserialize_any(OneOrMany)
 }
 
 #[derive(Deserialize)]

@@ -1,11 +1,15 @@
 //! One webhook request as it came, with what is read from it kept for the next who asks.
 
-use std::cell::OnceCell;
+use std::{borrow::Cow, cell::OnceCell};
 
 use axum::http::{HeaderMap, header};
-use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
 
-use super::{form, raw, xml};
+use super::{
+    form, json,
+    multipart::{self, Part},
+    xml,
+};
 
 /// A request. Nothing of it is trusted.
 #[derive(Debug)]
@@ -16,11 +20,13 @@ pub struct Request<'a> {
     pub url: &'a str,
     /// All headers.
     pub headers: &'a HeaderMap,
-    /// Exactly what was sent.
+    /// What was sent, decompressed.
     pub body: &'a [u8],
+    /// Exactly what was sent, where that is something else.
+    pub compressed: Option<&'a [u8]>,
     /// When it came, in milliseconds since 1970. Freshness is judged against this, also long after.
     pub received_ms: u64,
-    json: OnceCell<Option<Value>>,
+    json: OnceCell<Option<Box<RawValue>>>,
 }
 
 impl<'a> Request<'a> {
@@ -32,7 +38,17 @@ impl<'a> Request<'a> {
         body: &'a [u8],
         received_ms: u64,
     ) -> Self {
-        Self { method, url, headers, body, received_ms, json: OnceCell::new() }
+        Self { method, url, headers, body, compressed: None, received_ms, json: OnceCell::new() }
+    }
+
+    /// The same, compressed on its way. Some sign what they wrote, some what they sent.
+    pub fn compressed_as(self, compressed: Option<&'a [u8]>) -> Self {
+        Self { compressed, ..self }
+    }
+
+    /// What may be signed.
+    pub(super) fn bodies(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        [Some(self.body), self.compressed].into_iter().flatten()
     }
 
     /// The part of the address after `?`.
@@ -47,22 +63,44 @@ impl<'a> Request<'a> {
     }
 
     /// The body as JSON: itself, or the form field `payload` where a provider wraps it so, or XML taken for JSON.
-    pub fn json(&self) -> Option<&Value> {
+    pub(super) fn json(&self) -> Option<&RawValue> {
         let read = || match self.is_xml() {
-            true => xml::to_json(self.body),
-            false => serde_json::from_slice(&self.json_text()?).ok(),
+            true => to_raw_value(&xml::to_json(self.body)?).ok(),
+            false => json::read(self.json_text()?).map(Cow::into_owned),
         };
-        self.json.get_or_init(read).as_ref()
+        self.json.get_or_init(read).as_deref()
     }
 
     /// The JSON text in the body. One that is said to be a form but begins as no form does is JSON, too: `curl -d` says so
     /// of everything.
-    pub fn json_text(&self) -> Option<std::borrow::Cow<'a, [u8]>> {
+    fn json_text(&self) -> Option<Cow<'a, [u8]>> {
         let begins = self.body.trim_ascii_start().first();
-        match self.is_form() && !matches!(begins, Some(b'{' | b'[')) {
-            true => form::field(self.body, "payload"),
-            false => raw::is_json_like(self.body).then_some(self.body.into()),
+        match self.is_form() && !matches!(begins, Some(b'{' | b'[')) || self.is_multipart() {
+            true => self.form_field("payload"),
+            false => json::is_json_like(self.body).then_some(self.body.into()),
         }
+    }
+
+    /// The first field with this name, of a form with or without files.
+    pub(super) fn form_field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        match self.is_multipart() {
+            false if self.is_form() => form::field(self.body, name),
+            false => None,
+            true => {
+                let part = self.parts()?.into_iter().find(|part| part.name == name && part.file.is_none())?;
+                Some(part.content.into())
+            }
+        }
+    }
+
+    /// The fields and files of a form that has files.
+    pub(super) fn parts(&self) -> Option<Vec<Part<'a>>> {
+        multipart::parts(self.content_type(), self.body)
+    }
+
+    /// Whether the body says it is a form with files.
+    pub(super) fn is_multipart(&self) -> bool {
+        self.media_type() == "multipart/form-data"
     }
 
     /// Whether the body says it is a form.
@@ -76,9 +114,13 @@ impl<'a> Request<'a> {
         media_type == "text/xml" || media_type == "application/xml" || media_type.ends_with("+xml")
     }
 
+    fn content_type(&self) -> &'a str {
+        let value = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        value.unwrap_or_default()
+    }
+
     /// The type of the body, without parameters, in lower case.
     pub(super) fn media_type(&self) -> String {
-        let value = self.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        value.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+        self.content_type().split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
     }
 }

@@ -68,6 +68,8 @@ pub(super) struct Parts<'a> {
     pub(super) url: &'a str,
     pub(super) secret: &'a [u8],
     pub(super) expect: &'a str,
+    /// What was sent, before or after it was decompressed.
+    pub(super) body: &'a [u8],
 }
 
 impl Signed {
@@ -82,11 +84,12 @@ impl Signed {
 
     /// The message that was signed; `None` if the request lacks a part of it. So that no two requests have the same
     /// message, an id or a timestamp must not contain the text that follows it.
-    pub(super) fn message<'a>(&self, request: &Request<'a>, parts: &Parts<'_>) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn message<'a>(&self, request: &Request<'a>, parts: &Parts<'a>) -> Option<Cow<'a, [u8]>> {
+        let body = parts.body;
         if self.0 == [Piece::Body] {
-            return Some(request.body.into());
+            return Some(body.into());
         }
-        let mut message = Vec::with_capacity(request.body.len() + 256);
+        let mut message = Vec::with_capacity(body.len() + 256);
         for (at, piece) in self.0.iter().enumerate() {
             if let Some(Piece::Text(end)) = self.0.get(at + 1)
                 && piece.value(parts).is_some_and(|value| contains(value, end.as_bytes()))
@@ -95,7 +98,7 @@ impl Signed {
             }
             match piece {
                 Piece::Text(text) => message.extend_from_slice(text.as_bytes()),
-                Piece::Body => message.extend_from_slice(request.body),
+                Piece::Body => message.extend_from_slice(body),
                 Piece::Form if request.is_form() => message.extend(form::sorted(request.body)),
                 Piece::Form => {}
                 Piece::Method => message.extend_from_slice(request.method.as_bytes()),
@@ -104,7 +107,7 @@ impl Signed {
                 Piece::Timestamp => message.extend_from_slice(parts.timestamp),
                 Piece::Secret => message.extend_from_slice(parts.secret),
                 Piece::Expect => message.extend_from_slice(parts.expect.as_bytes()),
-                Piece::Crc32 => message.extend(crc32fast::hash(request.body).to_string().into_bytes()),
+                Piece::Crc32 => message.extend(crc32fast::hash(body).to_string().into_bytes()),
                 Piece::Sns => message.extend(sns::canonical(request.json()?)?.into_bytes()),
             }
         }

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use fanwire_proto::TopicName;
-
 use super::{
     Certificate, Certificates, Request,
-    blueprint::Mistake,
     filter::Filter,
     handshake::{Answer, Refused},
     key::Key,
@@ -136,11 +133,6 @@ impl Source {
         tokens.map(|token| format!("{path}/{token}{mark}{query}")).collect()
     }
 
-    /// Whether a provider signs the address, so that it matters which one it is.
-    pub fn signs_address(&self) -> bool {
-        self.verifiers.iter().any(|verifier| verifier.scheme.covers_address())
-    }
-
     /// The answer to a question that comes without a signature, if it is one.
     pub fn greet(&self, request: &Request<'_>) -> Option<Result<Answer, Refused>> {
         let mut known = self.preset.handshake.iter();
@@ -214,11 +206,6 @@ impl Source {
         }
     }
 
-    /// The topic, if it is the same for all deliveries.
-    pub fn constant_topic(&self) -> Option<TopicName> {
-        TopicName::new(self.topic.constant()?).ok()
-    }
-
     /// Names of headers that are credentials, or hold them.
     pub fn is_secret_header(&self, name: &str) -> bool {
         let bearer = self.verifiers.iter().filter(|verifier| verifier.scheme.algorithm.is_bearer());
@@ -233,10 +220,5 @@ impl Source {
         let mut places = bearer.flat_map(|verifier| verifier.scheme.signature.0.iter().flatten());
         matches!(name, "hub.verify_token" | "access_token")
             || places.any(|place| matches!(place, super::Place::Query(known) if known == name))
-    }
-
-    /// What a source is made from, checked; every mistake at once.
-    pub fn build(blueprint: super::Blueprint) -> Result<Self, Vec<Mistake>> {
-        super::blueprint::build(blueprint)
     }
 }

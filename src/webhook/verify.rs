@@ -256,17 +256,16 @@ impl Attempt<'_> {
         };
         let nothing = [String::new()];
         let expected = if self.scheme.covers_expected() { self.expected } else { &nothing };
-        for url in &urls {
-            for expect in expected {
-                for key in keys {
-                    let parts = Parts { id, timestamp, url, secret: key.shared(), expect };
-                    let message = signed.message(request, &parts);
-                    let message = message.ok_or(Unverified::Incomplete("signed part of the body"))?;
-                    let verifies =
-                        |signature: &Vec<u8>| key.verifies(self.scheme.algorithm, &message, signature);
-                    if signatures.iter().any(verifies) {
-                        return Ok(sha256(&[&message]));
-                    }
+        let ways = request.bodies().flat_map(|body| urls.iter().map(move |url| (body, url)));
+        let ways = ways.flat_map(|(body, url)| expected.iter().map(move |expect| (body, url, expect)));
+        for (body, url, expect) in ways {
+            for key in keys {
+                let parts = Parts { id, timestamp, url, secret: key.shared(), expect, body };
+                let message = signed.message(request, &parts);
+                let message = message.ok_or(Unverified::Incomplete("signed part of the body"))?;
+                let verifies = |signature: &Vec<u8>| key.verifies(self.scheme.algorithm, &message, signature);
+                if signatures.iter().any(verifies) {
+                    return Ok(sha256(&[&message]));
                 }
             }
         }
@@ -281,8 +280,9 @@ impl Attempt<'_> {
             None if request.is_form() || request.body.is_empty() => return Ok(()),
             None => return Err(Unverified::BodyHash),
         };
-        let hash = digest::digest(&digest::SHA256, request.body);
-        if same(&expected, hash.as_ref()) { Ok(()) } else { Err(Unverified::BodyHash) }
+        let hash = |body| digest::digest(&digest::SHA256, body);
+        let matches = request.bodies().any(|body| same(&expected, hash(body).as_ref()));
+        if matches { Ok(()) } else { Err(Unverified::BodyHash) }
     }
 
     fn check_freshness(&self, timestamp: &[u8], received_ms: u64) -> Result<Option<u64>, Unverified> {

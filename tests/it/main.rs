@@ -73,11 +73,13 @@ mod watch_connections;
 mod watch_cost;
 mod watch_tap;
 
+mod webhook_bodies;
 mod webhook_certificates;
 mod webhook_command;
 mod webhook_durability;
 mod webhook_garbage;
 mod webhook_hostile;
+mod webhook_registrations;
 mod webhook_secrets;
 mod webhooks;
 mod yjs_damage;

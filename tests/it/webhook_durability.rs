@@ -224,3 +224,91 @@ async fn what_was_rejected_for_a_wrong_secret_is_replayed_after_a_restart_with_t
     }
     eventually(async || (published(&right).await.len() == rejected.len()).then_some(())).await;
 }
+
+/// A broker whose topics are all taken, so that what comes in is kept and cannot be published.
+async fn stuck(launch: Launch) -> (Server, Client) {
+    let server = launch.flag("--max-topics", "1").start();
+    let mut client = Client::connect(&server).await;
+    client.subscribe("other").await;
+    (server, client)
+}
+
+#[tokio::test]
+async fn what_was_planned_is_published_whatever_the_configuration_says_later() {
+    let place = Place::new();
+    let (server, _client) = stuck(place.launch()).await;
+    assert_eq!(send(&server, "a").await.status, 200);
+    kill(server).await;
+    let changed =
+        CONFIG.replace("secret_env = 'HOOK_SECRET'", "secret_env = 'HOOK_SECRET'\ntopic = 'webhook:moved'");
+    let server = place.launch().config(&changed).start();
+    let once = BTreeMap::from([("a".to_owned(), 1)]);
+    eventually(async || (published(&server).await == once).then_some(())).await;
+    let moved = get(server.address, "/v1/topics/webhook:moved/messages").await;
+    assert!(moved.status == 404 || moved.json()["messages"] == json!([]), "{}", moved.body);
+    // What comes now goes where the configuration says now.
+    assert_eq!(send(&server, "b").await.status, 200);
+    eventually(async || {
+        let moved = get(server.address, "/v1/topics/webhook:moved/messages").await.json();
+        (moved["messages"].as_array()?.len() == 1).then_some(())
+    })
+    .await;
+    assert_eq!(published(&server).await, once);
+    kill(server).await;
+
+    // Not even a source is needed.
+    let place = Place::new();
+    let (server, _client) = stuck(place.launch()).await;
+    assert_eq!(send(&server, "a").await.status, 200);
+    kill(server).await;
+    let (_, rules) = CONFIG.split_once("[[rule]]").unwrap();
+    let server = place.launch().config(&format!("[[rule]]{rules}")).start();
+    eventually(async || (published(&server).await == once).then_some(())).await;
+}
+
+#[tokio::test]
+async fn a_source_that_cannot_publish_leaves_the_others_their_places() {
+    let source = |name: &str| {
+        format!("[[source]]\nname = '{name}'\nprovider = 'github'\nsecret_env = 'HOOK_SECRET'\n")
+    };
+    let launch = Launch::default()
+        .config(&["flood", "quiet"].map(source).concat())
+        .env("HOOK_SECRET", SECRET)
+        .flag("--max-webhooks-pending", "8");
+    let (server, _client) = stuck(launch).await;
+    let send = async |name: &str, id: usize| {
+        let body = format!("{{\"id\":\"{name} {id}\"}}");
+        let headers = signing::github(SECRET, "push", &id.to_string(), body.as_bytes());
+        post(server.address, &format!("/in/{name}"), &headers, body.as_bytes()).await
+    };
+    // GitHub does not come again, so that twice as many may wait: eight for all, and four of its own.
+    for id in 0..20 {
+        let answer = send("flood", id).await;
+        assert_eq!(answer.status, if id < 12 { 200 } else { 503 }, "{id}: {}", answer.body);
+    }
+    assert!(send("flood", 20).await.body.contains("max_webhooks_pending"));
+    for id in 0..4 {
+        assert_eq!(send("quiet", id).await.status, 200, "{id}");
+    }
+    assert_eq!(send("quiet", 4).await.status, 503);
+    // Only what was kept is counted.
+    let metrics = get(server.address, "/metrics").await.body;
+    assert!(
+        metrics.contains("fanwire_webhooks_total{source=\"flood\",outcome=\"accepted\"} 12"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn what_a_full_disk_refuses_is_not_counted_as_accepted() {
+    let place = Place::new();
+    // Nobody has so much room.
+    let server = place.launch().flag("--disk-reserve-bytes", "1000000000000000").start();
+    for id in ["a", "b", "a"] {
+        let answer = send(&server, id).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (503, &json!("overloaded")));
+    }
+    let metrics = get(server.address, "/metrics").await.body;
+    assert!(metrics.contains("fanwire_webhooks_total{source=\"repo\",outcome=\"accepted\"} 0"), "{metrics}");
+    assert_eq!(deliveries(&server, "outcome=accepted").await.len(), 0);
+}

@@ -208,3 +208,41 @@ async fn other_methods_are_told_which_there_are() {
         assert_eq!((answer.status, answer.header("allow")), (405, Some("post")), "{method}");
     }
 }
+
+/// Before anybody has shown a signature, by senders whose providers put theirs into the body.
+#[tokio::test]
+async fn nested_bodies_that_nobody_signed_end_nothing() {
+    let source = |name: &str, needs: &str| {
+        format!("[[source]]\nname = '{name}'\nprovider = '{name}'\nsecret_env = 'HOOK_SECRET'\n{needs}\n")
+    };
+    let sources = [
+        source("mailgun", ""),
+        source("linear", ""),
+        "[[source]]\nname = 'sns'\nprovider = 'sns'\nexpect = 'arn:aws:sns:eu-west-1:1:t'\n".into(),
+        "[[source]]\nname = 'salesforce'\nprovider = 'salesforce'\nexpect = '00D'\nallow_unsigned = true\n"
+            .into(),
+    ];
+    let server = broker(&sources.concat());
+    let xml = [
+        "<a><!--</a>-->",
+        "<a><![CDATA[</a>]]>",
+        "<a><?x </a>?>",
+        "<a b='</a>'>",
+        "<a b=\"</a>\" c='/>'>",
+        "<a>",
+        "<a ><b/>",
+    ];
+    let json = ["[", "{\"a\":", "[{\"type\":", "{\"signature\":"];
+    let bodies =
+        xml.map(|tag| ("text/xml", tag)).into_iter().chain(json.map(|open| ("application/json", open)));
+    for (media_type, open) in bodies {
+        let body = open.repeat(144_000 / open.len());
+        for name in ["mailgun", "linear", "sns", "salesforce"] {
+            let signature =
+                format!("Content-Type: {media_type}\r\nLinear-Signature: {}\r\n", "ab".repeat(32));
+            let answer = post(server.address, &format!("/in/{name}"), &signature, body.as_bytes()).await;
+            assert!((400..500).contains(&answer.status), "{name} {open}: {}", answer.body);
+        }
+    }
+    assert_eq!(get(server.address, "/healthz").await.status, 200);
+}

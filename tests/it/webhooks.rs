@@ -302,3 +302,27 @@ async fn the_secret_of_a_signed_address_is_not_recorded_but_known_when_it_is_rep
     let replay = format!("/v1/deliveries/{}/replay", rejected["id"].as_str().unwrap());
     eventually(async || (post(server.address, &replay, "", b"").await.status == 200).then_some(())).await;
 }
+
+#[tokio::test]
+async fn a_slash_at_the_end_of_an_address_is_no_other_address() {
+    let token = "0123456789abcdefghijklmnop";
+    let secret = "[[source]]\nname = 'own'\nprovider = 'unsigned'\npath_token_env = 'HOOK_TOKEN'\n";
+    let server = Launch::default()
+        .config(&format!("{GITHUB}{secret}"))
+        .env("HOOK_SECRET", SECRET)
+        .env("HOOK_TOKEN", token)
+        .start();
+    let body = br#"{"a":1}"#;
+    let headers = signing::github(SECRET, "push", "d-1", body);
+    assert_eq!(post(server.address, "/in/repo/", &headers, body).await.status, 200);
+    assert_eq!(post(server.address, &format!("/in/own/{token}"), "", body).await.status, 200);
+    // A secret is compared to the letter.
+    let longer = format!("/in/own/{token}/");
+    for wrong in [longer.as_str(), "/in/own/", "/in/own", "/in//", "/in/own/other/", "/in/repo/x/"] {
+        assert_eq!(post(server.address, wrong, "", body).await.status, 404, "{wrong}");
+    }
+    let kept = get(server.address, "/v1/deliveries?source=own").await.json();
+    for delivery in kept["deliveries"].as_array().unwrap() {
+        assert!(!delivery["url"].as_str().unwrap().contains(token), "{delivery}");
+    }
+}

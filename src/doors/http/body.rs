@@ -56,14 +56,14 @@ fn overloaded() -> Problem {
 }
 
 /// A body that was read, for as long as it is needed.
-pub(super) struct Read {
+pub(in crate::doors) struct Read {
     /// Its content.
-    pub(super) bytes: Bytes,
+    pub(in crate::doors) bytes: Bytes,
     _share: Share,
 }
 
 /// Reads a body of at most `limit` bytes within the door's time.
-pub(super) async fn read_body(
+pub(in crate::doors) async fn read_body(
     api: &Api,
     headers: &HeaderMap,
     body: Body,

@@ -4,12 +4,10 @@ mod away;
 mod body;
 mod caller;
 mod credentials;
-mod deliveries;
 mod documents;
 mod elsewhere;
 mod error_page;
 mod form;
-mod ingest;
 mod openapi;
 mod pages;
 mod problem;
@@ -21,6 +19,7 @@ mod watch;
 
 use std::{sync::Arc, time::Duration};
 
+pub(super) use away::with_topic;
 use axum::{
     Router,
     body::Bytes,
@@ -28,16 +27,21 @@ use axum::{
     http::{HeaderValue, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{any, get},
+    routing::get,
 };
+pub(super) use body::read_body;
 pub use credentials::{authorize, bearer};
 use fanwire_proto::ErrorCode;
 use metrics_exporter_prometheus::PrometheusHandle;
+pub(super) use openapi::WATCH;
+pub(super) use problem::json;
 pub use problem::{Code, Problem};
+pub(super) use query::{count, query};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
+pub(super) use watch::Admin;
 
-use super::{errors::Failure, webhook::Webhooks};
+use super::errors::Failure;
 use crate::{broker::Broker, durable::Trouble};
 
 /// What the server hands to the routes.
@@ -49,13 +53,11 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Time to read a request's body.
     pub body_timeout: Duration,
-    /// Where webhooks come in.
-    pub webhooks: Arc<Webhooks>,
 }
 
-/// What the routes share.
+/// What the routes share, and those of other doors that read requests as these do.
 #[derive(Clone)]
-struct Api {
+pub struct Api {
     door: HttpDoor,
     answers: Arc<publish::Answers>,
     held: Arc<body::Held>,
@@ -68,10 +70,16 @@ impl FromRef<Api> for HttpDoor {
     }
 }
 
-/// All routes but those of `server`: those for callers of ours, and those for webhooks, whose `OPTIONS` is not about CORS.
-pub fn routers(door: HttpDoor) -> (Router, Router) {
-    let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
-    let api = Api { door, answers, held: Arc::default(), watch: Arc::default() };
+impl Api {
+    /// What routes of this door need.
+    pub fn new(door: HttpDoor) -> Self {
+        let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
+        Self { door, answers, held: Arc::default(), watch: Arc::default() }
+    }
+}
+
+/// All routes but those of `server`, and those of other doors that are documented beside them.
+pub fn router(api: Api, beside: OpenApiRouter<Api>) -> Router {
     let (router, document) =
         OpenApiRouter::with_openapi(openapi::Start::openapi().merge_from(elsewhere::Elsewhere::openapi()))
             .merge(publish::routes())
@@ -85,26 +93,20 @@ pub fn routers(door: HttpDoor) -> (Router, Router) {
             .routes(routes!(versions::delete))
             .routes(routes!(versions::restore))
             .merge(watch::routes())
-            .merge(deliveries::routes())
+            .merge(beside)
             .routes(routes!(healthy))
             .routes(routes!(ready))
             .routes(routes!(metrics))
             .split_for_parts();
     let document = Bytes::from(serde_json::to_vec(&openapi::complete(document)).unwrap_or_default());
-    let webhooks = Router::new()
-        .route("/in/{source}", any(ingest::receive))
-        .route("/in/{source}/{token}", any(ingest::receive_with_token))
-        .layer(middleware::from_fn(close_after_chunks))
-        .with_state(api.clone());
-    let router = router
+    router
         .merge(pages::routes())
         .route("/docs/errors", get(error_page::serve))
         .route("/v1/openapi.json", get(async move || openapi::serve(&document)))
         .fallback(async |uri: Uri| not_found(&uri))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(close_after_chunks))
-        .with_state(api);
-    (router, webhooks)
+        .with_state(api)
 }
 
 /// What a path answers to methods that it does not take.
@@ -144,7 +146,7 @@ async fn metrics(State(door): State<HttpDoor>) -> Response {
     ([(header::CONTENT_TYPE, text)], door.metrics.render()).into_response()
 }
 
-fn not_found(uri: &Uri) -> Problem {
+pub(super) fn not_found(uri: &Uri) -> Problem {
     // Below `/in/` a path may hold the secret of a source.
     let path = if uri.path().starts_with("/in/") { "/in/…" } else { uri.path() };
     Problem::new(Code::NotFound, format!("there is nothing at {path}"))
@@ -152,7 +154,7 @@ fn not_found(uri: &Uri) -> Problem {
 
 /// Ends the connection after a chunked request. Where a request has a `Content-Length`, too, some proxy may take its
 /// tail for the next request; hyper hides that header, so all of them are treated alike (RFC 9112 §6.1).
-async fn close_after_chunks(request: Request, next: Next) -> Response {
+pub(super) async fn close_after_chunks(request: Request, next: Next) -> Response {
     let chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let mut response = next.run(request).await;
     if chunked {

@@ -37,7 +37,7 @@ pub(super) const PUBLISH: &str = "publish";
 pub(super) const READ: &str = "read";
 pub(super) const DOCUMENTS: &str = "documents";
 pub(super) const CONTROL: &str = "control";
-pub(super) const WATCH: &str = "watch";
+pub(in crate::doors) const WATCH: &str = "watch";
 pub(super) const OPERATE: &str = "operate";
 
 /// An API key or a token, if the broker asks for one.

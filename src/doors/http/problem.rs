@@ -124,7 +124,7 @@ impl Problem {
     }
 
     /// What is asked for is not understood.
-    pub(super) fn bad_request(detail: impl Into<String>) -> Self {
+    pub(in crate::doors) fn bad_request(detail: impl Into<String>) -> Self {
         Self::new(Code::Protocol(ErrorCode::BadRequest), detail)
     }
 
@@ -134,13 +134,13 @@ impl Problem {
     }
 
     /// A fault of ours, written to the log.
-    pub(super) fn internal(error: impl std::fmt::Display) -> Self {
+    pub(in crate::doors) fn internal(error: impl std::fmt::Display) -> Self {
         tracing::error!(%error, "an answer could not be written");
         Self::new(Code::Protocol(ErrorCode::Internal), "the answer could not be written")
     }
 
     /// Something is over a limit.
-    pub(super) fn too_large(detail: impl Into<String>) -> Self {
+    pub(in crate::doors) fn too_large(detail: impl Into<String>) -> Self {
         Self::new(Code::Protocol(ErrorCode::TooLarge), detail)
     }
 }
@@ -231,7 +231,11 @@ impl IntoResponse for Failure {
     }
 }
 
-pub(super) fn json<T: Serialize>(status: StatusCode, content_type: &'static str, value: &T) -> Response {
+pub(in crate::doors) fn json<T: Serialize>(
+    status: StatusCode,
+    content_type: &'static str,
+    value: &T,
+) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => (status, [(header::CONTENT_TYPE, content_type)], body).into_response(),
         Err(error) => {

@@ -8,7 +8,7 @@ use percent_encoding::percent_decode_str;
 use super::problem::Problem;
 
 /// The values of the parameters with these names, each at most once. Others are refused.
-pub(super) fn query<'u, const N: usize>(
+pub(in crate::doors) fn query<'u, const N: usize>(
     uri: &'u Uri,
     names: [&str; N],
 ) -> Result<[Option<Cow<'u, str>>; N], Problem> {
@@ -39,7 +39,7 @@ fn decode<'u>(name: &str, value: &'u str) -> Result<Cow<'u, str>, Problem> {
 }
 
 /// A whole number from 1 up.
-pub(super) fn count(name: &str, value: &str) -> Result<usize, Problem> {
+pub(in crate::doors) fn count(name: &str, value: &str) -> Result<usize, Problem> {
     let wrong = || Problem::bad_request(format!("`{name}` must be a whole number from 1 up"));
     match value.parse::<u64>() {
         Ok(0) | Err(_) => Err(wrong()),

@@ -1,17 +1,17 @@
 //! Accepting a verified delivery: recognised or kept, whatever becomes of whoever sent it meanwhile.
 
-use std::{collections::HashSet, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use super::{
     Incoming, NotTaken, Webhooks,
-    publish::Messages,
+    messages::{self, Messages},
     record::{Delivery, DeliveryId, Entry, EventNote, Outcome},
     seen,
 };
 use crate::{
     clock::unix_ms,
     defaults,
-    store::{Batch, Space},
+    store::{Batch, Space, StoreError},
     webhook::{Fate, Hash, Naming, Part, Verified},
 };
 
@@ -64,10 +64,14 @@ impl Webhooks {
         if self.broker.is_draining() {
             return Err(NotTaken::Busy("the broker is draining".into()));
         }
-        let max_pending = self.settings.load().max_pending;
-        let limit = if source.preset.retries { max_pending } else { max_pending.saturating_mul(2) };
-        if self.shelves.pending_count() >= limit {
-            return Err(NotTaken::Busy("too many deliveries wait to be published".into()));
+        let (max_pending, sources) = {
+            let settings = self.settings.load();
+            (settings.max_pending, settings.sources.len())
+        };
+        let most = if source.preset.retries { max_pending } else { max_pending.saturating_mul(2) };
+        if !self.retention.pending.has_room(&source.name, sources, most) {
+            let what = "too many deliveries wait to be published; `max_webhooks_pending` is the limit";
+            return Err(NotTaken::Busy(what.into()));
         }
         // A replay has come now, but is judged as of when it came first.
         let arrived_ms = if replay_of.is_some() { unix_ms() } else { incoming.received_ms };
@@ -80,14 +84,24 @@ impl Webhooks {
             parts.iter_mut().for_each(|part| part.seen_as.clear());
         }
         let names: HashSet<Hash> = parts.iter().flat_map(|part| part.seen_as.iter().copied()).collect();
-        let claim = self.claims.claim(names.into_iter().collect()).await;
-        let plan = self.plan(parts, arrived_ms)?;
+        let claim = self.claims.claim(names.iter().copied().collect()).await;
+        let plan = plan(parts, &self.known(names, arrived_ms).await?);
         let mut delivery = Delivery::of(&id, &source, &incoming.request());
         delivery.outcome = plan.outcome();
         delivery.verified = verified.signed;
         delivery.events = plan.events;
         delivery.replay_of = replay_of;
         delivery.detail = delivery.events.iter().find_map(|event| event.detail.clone());
+        if delivery.outcome == Outcome::Duplicate {
+            self.count(&source.name, delivery.outcome);
+            self.retention.remember(delivery.clone(), incoming.body.clone());
+            return Ok(delivery);
+        }
+        let end_ms =
+            arrived_ms.saturating_add(u64::try_from(source.dedupe_for.as_millis()).unwrap_or(u64::MAX));
+        self.keep(&id, &delivery, &incoming, &plan.messages, &plan.names, end_ms).await?;
+        drop(claim);
+        // What could not be kept comes again, and counts then.
         self.count(&source.name, delivery.outcome);
         for event in delivery.events.iter().filter(|event| event.outcome == Outcome::Failed) {
             let (index, why) = (event.index, event.detail.as_deref().unwrap_or_default());
@@ -99,48 +113,29 @@ impl Webhooks {
                 "a webhook delivery cannot become a message"
             );
         }
-        if delivery.outcome == Outcome::Duplicate {
-            self.shelves.remember(delivery.clone(), incoming.body.clone());
-            return Ok(delivery);
-        }
-        let end_ms =
-            arrived_ms.saturating_add(u64::try_from(source.dedupe_for.as_millis()).unwrap_or(u64::MAX));
-        self.keep(&id, &delivery, &incoming, &plan.messages, &plan.names, end_ms).await?;
-        drop(claim);
         self.publish(id, plan.messages);
         Ok(delivery)
     }
 
-    /// What is known already is not published again, whether it came before or twice in one delivery.
-    fn plan(&self, parts: Vec<Part>, now_ms: u64) -> Result<Plan, NotTaken> {
-        let store = self.broker.committer().store();
-        let mut plan = Plan { events: Vec::new(), messages: Vec::new(), names: Vec::new() };
-        for part in parts {
-            let mut known = part.seen_as.iter().any(|name| plan.names.contains(name));
-            for name in &part.seen_as {
-                known = known || seen::is_known(&**store, name, now_ms)?;
-            }
-            let mut note = EventNote {
-                index: part.index,
-                event: part.event,
-                outcome: Outcome::Duplicate,
-                topic: None,
-                detail: None,
-            };
-            match part.fate {
-                _ if known => {}
-                Fate::Filtered => note.outcome = Outcome::Filtered,
-                Fate::Failed(why) => (note.outcome, note.detail) = (Outcome::Failed, Some(why)),
-                Fate::Publish(outgoing) => {
-                    note.outcome = Outcome::Accepted;
-                    note.topic = Some(outgoing.topic.as_str().to_owned());
-                    plan.messages.push((part.index, *outgoing));
-                    plan.names.extend(part.seen_as);
+    /// Which of these are known. Where that means reading a disk, it is read where nobody else waits.
+    async fn known(&self, names: HashSet<Hash>, now_ms: u64) -> Result<HashSet<Hash>, NotTaken> {
+        let store = self.broker.committer().store().clone();
+        let look = move || -> Result<HashSet<Hash>, StoreError> {
+            let mut known = HashSet::new();
+            for name in names {
+                if seen::is_known(&*store, &name, now_ms)? {
+                    known.insert(name);
                 }
             }
-            plan.events.push(note);
+            Ok(known)
+        };
+        match self.on_disk {
+            false => Ok(look()?),
+            true => {
+                let looked = tokio::task::spawn_blocking(look).await;
+                Ok(looked.map_err(|error| NotTaken::Busy(error.to_string()))??)
+            }
         }
-        Ok(plan)
     }
 
     /// All of it in one batch: the record, that it waits, and what it is known by.
@@ -158,19 +153,51 @@ impl Webhooks {
         batch.put(Space::Deliveries, Entry::Head.key(id), head);
         batch.put(Space::Deliveries, Entry::Body.key(id), incoming.body.clone());
         if !messages.is_empty() {
+            let planned = messages::encode(messages).map_err(|error| NotTaken::Busy(error.to_string()))?;
+            batch.put(Space::Deliveries, Entry::Messages.key(id), planned);
             batch.put(Space::Deliveries, Entry::Pending.key(id), bytes::Bytes::new());
-            self.shelves.mark_pending(id);
+            self.retention.pending.add(id);
         }
         for name in names {
-            seen::remember(&mut batch, name, end_ms);
+            seen::remember(&mut batch, &id.source, name, end_ms);
         }
         let kept = self.broker.committer().keep(batch).await;
         if kept.is_err() {
-            self.shelves.unmark_pending(id);
+            self.retention.pending.remove(id);
         } else {
-            self.shelves.add(id, incoming.body.len());
-            self.seen.fetch_add(names.len(), Ordering::Relaxed);
+            self.retention.add(id, incoming.body.len());
+            self.seen.add(&id.source, names.len());
         }
         Ok(kept?)
     }
+}
+
+/// What is known already is not published again, whether it came before or twice in one delivery.
+fn plan(parts: Vec<Part>, known: &HashSet<Hash>) -> Plan {
+    let mut plan = Plan { events: Vec::new(), messages: Vec::new(), names: Vec::new() };
+    let mut taken = HashSet::new();
+    for part in parts {
+        let is_known = part.seen_as.iter().any(|name| known.contains(name) || taken.contains(name));
+        let mut note = EventNote {
+            index: part.index,
+            event: part.event,
+            outcome: Outcome::Duplicate,
+            topic: None,
+            detail: None,
+        };
+        match part.fate {
+            _ if is_known => {}
+            Fate::Filtered => note.outcome = Outcome::Filtered,
+            Fate::Failed(why) => (note.outcome, note.detail) = (Outcome::Failed, Some(why)),
+            Fate::Publish(outgoing) => {
+                note.outcome = Outcome::Accepted;
+                note.topic = Some(outgoing.topic.as_str().to_owned());
+                plan.messages.push((part.index, *outgoing));
+                taken.extend(part.seen_as.iter().copied());
+                plan.names.extend(part.seen_as);
+            }
+        }
+        plan.events.push(note);
+    }
+    plan
 }

@@ -75,12 +75,12 @@ impl Webhooks {
     pub fn deliveries(&self, query: &DeliveryQuery) -> Result<DeliveryPage, StoreError> {
         let sources = match &query.source {
             Some(source) => vec![source.clone()],
-            None => self.shelves.sources(),
+            None => self.retention.sources(),
         };
         let mut found: Vec<(DeliveryId, Delivery)> = Vec::new();
         for source in &sources {
             found.extend(self.kept_of(source, query)?);
-            let remembered = self.shelves.all_remembered(source).into_iter();
+            let remembered = self.retention.all_remembered(source).into_iter();
             found.extend(remembered.filter_map(|delivery| wanted(query, delivery)).take(query.limit + 1));
         }
         found.sort_by(|(a, _), (b, _)| newer(a, b));
@@ -88,7 +88,7 @@ impl Webhooks {
         found.truncate(query.limit);
         let next = found.last().filter(|_| more).map(|(id, _)| id.to_string());
         let shown = |(id, mut delivery): (DeliveryId, Delivery)| {
-            delivery.pending = self.shelves.is_pending(&id);
+            delivery.pending = self.retention.pending.contains(&id);
             delivery
         };
         Ok(DeliveryPage { deliveries: found.into_iter().map(shown).collect(), next })
@@ -134,28 +134,33 @@ impl Webhooks {
 
     /// A delivery with its body. Blocks on the store.
     pub fn delivery(&self, id: &DeliveryId) -> Result<Option<(Delivery, Bytes)>, StoreError> {
-        let found = match self.shelves.remembered(id) {
+        let found = match self.retention.remembered(id) {
             Some(remembered) => Some(remembered),
             None => self.kept(id)?,
         };
-        Ok(found
-            .map(|(delivery, body)| (Delivery { pending: self.shelves.is_pending(id), ..delivery }, body)))
+        Ok(found.map(|(delivery, body)| {
+            (Delivery { pending: self.retention.pending.contains(id), ..delivery }, body)
+        }))
     }
 
     /// Takes a delivery once more, under a new name, with the source as it is now. One that was verified is not verified
     /// again, since secrets may have changed; one that was rejected is, as of when it came.
     pub async fn replay(self: &Arc<Self>, id: DeliveryId) -> Result<Delivery, NotReplayed> {
-        let found = self.delivery(&id).map_err(NotTaken::from)?;
+        let this = self.clone();
+        let sought = id.clone();
+        // The store blocks.
+        let read = tokio::task::spawn_blocking(move || this.delivery(&sought)).await;
+        let found = read.map_err(|error| NotTaken::Busy(error.to_string()))?.map_err(NotTaken::from)?;
         let (delivery, body) = found.ok_or(NotReplayed::Unknown)?;
         let source = self.source(&id.source).filter(|source| source.enabled).ok_or(NotReplayed::NoSource)?;
-        let incoming = Incoming {
-            source: source.clone(),
-            method: delivery.method.clone(),
-            url: delivery.url.clone(),
-            headers: delivery.header_map(),
-            body,
-            received_ms: delivery.received_at,
-        };
+        let incoming = Incoming::without_body(
+            source.clone(),
+            delivery.method.clone(),
+            delivery.url.clone(),
+            delivery.header_map(),
+            delivery.received_at,
+        );
+        let incoming = incoming.with_body(body).map_err(NotTaken::Body)?;
         let verified = match delivery.outcome {
             Outcome::Handshake => return Err(NotReplayed::Handshake),
             Outcome::Rejected if delivery.cause.as_deref() == Some(NOT_READ) => {

@@ -14,35 +14,43 @@ mod accept;
 mod address;
 mod certificates;
 mod claims;
+mod deliveries;
 mod inspect;
+mod messages;
+mod pending;
 mod publish;
+mod receive;
 mod recent;
 mod record;
+mod retention;
+mod routes;
 mod seen;
-mod shelf;
 mod upkeep;
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
 pub use address::Peer;
 use arc_swap::ArcSwap;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header};
 use bytes::Bytes;
 pub use inspect::{DeliveryPage, DeliveryQuery, NotReplayed};
 use ipnet::IpNet;
 pub use record::{Delivery, DeliveryId, EventNote, Header, Outcome};
+pub use routes::{router, watching};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::{certificates::Fetched, claims::Claims, publish::Late, shelf::Shelves};
+use self::{certificates::Fetched, claims::Claims, publish::Late, retention::Retention, seen::Seen};
 use crate::{
     broker::Broker,
+    defaults,
     store::StoreError,
-    webhook::{Answer, Certificates, Refused, Request, Source, Unverified, Verified},
+    webhook::{Answer, Certificates, Refused, Request, Source, Uncodable, Unverified, Verified, decode},
 };
 
 /// What is configured; it can be reloaded.
@@ -69,11 +77,15 @@ pub struct Webhooks {
     broker: Arc<Broker>,
     settings: ArcSwap<Configured>,
     claims: Claims,
-    shelves: Shelves,
+    retention: Retention,
     certificates: Fetched,
     late: Late,
+    /// Places for bodies that come compressed.
+    decompressing: Arc<Semaphore>,
     /// How many names of deliveries are known.
-    seen: AtomicUsize,
+    seen: Seen,
+    /// Whether reading from the store may wait for a disk.
+    on_disk: bool,
     /// The number of the last delivery. It starts at random, so that no delivery of two processes has the same name.
     sequence: AtomicU64,
 }
@@ -91,13 +103,37 @@ pub struct Incoming {
     pub headers: HeaderMap,
     /// The body as it came.
     pub body: Bytes,
+    /// What it says, where it came compressed.
+    content: Option<Bytes>,
     /// When it came.
     pub received_ms: u64,
 }
 
 impl Incoming {
+    /// A request whose body has yet to be read.
+    fn without_body(
+        source: Arc<Source>,
+        method: String,
+        url: String,
+        headers: HeaderMap,
+        received_ms: u64,
+    ) -> Self {
+        Self { source, method, url, headers, body: Bytes::new(), content: None, received_ms }
+    }
+
+    /// The same with its body, decompressed within the source's bound.
+    fn with_body(mut self, body: Bytes) -> Result<Self, Uncodable> {
+        let encoding = self.headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes());
+        self.content = decode(encoding, &body, self.source.max_body_bytes)?.map(Bytes::from);
+        self.body = body;
+        Ok(self)
+    }
+
     fn request(&self) -> Request<'_> {
-        Request::new(&self.method, &self.url, &self.headers, &self.body, self.received_ms)
+        let content = self.content.as_ref().unwrap_or(&self.body);
+        let compressed = self.content.is_some().then_some(&self.body[..]);
+        Request::new(&self.method, &self.url, &self.headers, content, self.received_ms)
+            .compressed_as(compressed)
     }
 }
 
@@ -110,6 +146,9 @@ pub enum NotTaken {
     /// A question that has no answer.
     #[error("{0}")]
     Refused(Refused),
+    /// What was sent cannot be decompressed.
+    #[error("{0}")]
+    Body(Uncodable),
     /// It may be taken later.
     #[error("{0}")]
     Busy(String),
@@ -132,20 +171,23 @@ enum Judged {
 impl Webhooks {
     /// Sources over a broker and its store; reads what an earlier run has left.
     pub fn start(broker: Arc<Broker>, settings: Settings) -> Result<Arc<Self>, StartError> {
+        let on_disk = broker.committer().store().room().is_some();
         let webhooks = Self {
             broker,
             settings: ArcSwap::default(),
             claims: Claims::default(),
-            shelves: Shelves::default(),
+            retention: Retention::default(),
             certificates: Fetched::default(),
             late: Late::default(),
-            seen: AtomicUsize::new(0),
+            decompressing: Arc::new(Semaphore::new(defaults::WEBHOOKS_DECOMPRESSED)),
+            seen: Seen::default(),
+            on_disk,
             sequence: AtomicU64::new(getrandom::u64()? >> 1),
         };
         webhooks.reload(settings);
         let store = webhooks.broker.committer().store();
-        webhooks.shelves.load(&**store)?;
-        webhooks.seen.store(seen::count(&**store)?, Ordering::Relaxed);
+        webhooks.retention.load(&**store)?;
+        webhooks.seen.load(&**store)?;
         webhooks.recover();
         let webhooks = Arc::new(webhooks);
         upkeep::start(&webhooks);
@@ -209,6 +251,7 @@ impl Webhooks {
                 let cause = match &not {
                     NotTaken::Unverified(unverified) => unverified.code(),
                     NotTaken::Refused(_) => "handshake",
+                    NotTaken::Body(_) => record::NOT_READ,
                     NotTaken::Busy(_) => "busy",
                 };
                 self.note(&incoming, Outcome::Rejected, Some(cause), &not.to_string());
@@ -259,6 +302,22 @@ impl Webhooks {
         }
     }
 
+    /// Decompresses a body where that is needed, a few at a time and not where others wait.
+    async fn decompress(
+        &self,
+        incoming: Incoming,
+        body: Bytes,
+    ) -> Result<(Incoming, Option<OwnedSemaphorePermit>), NotTaken> {
+        if !incoming.headers.contains_key(header::CONTENT_ENCODING) {
+            return Ok((incoming.with_body(body).map_err(NotTaken::Body)?, None));
+        }
+        let turn = self.decompressing.clone().acquire_owned().await;
+        let turn = turn.map_err(|error| NotTaken::Busy(error.to_string()))?;
+        let done = tokio::task::spawn_blocking(move || incoming.with_body(body)).await;
+        let incoming = done.map_err(|error| NotTaken::Busy(error.to_string()))?.map_err(NotTaken::Body)?;
+        Ok((incoming, Some(turn)))
+    }
+
     fn next_id(&self, source: &Source, received_ms: u64) -> DeliveryId {
         DeliveryId::new(&source.name, received_ms, self.sequence.fetch_add(1, Ordering::Relaxed))
     }
@@ -284,7 +343,7 @@ impl Webhooks {
             ..Delivery::of(&id, source, &incoming.request())
         };
         self.count(&source.name, outcome);
-        self.shelves.remember(delivery, incoming.body.clone());
+        self.retention.remember(delivery, incoming.body.clone());
     }
 }
 

@@ -8,19 +8,18 @@ use tokio::sync::oneshot;
 
 use super::{
     Incoming, Webhooks,
+    messages::{self, Messages},
     record::{Delivery, DeliveryId, Entry, Outcome},
 };
 use crate::{
     broker::PublishError,
     clock::unix_ms,
+    doors::http::with_topic,
     memory::Owner,
     store::{Batch, Space, StoreError},
     topic::Draft,
     webhook::{Fate, Naming, Outgoing, Verified},
 };
-
-/// Messages of one delivery, by the number of their event.
-pub(super) type Messages = Vec<(usize, Outgoing)>;
 
 /// Deliveries published again in one go.
 const SLICE: usize = 256;
@@ -67,7 +66,8 @@ impl Webhooks {
         for (index, Outgoing { topic, key, payload }) in messages {
             let message_id = Some(format!("{id}:{index}"));
             let draft = Draft { payload, key, message_id, tags: None, from: None, by: Owner::default() };
-            match self.broker.publish_and_wait(&topic, draft, None, unix_ms()) {
+            let publish = || self.broker.publish_and_wait(&topic, draft, None, unix_ms());
+            match with_topic(&self.broker, &topic, publish) {
                 Ok((_, None)) => {}
                 Ok((_, Some(durable))) => waiting.push((index, durable)),
                 Err(error) => {
@@ -84,8 +84,9 @@ impl Webhooks {
         if left.is_empty() {
             let mut batch = Batch::default();
             batch.delete(Space::Deliveries, Entry::Pending.key(&id));
+            batch.delete(Space::Deliveries, Entry::Messages.key(&id));
             self.broker.committer().write_later(batch);
-            self.shelves.unmark_pending(&id);
+            self.retention.pending.remove(&id);
         } else {
             self.late.0.lock().push_back(Unpublished { id, events: Some(left) });
         }
@@ -93,7 +94,7 @@ impl Webhooks {
 
     /// Queues what an earlier run has left.
     pub(super) fn recover(&self) {
-        let pending = self.shelves.all_pending();
+        let pending = self.retention.pending.all();
         if !pending.is_empty() {
             tracing::info!(count = pending.len(), "deliveries of an earlier run are to be published");
         }
@@ -120,8 +121,21 @@ impl Webhooks {
         Ok(())
     }
 
-    /// The messages that a kept delivery becomes; `None` while there is nobody who could say.
+    /// The messages of a kept delivery as they were planned; `None` while there is nobody who could say.
     fn messages_of(&self, unpublished: &Unpublished) -> Result<Option<Messages>, StoreError> {
+        let store = self.broker.committer().store();
+        let planned = store.get(Space::Deliveries, &Entry::Messages.key(&unpublished.id))?;
+        let Some(mut planned) = planned.and_then(|planned| messages::decode(&planned)) else {
+            return self.messages_made_anew(unpublished);
+        };
+        if let Some(events) = &unpublished.events {
+            planned.retain(|(index, _)| events.contains(index));
+        }
+        Ok(Some(planned))
+    }
+
+    /// The same of a delivery that was kept by an earlier version, without its messages.
+    fn messages_made_anew(&self, unpublished: &Unpublished) -> Result<Option<Messages>, StoreError> {
         let Some(source) = self.source(&unpublished.id.source) else { return Ok(None) };
         let Some((delivery, body)) = self.kept(&unpublished.id)? else { return Ok(Some(Messages::new())) };
         let accepted = |index: &usize| {
@@ -132,14 +146,10 @@ impl Webhooks {
             None => accepted(index),
         };
         let Delivery { method, url, received_at, verified, .. } = &delivery;
-        let incoming = Incoming {
-            source: source.clone(),
-            method: method.clone(),
-            url: url.clone(),
-            headers: delivery.header_map(),
-            body,
-            received_ms: *received_at,
-        };
+        let headers = delivery.header_map();
+        let incoming =
+            Incoming::without_body(source.clone(), method.clone(), url.clone(), headers, *received_at);
+        let Ok(incoming) = incoming.with_body(body) else { return Ok(Some(Messages::new())) };
         let max_message_bytes = self.broker.policy().limits.max_message_bytes;
         let naming = Naming { id: &delivery.id, max_message_bytes };
         let parts = source.parts(&incoming.request(), &Verified::before(*verified), naming);

@@ -53,6 +53,8 @@ pub(super) enum Entry {
     Body,
     /// There as long as it is not published.
     Pending,
+    /// What is to be published; as long as that.
+    Messages,
     /// [`Delivery`] as JSON, of one that was rejected.
     Rejected,
     /// Its body.
@@ -65,6 +67,7 @@ impl Entry {
             Self::Head => b'h',
             Self::Body => b'b',
             Self::Pending => b'p',
+            Self::Messages => b'm',
             Self::Rejected => b'r',
             Self::RejectedBody => b's',
         }
@@ -227,7 +230,7 @@ impl Delivery {
             method: request.method.to_owned(),
             url: shown_url(source, request.url),
             headers: request.headers.iter().map(shown).collect(),
-            bytes: request.body.len(),
+            bytes: request.compressed.unwrap_or(request.body).len(),
             events: Vec::new(),
             verified: false,
             replay_of: None,

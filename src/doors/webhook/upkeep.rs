@@ -2,7 +2,7 @@
 //! is old.
 
 use std::{
-    sync::{Arc, Weak, atomic::Ordering},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -65,18 +65,18 @@ impl Webhooks {
     /// The removal of some of what is old.
     fn old(&self, now_ms: u64) -> Result<Vec<Batch>, StoreError> {
         let mut batches = Vec::new();
-        for name in self.shelves.sources() {
+        for name in self.retention.sources() {
             let keep = self.source(&name).map_or(KEEP, |source| source.keep);
-            batches.extend(self.shelves.prune(&name, &keep, now_ms));
+            batches.extend(self.retention.prune(&name, &keep, now_ms));
             let age_ms = u64::try_from(keep.age.as_millis()).unwrap_or(u64::MAX);
-            if let Some(batch) = self.shelves.write_remembered(&name, now_ms.saturating_sub(age_ms)) {
+            if let Some(batch) = self.retention.write_remembered(&name, now_ms.saturating_sub(age_ms)) {
                 // Nobody waits for it.
                 self.broker.committer().write_later(batch);
             }
         }
         let store = self.broker.committer().store();
-        if let Some((batch, removed)) = seen::prune(&**store, self.seen.load(Ordering::Relaxed), now_ms)? {
-            self.seen.fetch_sub(removed, Ordering::Relaxed);
+        for (source, batch, removed) in self.seen.prune(&**store, seen::MOST, now_ms)? {
+            self.seen.remove(&source, removed);
             batches.push(batch);
         }
         Ok(batches)

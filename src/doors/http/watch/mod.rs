@@ -32,7 +32,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 }
 
 /// Somebody who may look after the broker.
-pub(super) struct Admin(Caller);
+pub(in crate::doors) struct Admin(Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for Admin
 where

@@ -9,17 +9,14 @@ use fanwire_proto::ErrorCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Api, openapi,
-    problem::{Code, Problem, json},
-    query::{count, query},
-    watch::Admin,
+    Delivery, DeliveryId, DeliveryPage, DeliveryQuery, NotReplayed, NotTaken, Outcome, routes::Shared,
 };
 use crate::{
     defaults,
-    doors::webhook::{Delivery, DeliveryId, DeliveryPage, DeliveryQuery, NotReplayed, NotTaken, Outcome},
+    doors::http::{Admin, Code, Problem, WATCH, count, json, query},
 };
 
-pub(super) fn routes() -> OpenApiRouter<Api> {
+pub(super) fn routes() -> OpenApiRouter<Shared> {
     OpenApiRouter::new()
         .routes(routes!(deliveries))
         .routes(routes!(delivery))
@@ -30,11 +27,11 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 /// The `{id}` of a path.
 struct IdPath(DeliveryId);
 
-impl FromRequestParts<Api> for IdPath {
+impl FromRequestParts<Shared> for IdPath {
     type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        let Path(text) = Path::<String>::from_request_parts(parts, api).await.map_err(|_| unknown())?;
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let Path(text) = Path::<String>::from_request_parts(parts, shared).await.map_err(|_| unknown())?;
         DeliveryId::read(&text).map(Self).ok_or_else(unknown)
     }
 }
@@ -48,7 +45,7 @@ fn unknown() -> Problem {
 /// Newest first. Of rejected and repeated ones and of handshakes the latest hundred of each source are remembered; with a data
 /// directory rejected ones outlast a restart. Needs an API key with `admin`.
 #[utoipa::path(
-    get, path = "/v1/deliveries", tag = openapi::WATCH, operation_id = "deliveries",
+    get, path = "/v1/deliveries", tag = WATCH, operation_id = "deliveries",
     params(
         ("source" = Option<String>, Query, description = "Of this source."),
         ("outcome" = Option<String>, Query, description = "`accepted`, `duplicate`, `filtered`, `failed`, `rejected` or `handshake`."),
@@ -57,7 +54,7 @@ fn unknown() -> Problem {
     ),
     responses((status = 200, body = DeliveryPage, description = "A page")),
 )]
-async fn deliveries(State(api): State<Api>, _admin: Admin, uri: Uri) -> Result<Response, Problem> {
+async fn deliveries(State(shared): State<Shared>, _admin: Admin, uri: Uri) -> Result<Response, Problem> {
     let [source, outcome, limit, cursor] = query(&uri, ["source", "outcome", "limit", "cursor"])?;
     let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
     let wrong_cursor = || Problem::bad_request("`cursor` must be the `next` of the page before");
@@ -68,7 +65,7 @@ async fn deliveries(State(api): State<Api>, _admin: Admin, uri: Uri) -> Result<R
         before: before.transpose()?,
         limit: limit.min(defaults::DELIVERIES_PAGE_MAX),
     };
-    let found = tokio::task::spawn_blocking(move || api.door.webhooks.deliveries(&query));
+    let found = tokio::task::spawn_blocking(move || shared.webhooks.deliveries(&query));
     let page = found.await.map_err(Problem::internal)?.map_err(Problem::internal)?;
     Ok(json(StatusCode::OK, "application/json", &page))
 }
@@ -85,21 +82,26 @@ fn outcome_of(text: &str) -> Result<Outcome, Problem> {
 ///
 /// Needs an API key with `admin`.
 #[utoipa::path(
-    get, path = "/v1/deliveries/{id}", tag = openapi::WATCH, operation_id = "delivery",
+    get, path = "/v1/deliveries/{id}", tag = WATCH, operation_id = "delivery",
     params(("id" = String, Path)),
     responses(
         (status = 200, body = Delivery, description = "The delivery, without its body"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     ),
 )]
-async fn delivery(State(api): State<Api>, _admin: Admin, id: IdPath, uri: Uri) -> Result<Response, Problem> {
+async fn delivery(
+    State(shared): State<Shared>,
+    _admin: Admin,
+    id: IdPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let [] = query(&uri, [])?;
-    let (delivery, _) = find(api, id).await?;
+    let (delivery, _) = find(shared, id).await?;
     Ok(json(StatusCode::OK, "application/json", &delivery))
 }
 
-async fn find(api: Api, IdPath(id): IdPath) -> Result<(Delivery, bytes::Bytes), Problem> {
-    let found = tokio::task::spawn_blocking(move || api.door.webhooks.delivery(&id));
+async fn find(shared: Shared, IdPath(id): IdPath) -> Result<(Delivery, bytes::Bytes), Problem> {
+    let found = tokio::task::spawn_blocking(move || shared.webhooks.delivery(&id));
     let found = found.await.map_err(Problem::internal)?.map_err(Problem::internal)?;
     found.ok_or_else(unknown)
 }
@@ -108,16 +110,16 @@ async fn find(api: Api, IdPath(id): IdPath) -> Result<(Delivery, bytes::Bytes), 
 ///
 /// Byte for byte as it came; the type it was said to be is in `X-Content-Type`. Needs an API key with `admin`.
 #[utoipa::path(
-    get, path = "/v1/deliveries/{id}/raw", tag = openapi::WATCH, operation_id = "deliveryRaw",
+    get, path = "/v1/deliveries/{id}/raw", tag = WATCH, operation_id = "deliveryRaw",
     params(("id" = String, Path)),
     responses(
         (status = 200, body = Vec<u8>, content_type = "application/octet-stream", description = "The body"),
         (status = 404, body = Problem, content_type = "application/problem+json", description = "`not_found`"),
     ),
 )]
-async fn raw(State(api): State<Api>, _admin: Admin, id: IdPath, uri: Uri) -> Result<Response, Problem> {
+async fn raw(State(shared): State<Shared>, _admin: Admin, id: IdPath, uri: Uri) -> Result<Response, Problem> {
     let [] = query(&uri, [])?;
-    let (delivery, body) = find(api, id).await?;
+    let (delivery, body) = find(shared, id).await?;
     // Others wrote it, so no browser may take it for a page of ours.
     let safe = [
         (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
@@ -137,7 +139,7 @@ async fn raw(State(api): State<Api>, _admin: Admin, id: IdPath, uri: Uri) -> Res
 /// It gets a new name and is published again, with filter and templates as they are now. A rejected one is verified
 /// again, as of when it came. Needs an API key with `admin`.
 #[utoipa::path(
-    post, path = "/v1/deliveries/{id}/replay", tag = openapi::WATCH, operation_id = "replayDelivery",
+    post, path = "/v1/deliveries/{id}/replay", tag = WATCH, operation_id = "replayDelivery",
     params(("id" = String, Path)),
     responses(
         (status = 200, body = Delivery, description = "The new delivery"),
@@ -145,10 +147,15 @@ async fn raw(State(api): State<Api>, _admin: Admin, id: IdPath, uri: Uri) -> Res
         (status = 409, body = Problem, content_type = "application/problem+json", description = "`not_replayable`"),
     ),
 )]
-async fn replay(State(api): State<Api>, _admin: Admin, id: IdPath, uri: Uri) -> Result<Response, Problem> {
+async fn replay(
+    State(shared): State<Shared>,
+    _admin: Admin,
+    id: IdPath,
+    uri: Uri,
+) -> Result<Response, Problem> {
     let [] = query(&uri, [])?;
     // A task of its own: a caller that hangs up must not leave it half done.
-    let replayed = tokio::spawn(async move { api.door.webhooks.replay(id.0).await });
+    let replayed = tokio::spawn(async move { shared.webhooks.replay(id.0).await });
     match replayed.await.map_err(Problem::internal)? {
         Ok(delivery) => Ok(json(StatusCode::OK, "application/json", &delivery)),
         Err(NotReplayed::Unknown) => Err(unknown()),

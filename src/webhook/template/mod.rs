@@ -1,19 +1,27 @@
 //! Templates (minijinja): bounded in steps and in output, and strict: a name that is not there is an error, never an empty
 //! text in a topic.
 
+mod context;
+mod filters;
+mod lint;
+
 use std::io::{self, Write};
 
-use super::sound;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+pub(super) use self::context::Context;
 
 /// Steps of one rendering: thousands of substitutions, milliseconds at most.
 const FUEL: u64 = 50_000;
 
+/// Macros and loops inside one another: each is a frame on the stack of whoever renders.
+const RECURSION_MAX: usize = 50;
+
+/// Longest template, in bytes.
+const SOURCE_BYTES_MAX: usize = 64 * 1024;
+
 /// Longest rendered text, in bytes: beyond every message.
 const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
-
-/// Longest segment of a topic that a value can become, in bytes.
-const SEGMENT_BYTES_MAX: usize = 100;
 
 /// Longest name that is repeated when there is none such, in bytes.
 const NAME_BYTES_MAX: usize = 60;
@@ -62,24 +70,31 @@ impl Template {
     /// Reads a template; the error says what is wrong and where.
     pub fn read(text: &str, output: Output) -> Result<Self, String> {
         let mut environment = Environment::new();
+        if text.len() > SOURCE_BYTES_MAX {
+            return Err(format!("it has more than {SOURCE_BYTES_MAX} bytes"));
+        }
         environment.set_fuel(Some(FUEL));
+        environment.set_recursion_limit(RECURSION_MAX);
+        // What a loop hands on could nest as deep as the loop is long, and dropping it would recurse as deep.
+        environment.remove_global("namespace");
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_auto_escape_callback(move |_| match output {
             Output::Text => AutoEscape::None,
             Output::Json => AutoEscape::Json,
         });
-        environment.add_filter("topic_segment", topic_segment);
+        environment.set_formatter(context::write);
+        filters::add(&mut environment);
         environment.add_template_owned("it", text.to_owned()).map_err(|error| told(&error))?;
         let mut template = Self { environment, constant: None, names: Vec::new() };
-        if let Some(name) = sound::unknown_filter(&template.environment, text) {
+        if let Some(name) = lint::unknown_filter(&template.environment, text) {
             return Err(format!("there is no filter `{name}`"));
         }
         template.names = template.undeclared()?;
         if template.names.is_empty() {
-            template.constant = Some(template.render(Value::UNDEFINED)?);
+            template.constant = Some(template.render(&Context::default())?);
         }
         let sample = template.constant.as_deref().unwrap_or(text);
-        if output == Output::Json && !sound::can_be_json(sample) {
+        if output == Output::Json && !lint::can_be_json(sample) {
             return Err("it does not render JSON; for text, set `payload_type = \"text\"`".into());
         }
         Ok(template)
@@ -106,11 +121,12 @@ impl Template {
     }
 
     /// Renders it with what a context holds.
-    pub fn render(&self, context: Value) -> Result<String, String> {
+    pub(super) fn render(&self, context: &Context) -> Result<String, String> {
         let mut target = Bounded(Vec::new());
         let found = self.environment.get_template("it").map_err(|error| told(&error))?;
-        found.render_captured_to(context.clone(), &mut target).map_err(|error| match error.kind() {
-            ErrorKind::UndefinedError => self.missing(&context).unwrap_or_else(|| told(&error)),
+        let values = context.values();
+        found.render_captured_to(values.clone(), &mut target).map_err(|error| match error.kind() {
+            ErrorKind::UndefinedError => self.missing(values).unwrap_or_else(|| told(&error)),
             _ => told(&error),
         })?;
         String::from_utf8(target.0).map_err(|error| error.to_string())
@@ -160,27 +176,16 @@ impl Write for Bounded {
     }
 }
 
-/// A value as one segment of a topic: refuses what would make it another topic.
-fn topic_segment(value: &str) -> Result<String, Error> {
-    let refused = |what: &str| Error::new(ErrorKind::InvalidOperation, format!("topic_segment: {what}"));
-    match value {
-        "" => Err(refused("the value is empty")),
-        long if long.len() > SEGMENT_BYTES_MAX => Err(refused("the value is too long")),
-        bad if bad.chars().any(|c| matches!(c, '*' | ':') || c.is_control()) => {
-            Err(refused("the value has `:`, `*` or a control character"))
-        }
-        good => Ok(good.to_owned()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::webhook::json::Json;
 
     fn render(text: &str, output: Output, context: serde_json::Value) -> Result<String, String> {
-        Template::read(text, output)?.render(Value::from(minijinja::value::Serde(context)))
+        let context = serde_json::value::to_raw_value(&context).unwrap();
+        Template::read(text, output)?.render(&Context::new(&Json::read(&context).unwrap()))
     }
 
     #[test]
@@ -193,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_documentation_has_all_names() {
-        let text = include_str!("../../docs/webhooks.md");
+        let text = include_str!("../../../docs/webhooks.md");
         let table = text.split("| name | what it is |").nth(1).unwrap().split("\n\n").next().unwrap();
         let documented = table.lines().filter_map(|row| row.split('|').nth(1));
         let mut documented: Vec<&str> =
@@ -237,5 +242,15 @@ mod tests {
         assert!(error.contains("too many steps"), "{error}");
         let long = json!({ "v": "x".repeat(3_000_000) });
         assert!(render("{{ v }}{{ v }}", Output::Text, long).is_err());
+        let recursive = "{% macro m(x) %}{{ m([x]) }}{% endmacro %}{{ m(v) }}";
+        let error = render(recursive, Output::Text, json!({ "v": 1 })).unwrap_err();
+        assert!(error.contains("recursion"), "{error}");
+        let nested = "{% set ns = namespace(x=[]) %}{% for i in range(9000) %}{% set ns.x = [ns.x] %}{% endfor %}{{ v }}";
+        let template = Template::read(nested, Output::Text).unwrap();
+        assert!(template.names().iter().any(|name| name == "namespace"), "{:?}", template.names());
+        assert!(Template::read(&"x".repeat(SOURCE_BYTES_MAX), Output::Text).is_ok());
+        assert!(Template::read(&"x".repeat(SOURCE_BYTES_MAX + 1), Output::Text).is_err());
+        let deep = format!("{{{{ {}v{} }}}}", "[".repeat(10_000), "]".repeat(10_000));
+        assert!(Template::read(&deep, Output::Text).is_err());
     }
 }

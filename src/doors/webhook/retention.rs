@@ -7,6 +7,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::{
+    pending::Pending,
     recent::Recent,
     record::{Delivery, DeliveryId, Entry},
 };
@@ -30,14 +31,14 @@ struct Row {
 
 /// All sources.
 #[derive(Default)]
-pub(super) struct Shelves {
+pub(super) struct Retention {
     rows: Mutex<HashMap<String, Row>>,
     recent: Mutex<HashMap<String, Recent>>,
     /// Kept, and not published yet.
-    pending: Mutex<HashSet<DeliveryId>>,
+    pub(super) pending: Pending,
 }
 
-impl Shelves {
+impl Retention {
     /// Reads what the store has.
     pub(super) fn load(&self, store: &dyn Store) -> Result<(), StoreError> {
         each(store, Entry::Head, |id, value| {
@@ -52,7 +53,7 @@ impl Shelves {
             Ok(())
         })?;
         each(store, Entry::Pending, |id, _| {
-            self.pending.lock().insert(id);
+            self.pending.add(&id);
             Ok(())
         })
     }
@@ -76,7 +77,7 @@ impl Shelves {
             let due = row.kept.len() > keep.count
                 || row.bytes > keep.bytes
                 || now_ms.saturating_sub(received_ms) > age_ms;
-            if !due || batch.writes.len() >= 2 * SLICE || self.is_pending(&id) {
+            if !due || batch.writes.len() >= 2 * SLICE || self.pending.contains(&id) {
                 break;
             }
             row.kept.pop_front();
@@ -112,29 +113,6 @@ impl Shelves {
     /// The remembered deliveries of a source, newest first.
     pub(super) fn all_remembered(&self, source: &str) -> Vec<Delivery> {
         self.recent.lock().get(source).into_iter().flat_map(Recent::newest_first).cloned().collect()
-    }
-
-    pub(super) fn mark_pending(&self, id: &DeliveryId) {
-        self.pending.lock().insert(id.clone());
-    }
-
-    pub(super) fn unmark_pending(&self, id: &DeliveryId) {
-        self.pending.lock().remove(id);
-    }
-
-    pub(super) fn is_pending(&self, id: &DeliveryId) -> bool {
-        self.pending.lock().contains(id)
-    }
-
-    pub(super) fn pending_count(&self) -> usize {
-        self.pending.lock().len()
-    }
-
-    /// Those of an earlier run.
-    pub(super) fn all_pending(&self) -> Vec<DeliveryId> {
-        let mut all: Vec<DeliveryId> = self.pending.lock().iter().cloned().collect();
-        all.sort_by_key(|id| id.number);
-        all
     }
 }
 
