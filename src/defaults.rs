@@ -369,6 +369,16 @@ pub const WEBHOOK_INFLATE_RATIO_MAX: usize = 200;
 /// Bytes that a compressed webhook may become whatever it was: small ones say little about a ratio.
 pub const WEBHOOK_INFLATED_FREE_BYTES: usize = 64 * 1024;
 
+/// Deliveries of a source that are being accepted at a time: each holds its body until it is kept. A healthy disk takes a few
+/// milliseconds, so that this many are more than ten thousand a second.
+pub const WEBHOOKS_ACCEPTED_AT_ONCE: usize = 256;
+
+/// Certificates that are fetched at a time for one source: anybody may name an address at the provider's.
+pub const WEBHOOK_FETCHES: usize = 4;
+
+/// Certificates, and addresses that had none, remembered for one source.
+pub const WEBHOOK_CERTIFICATES: usize = 64;
+
 /// Webhooks that are held decompressed at a time; others wait for their turn. With the largest bodies that a source may
 /// take these are 512 MiB, with the usual bound 16.
 pub const WEBHOOKS_DECOMPRESSED: usize = 16;

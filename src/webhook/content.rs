@@ -91,6 +91,9 @@ fn not_json(request: &Request<'_>) -> Element {
 
 /// A field that is given several times is a list; `None` if any of it is not text.
 fn form_value(body: &[u8]) -> Option<Value> {
+    if form::has_too_many_fields(body) {
+        return None;
+    }
     let mut map = Map::new();
     for (name, value) in form::fields(body) {
         let name = String::from_utf8(name.into_owned()).ok()?;

@@ -13,6 +13,14 @@ pub(super) fn fields(text: &[u8]) -> impl Iterator<Item = (Cow<'_, [u8]>, Cow<'_
     })
 }
 
+/// Fields of a form that anything is made of: Twilio's have fifty.
+const FIELDS_MAX: usize = 10_000;
+
+/// Whether there are more fields than anybody sends.
+pub(super) fn has_too_many_fields(text: &[u8]) -> bool {
+    text.iter().filter(|byte| **byte == b'&').count() >= FIELDS_MAX
+}
+
 /// The first field with this name.
 pub(super) fn field<'t>(text: &'t [u8], name: &str) -> Option<Cow<'t, [u8]>> {
     fields(text).find(|(known, _)| &**known == name.as_bytes()).map(|(_, value)| value)
@@ -28,12 +36,16 @@ fn decode(part: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Names and values one after the other, sorted, each pair once: what Twilio signs after the address.
-pub(super) fn sorted(text: &[u8]) -> Vec<u8> {
+/// Names and values one after the other, sorted, each pair once: what Twilio signs after the address. `None` if there are
+/// too many: they are sorted before anything is verified.
+pub(super) fn sorted(text: &[u8]) -> Option<Vec<u8>> {
+    if has_too_many_fields(text) {
+        return None;
+    }
     let mut pairs: Vec<_> = fields(text).collect();
     pairs.sort_unstable();
     pairs.dedup();
-    pairs.iter().flat_map(|(name, value)| [&**name, &**value]).flatten().copied().collect()
+    Some(pairs.iter().flat_map(|(name, value)| [&**name, &**value]).flatten().copied().collect())
 }
 
 #[cfg(test)]
@@ -49,6 +61,9 @@ mod tests {
 
     #[test]
     fn sorted_fields_have_no_repetitions() {
-        assert_eq!(sorted(b"b=2&a=3&a=1&a=3"), b"a1a3b2");
+        assert_eq!(sorted(b"b=2&a=3&a=1&a=3").unwrap(), b"a1a3b2");
+        let fields = |count: usize| vec!["a=1"; count].join("&");
+        assert!(sorted(fields(FIELDS_MAX).as_bytes()).is_some());
+        assert!(sorted(fields(FIELDS_MAX + 1).as_bytes()).is_none());
     }
 }

@@ -92,7 +92,7 @@ fn parameter(header: &[u8], wanted: &str) -> Option<String> {
     loop {
         let start = rest.iter().position(|byte| *byte == b';')? + 1;
         let after = rest[start..].trim_ascii_start();
-        let Some(equals) = after.iter().position(|byte| matches!(byte, b'=' | b';')) else { return None };
+        let equals = after.iter().position(|byte| matches!(byte, b'=' | b';'))?;
         if after[equals] == b';' {
             rest = &after[equals..];
             continue;

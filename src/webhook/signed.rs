@@ -99,7 +99,7 @@ impl Signed {
             match piece {
                 Piece::Text(text) => message.extend_from_slice(text.as_bytes()),
                 Piece::Body => message.extend_from_slice(body),
-                Piece::Form if request.is_form() => message.extend(form::sorted(request.body)),
+                Piece::Form if request.is_form() => message.extend(form::sorted(request.body)?),
                 Piece::Form => {}
                 Piece::Method => message.extend_from_slice(request.method.as_bytes()),
                 Piece::Url => message.extend_from_slice(parts.url.as_bytes()),

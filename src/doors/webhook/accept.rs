@@ -41,8 +41,16 @@ impl Webhooks {
         verified: Verified,
     ) -> Result<(), NotTaken> {
         let deadline = Duration::from_millis(defaults::WEBHOOK_DEADLINE_MS);
+        // What is not done in time goes on and holds its body, and the provider comes again meanwhile.
+        let turn = self.accepting.take(&incoming.source.name);
+        let turn =
+            turn.ok_or_else(|| NotTaken::Busy("too many deliveries of this source are under way".into()))?;
         // A task of its own: a sender that hangs up must not leave a delivery half done.
-        let accepted = tokio::spawn(self.clone().accept(incoming, verified, None));
+        let this = self.clone();
+        let accepted = tokio::spawn(async move {
+            let _turn = turn;
+            this.accept(incoming, verified, None).await
+        });
         match tokio::time::timeout(deadline, accepted).await {
             Ok(Ok(outcome)) => outcome.map(|_| ()),
             Ok(Err(error)) => {

@@ -8,10 +8,11 @@ use std::{
 };
 
 use dashmap::DashMap;
-use tokio::sync::Semaphore;
 
+use super::turns::Turns;
 use crate::{
     clock::unix_ms,
+    defaults,
     fetch::{FetchError, fetch_with},
     webhook::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
 };
@@ -22,12 +23,6 @@ const USED_MS: u64 = 24 * 3_600 * 1_000;
 /// How long an address is not asked again, in milliseconds: anybody can name one, or sign with another key. Less than the
 /// 20 seconds after which SNS comes again.
 const ASKED_AGAIN_MS: u64 = 5_000;
-
-/// Certificates and failures remembered; beyond it the old ones go.
-const REMEMBERED_MAX: usize = 256;
-
-/// Fetches at a time.
-const FETCHES: usize = 4;
 
 /// Time for one: less than the most impatient of these providers waits.
 const TIMEOUT: Duration = Duration::from_millis(2_000);
@@ -48,12 +43,12 @@ impl Found {
 /// Those at hand, by source and address: what one source trusts, another one may not.
 pub(super) struct Fetched {
     found: DashMap<(String, String), Found>,
-    turns: Semaphore,
+    turns: Turns,
 }
 
 impl Default for Fetched {
     fn default() -> Self {
-        Self { found: DashMap::new(), turns: Semaphore::new(FETCHES) }
+        Self { found: DashMap::new(), turns: Turns::new(defaults::WEBHOOK_FETCHES) }
     }
 }
 
@@ -100,17 +95,21 @@ impl Fetched {
         if self.asked_lately(source, address) {
             return Err("it could not be fetched a moment ago".into());
         }
-        let turn = self.turns.try_acquire().map_err(|_| "too many are being fetched".to_owned())?;
+        let turn = self.turns.take(&source.name).ok_or_else(|| "too many are being fetched".to_owned())?;
         let outcome = read(source, address).await;
         drop(turn);
         let asked_ms = unix_ms();
-        if self.found.len() >= REMEMBERED_MAX {
-            self.found.retain(|_, found| found.usable(asked_ms).is_some());
+        let has_room = || {
+            let of_source = self.found.iter().filter(|found| found.key().0 == source.name);
+            of_source.count() < defaults::WEBHOOK_CERTIFICATES
+        };
+        if !has_room() {
+            self.found.retain(|(name, _), found| *name != source.name || found.usable(asked_ms).is_some());
         }
         // A certificate that was good stays so while there is no other one.
         let before = self.found.get(&key(source, address)).and_then(|found| found.certificate.clone());
         let fetched = outcome.as_ref().ok().map(|certificate| (Arc::new(certificate.clone()), asked_ms));
-        if self.found.len() < REMEMBERED_MAX {
+        if has_room() {
             self.found.insert(key(source, address), Found { certificate: fetched.or(before), asked_ms });
         }
         outcome.map(|_| ()).map_err(|error| error.to_string())

@@ -25,6 +25,7 @@ mod record;
 mod retention;
 mod routes;
 mod seen;
+mod turns;
 mod upkeep;
 
 use std::{
@@ -45,7 +46,9 @@ pub use record::{Delivery, DeliveryId, EventNote, Header, Outcome};
 pub use routes::{router, watching};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::{certificates::Fetched, claims::Claims, publish::Late, retention::Retention, seen::Seen};
+use self::{
+    certificates::Fetched, claims::Claims, publish::Late, retention::Retention, seen::Seen, turns::Turns,
+};
 use crate::{
     broker::Broker,
     defaults,
@@ -80,6 +83,8 @@ pub struct Webhooks {
     retention: Retention,
     certificates: Fetched,
     late: Late,
+    /// Deliveries that are being accepted, whether or not somebody still waits for the answer.
+    accepting: Turns,
     /// Places for bodies that come compressed.
     decompressing: Arc<Semaphore>,
     /// How many names of deliveries are known.
@@ -179,6 +184,7 @@ impl Webhooks {
             retention: Retention::default(),
             certificates: Fetched::default(),
             late: Late::default(),
+            accepting: Turns::new(defaults::WEBHOOKS_ACCEPTED_AT_ONCE),
             decompressing: Arc::new(Semaphore::new(defaults::WEBHOOKS_DECOMPRESSED)),
             seen: Seen::default(),
             on_disk,

@@ -34,20 +34,6 @@ fn scalar(value: &RawValue) -> Option<String> {
     }
 }
 
-/// A member's text, if there is such a member; an error if there are two, or it is no text. Null is nothing.
-pub(in crate::webhook) fn only_text(object: &RawValue, name: &str) -> Result<Option<String>, NoText> {
-    let found = serde_json::Deserializer::from_str(object.get()).deserialize_map(Member(name));
-    match found.map_err(|_| NoText)? {
-        (None, _) => Ok(None),
-        (Some(value), 1) if value.get() == "null" => Ok(None),
-        (Some(value), 1) => serde_json::from_str(value.get()).map(Some).map_err(|_| NoText),
-        (Some(_), _) => Err(NoText),
-    }
-}
-
-/// It is no text, or there are two.
-pub(in crate::webhook) struct NoText;
-
 /// What a path leads to, in order. `None` when it leads nowhere, or to too many.
 pub(in crate::webhook) fn split<'t>(text: &'t RawValue, path: &str) -> Option<Vec<&'t RawValue>> {
     let mut found = vec![text];
@@ -75,7 +61,7 @@ fn step<'t>(value: &'t RawValue, segment: &str) -> Option<&'t RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => {
             let name = segment.replace("~1", "/").replace("~0", "~");
-            serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(&name)).ok()?.0
+            serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(&name)).ok()?
         }
         b'[' => {
             let index: usize = segment.parse().ok()?;
@@ -91,26 +77,25 @@ fn elements(list: &RawValue, most: usize) -> Option<Vec<&RawValue>> {
     found.ok().filter(|found| found.len() <= most)
 }
 
-/// The last member with a name, and how many there are.
+/// The last member with a name.
 struct Member<'n>(&'n str);
 
 impl<'de> Visitor<'de> for Member<'_> {
-    type Value = (Option<&'de RawValue>, usize);
+    type Value = Option<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut found, mut count) = (None, 0);
+        let mut found = None;
         while let Some(is_it) = map.next_key_seed(IsName(self.0))? {
             let value = map.next_value::<&RawValue>()?;
             if is_it {
                 found = Some(value);
-                count += 1;
             }
         }
-        Ok((found, count))
+        Ok(found)
     }
 }
 

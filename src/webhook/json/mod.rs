@@ -9,7 +9,7 @@ mod number;
 mod text;
 mod tree;
 
-pub(super) use lookup::{at, only_text, scalars, split};
+pub(super) use lookup::{at, scalars, split};
 pub(super) use number::Number;
 pub(super) use text::{is_json_like, portable, read};
 pub(super) use tree::{Json, TooMuch};
