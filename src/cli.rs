@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use fanwire::{
     clock::unix_ms,
     config::Config,
-    webhook::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, presets},
+    provider::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, presets},
 };
 
 pub mod flags;
@@ -104,7 +104,7 @@ fn list(sources: &[Source]) -> String {
 }
 
 fn list_presets() -> String {
-    let line = |preset: &fanwire::webhook::Preset| {
+    let line = |preset: &fanwire::provider::Preset| {
         let needs = [preset.secret.as_deref(), preset.expect.as_deref()];
         let needs: Vec<_> = needs.into_iter().flatten().collect();
         format!("{:<18} {:<44} {}\n", preset.name, preset.title, needs.join("; "))
@@ -187,7 +187,7 @@ impl<'a> Trial<'a> {
             }
             Err(error) if unverified => {
                 steps.say("verified", format_args!("no, but that is left aside here: {error}"));
-                fanwire::webhook::Verified::before(true)
+                fanwire::provider::Verified::before(true)
             }
             Err(error) => {
                 return steps.end("verified", format_args!("no: {error}: {}", source.preset.rejected_status));
@@ -226,7 +226,7 @@ impl Steps {
         false
     }
 
-    fn handshake(&mut self, answer: Result<fanwire::webhook::Answer, fanwire::webhook::Refused>) -> bool {
+    fn handshake(&mut self, answer: Result<fanwire::provider::Answer, fanwire::provider::Refused>) -> bool {
         match answer {
             Ok(answer) => {
                 self.say("handshake", format_args!("answered with {} {}", answer.status, answer.text()));

@@ -30,7 +30,7 @@
 //! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
 //! - [`tap`]: what is published, whatever the topic
 //! - [`durable`]: durable topics' way to the store and back
-//! - [`webhook`]: what each provider signs, and what becomes of its webhooks; pure
+//! - [`provider`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`broker`]: topics by name and the verbs on them
 //! - [`worker`]: threads for what takes longer than a shard may: reading from the disk, merging
 //! - [`doors`]: wire protocols
@@ -103,12 +103,12 @@ pub mod durable;
 pub mod fetch;
 pub mod memory;
 pub mod metrics;
+pub mod provider;
 pub mod server;
 pub mod session;
 pub mod shard;
 pub mod store;
 pub mod tap;
 pub mod topic;
-pub mod webhook;
 pub mod wire;
 pub mod worker;

@@ -18,13 +18,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Part of the command, which uses the crate from outside.
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "webhook", "wire"]),
+    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "provider", "wire"]),
     ("defaults", &[]),
     (
         "doors",
         &[
             "auth", "broker", "clock", "document", "durable", "fetch", "memory", "session", "shard", "store",
-            "tap", "topic", "webhook", "wire",
+            "tap", "topic", "provider", "wire",
         ],
     ),
     ("document", &[]),
@@ -48,14 +48,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),
     // What providers of webhooks sign.
-    ("webhook", &[]),
+    ("provider", &[]),
     // What protocols have in common: it knows none of them.
     ("wire", &[]),
     ("worker", &[]),
 ];
 
 /// Modules that are pure: no clock, no socket, no thread, no log.
-const PURE: &[&str] = &["topic", "session", "auth", "document", "webhook", "wire"];
+const PURE: &[&str] = &["topic", "session", "auth", "document", "provider", "wire"];
 
 const IMPURE: &[&str] = &[
     "crate::clock",

@@ -6,7 +6,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use fanwire::webhook::{
+use fanwire::provider::{
     Blueprint, Fate, Keep, Naming, NoCertificates, Payload, Request, Secret, Source, Verified, filter_from_table,
     presets,
 };
@@ -30,7 +30,7 @@ static SOURCES: LazyLock<Vec<Source>> = LazyLock::new(|| {
 });
 
 /// With whichever of the secrets fits.
-fn build(preset: &'static fanwire::webhook::Preset, payload: Payload, shaped: bool) -> Option<Source> {
+fn build(preset: &'static fanwire::provider::Preset, payload: Payload, shaped: bool) -> Option<Source> {
     let filter = toml::from_str("body = { a = { '$exist' = true }, '$or' = [{ n = { '$gt' = 1 } }, { s = 'x' }] }");
     let blueprint = |secret: &str| Blueprint {
         name: "it".into(),

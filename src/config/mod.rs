@@ -30,10 +30,10 @@ use crate::{
     broker::{Limits, Policy},
     defaults,
     memory::{self, Class, Plan},
+    provider,
     shard::ShardLimits,
     store::Pace,
     topic::Rules,
-    webhook,
     wire::{
         self,
         websocket::{Deflation, Window},
@@ -74,7 +74,7 @@ pub struct Config {
     /// Which topic is which kind.
     pub rules: Rules,
     /// Where webhooks come in.
-    pub webhooks: Vec<webhook::Source>,
+    pub webhooks: Vec<provider::Source>,
     /// Most deliveries that wait to be published.
     pub max_webhooks_pending: usize,
     /// Proxies whose word about the public address of a request is taken.

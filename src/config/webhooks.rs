@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{credentials::without_line_end, wording::Place};
 use crate::{
     defaults,
-    webhook::{
+    provider::{
         Blueprint, CERTIFICATE_BYTES_MAX, Certificate, Keep, Payload, Places, Preset, Scheme, Secret, Source,
         certificates_from_pem, filter_from_table, one_or_many, preset, presets,
     },

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use super::SourceSettings;
 use crate::{
     defaults,
-    webhook::{Preset, Scheme},
+    provider::{Preset, Scheme},
 };
 
 /// Tells of every number that is out of bounds, and of those that do not go together.

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     clock::unix_ms,
     defaults,
+    provider::{Fate, Hash, Naming, Part, Verified},
     store::{Batch, Space, StoreError},
-    webhook::{Fate, Hash, Naming, Part, Verified},
 };
 
 /// What is to become of a delivery, before it is kept.

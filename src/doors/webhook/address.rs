@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, Uri, header};
 use ipnet::IpNet;
 
-use crate::webhook::Source;
+use crate::provider::Source;
 
 /// Who is at the other end of the connection.
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn only_trusted_proxies_are_believed() {
-        let source = crate::webhook::vectors::source("hmac", &["k"]);
+        let source = crate::provider::vectors::source("hmac", &["k"]);
         let mut headers = HeaderMap::new();
         headers.insert("host", "inside:7400".parse().unwrap());
         headers.insert("x-forwarded-proto", "https".parse().unwrap());

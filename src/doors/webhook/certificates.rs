@@ -14,7 +14,7 @@ use crate::{
     clock::unix_ms,
     defaults,
     fetch::{FetchError, fetch_with},
-    webhook::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
+    provider::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
 };
 
 /// How long a certificate is used, in milliseconds: providers change theirs about once a year.

@@ -6,7 +6,7 @@ use std::{collections::HashMap, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::webhook::Hash;
+use crate::provider::Hash;
 
 type Held = Arc<Mutex<HashMap<Hash, watch::Receiver<()>>>>;
 

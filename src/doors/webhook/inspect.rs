@@ -11,8 +11,8 @@ use super::{
     record::{Delivery, DeliveryId, Entry, NOT_READ, Outcome},
 };
 use crate::{
+    provider::{Unverified, Verified},
     store::{Scan, Space, StoreError},
-    webhook::{Unverified, Verified},
 };
 
 /// Records looked at for one page, where few are of the outcome that is asked for.

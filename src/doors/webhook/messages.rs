@@ -7,7 +7,7 @@ use fanwire_proto::{Payload, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::webhook::Outgoing;
+use crate::provider::Outgoing;
 
 /// Messages of one delivery, by the number of their event.
 pub(super) type Messages = Vec<(usize, Outgoing)>;

@@ -52,8 +52,8 @@ use self::{
 use crate::{
     broker::Broker,
     defaults,
+    provider::{Answer, Certificates, Refused, Request, Source, Uncodable, Unverified, Verified, decode},
     store::StoreError,
-    webhook::{Answer, Certificates, Refused, Request, Source, Uncodable, Unverified, Verified, decode},
 };
 
 /// What is configured; it can be reloaded.
@@ -311,17 +311,17 @@ impl Webhooks {
     /// Decompresses a body where that is needed, a few at a time and not where others wait.
     async fn decompress(
         &self,
-        incoming: Incoming,
-        body: Bytes,
-    ) -> Result<(Incoming, Option<OwnedSemaphorePermit>), NotTaken> {
-        if !incoming.headers.contains_key(header::CONTENT_ENCODING) {
-            return Ok((incoming.with_body(body).map_err(NotTaken::Body)?, None));
-        }
+        incoming: &Incoming,
+    ) -> Result<Option<(Bytes, OwnedSemaphorePermit)>, NotTaken> {
+        let Some(encoding) = incoming.headers.get(header::CONTENT_ENCODING).cloned() else {
+            return Ok(None);
+        };
         let turn = self.decompressing.clone().acquire_owned().await;
         let turn = turn.map_err(|error| NotTaken::Busy(error.to_string()))?;
-        let done = tokio::task::spawn_blocking(move || incoming.with_body(body)).await;
-        let incoming = done.map_err(|error| NotTaken::Busy(error.to_string()))?.map_err(NotTaken::Body)?;
-        Ok((incoming, Some(turn)))
+        let (body, limit) = (incoming.body.clone(), incoming.source.max_body_bytes);
+        let done = tokio::task::spawn_blocking(move || decode(Some(encoding.as_bytes()), &body, limit)).await;
+        let content = done.map_err(|error| NotTaken::Busy(error.to_string()))?.map_err(NotTaken::Body)?;
+        Ok(content.map(|content| (Bytes::from(content), turn)))
     }
 
     fn next_id(&self, source: &Source, received_ms: u64) -> DeliveryId {

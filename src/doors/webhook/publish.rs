@@ -16,9 +16,9 @@ use crate::{
     clock::unix_ms,
     doors::http::with_topic,
     memory::Owner,
+    provider::{Fate, Naming, Outgoing, Verified},
     store::{Batch, Space, StoreError},
     topic::Draft,
-    webhook::{Fate, Naming, Outgoing, Verified},
 };
 
 /// Deliveries published again in one go.
@@ -153,7 +153,7 @@ impl Webhooks {
         let max_message_bytes = self.broker.policy().limits.max_message_bytes;
         let naming = Naming { id: &delivery.id, max_message_bytes };
         let parts = source.parts(&incoming.request(), &Verified::before(*verified), naming);
-        let message = |part: crate::webhook::Part| match part.fate {
+        let message = |part: crate::provider::Part| match part.fate {
             Fate::Publish(outgoing) => Some((part.index, *outgoing)),
             fate => {
                 tracing::error!(id = delivery.id, ?fate, "a delivery fits its source no more");

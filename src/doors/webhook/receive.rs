@@ -1,8 +1,9 @@
 //! `/in/{source}`: a request, read within its bounds and handed on; what is done with it becomes the answer.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use axum::{
+    body::Bytes,
     extract::{Path, Request, State},
     http::{HeaderValue, Method, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
@@ -13,7 +14,7 @@ use super::{Incoming, NotTaken, Peer, routes::Shared};
 use crate::{
     clock::unix_ms,
     doors::http::{Code, Problem, not_found, read_body},
-    webhook::{Answer, Source, Uncodable},
+    provider::{Answer, Source, Uncodable},
 };
 
 /// A request to `/in/{source}`.
@@ -75,11 +76,13 @@ async fn take(shared: &Shared, source: Arc<Source>, request: Request) -> Result<
     let lost = || Problem::internal("the connection's address is not known");
     let peer = extensions.get::<Peer>().copied().ok_or_else(lost)?;
     let url = webhooks.public_address(&source, &uri, &headers, peer);
-    // What it is compressed with is this door's own business.
-    let mut uncoded = headers.clone();
-    uncoded.remove(header::CONTENT_ENCODING);
-    let incoming =
+    let mut incoming =
         Incoming::without_body(source.clone(), method.as_str().to_owned(), url, headers, received_ms);
+    // What it is compressed with is this door's own business.
+    let mut uncoded = Cow::Borrowed(&incoming.headers);
+    if uncoded.contains_key(header::CONTENT_ENCODING) {
+        uncoded.to_mut().remove(header::CONTENT_ENCODING);
+    }
     let read = match read_body(&shared.api, &uncoded, body, source.max_body_bytes).await {
         Ok(read) => read,
         Err(problem) => {
@@ -87,14 +90,20 @@ async fn take(shared: &Shared, source: Arc<Source>, request: Request) -> Result<
             return Err(problem);
         }
     };
-    // For as long as what was decompressed is held.
-    let (incoming, _turn) = match webhooks.decompress(incoming.clone(), read.bytes.clone()).await {
+    incoming.body = read.bytes.clone();
+    let decompressed = match webhooks.decompress(&incoming).await {
         Ok(decompressed) => decompressed,
         Err(not) => {
+            incoming.body = Bytes::new();
             webhooks.note_unread(&incoming, &not.to_string());
             return Err(problem_of(&source, not));
         }
     };
+    // For as long as what was decompressed is held.
+    let _turn = decompressed.map(|(content, turn)| {
+        incoming.content = Some(content);
+        turn
+    });
     webhooks.take(incoming).await.map_err(|not| problem_of(&source, not))
 }
 

@@ -98,8 +98,8 @@ impl Recent {
 mod tests {
     use super::*;
     use crate::{
+        provider::{Request, vectors},
         store::{Memory, Scan, Store},
-        webhook::{Request, vectors},
     };
 
     fn delivery(number: u64, outcome: Outcome) -> Delivery {

@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::{
+    provider::{Request, Source},
     store::{Scan, Space},
-    webhook::{Request, Source},
 };
 
 /// A delivery's own name: its source, then 32 hexadecimal digits in the order of arrival.

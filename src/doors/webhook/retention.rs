@@ -12,8 +12,8 @@ use super::{
     record::{Delivery, DeliveryId, Entry},
 };
 use crate::{
+    provider::Keep,
     store::{Batch, Space, Store, StoreError},
-    webhook::Keep,
 };
 
 /// Deliveries removed in one go.

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 
 use crate::{
     defaults,
+    provider::Hash,
     store::{Batch, Scan, Space, Store, StoreError},
-    webhook::Hash,
 };
 
 /// What keys of webhooks begin with; the space is shared.

@@ -10,8 +10,8 @@ use super::{Webhooks, seen};
 use crate::{
     clock::unix_ms,
     defaults,
+    provider::Keep,
     store::{Batch, StoreError},
-    webhook::Keep,
 };
 
 /// How often.

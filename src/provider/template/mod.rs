@@ -181,7 +181,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::webhook::json::Json;
+    use crate::provider::json::Json;
 
     fn render(text: &str, output: Output, context: serde_json::Value) -> Result<String, String> {
         let context = serde_json::value::to_raw_value(&context).unwrap();

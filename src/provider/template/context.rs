@@ -14,7 +14,7 @@ use minijinja::{
 };
 use serde_json::value::RawValue;
 
-use crate::webhook::json::{Json, Number};
+use crate::provider::json::{Json, Number};
 
 /// The name of the digits among the values: none that a template could use.
 const DIGITS: &str = "\0digits";
@@ -24,11 +24,11 @@ const DEPTH_MAX: usize = 150;
 
 /// What a template can ask for.
 #[derive(Default)]
-pub(in crate::webhook) struct Context(Value);
+pub(in crate::provider) struct Context(Value);
 
 impl Context {
     /// The members of an object.
-    pub(in crate::webhook) fn new(members: &Json) -> Self {
+    pub(in crate::provider) fn new(members: &Json) -> Self {
         let mut digits = Digits::default();
         let Json::Object(members) = members else { return Self::default() };
         let mut values: BTreeMap<String, Value> =
@@ -153,7 +153,7 @@ fn write_json(text: &mut String, state: &State<'_, '_>, value: &Value, depth: us
 mod tests {
     use super::super::{Output, Template};
     use super::*;
-    use crate::webhook::json;
+    use crate::provider::json;
 
     fn render(template: &str, output: Output, body: &str) -> Result<String, String> {
         let text = format!("{{\"body\":{body}}}");

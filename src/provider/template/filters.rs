@@ -154,7 +154,7 @@ fn topic_segment(state: &State<'_, '_>, value: &Value) -> Result<String, Error> 
 #[cfg(test)]
 mod tests {
     use super::super::{Output, Template};
-    use crate::webhook::{
+    use crate::provider::{
         json::{self, Json},
         template::Context,
     };

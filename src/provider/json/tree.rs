@@ -17,7 +17,7 @@ const DEPTH_MAX: usize = 120;
 
 /// A value.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub(in crate::webhook) enum Json {
+pub(in crate::provider) enum Json {
     #[default]
     Null,
     Bool(bool),
@@ -29,7 +29,7 @@ pub(in crate::webhook) enum Json {
 
 /// Why there is no tree of a text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(in crate::webhook) enum TooMuch {
+pub(in crate::provider) enum TooMuch {
     /// It nests too deep.
     #[error("the body nests more than {DEPTH_MAX} deep")]
     Depth,
@@ -40,7 +40,7 @@ pub(in crate::webhook) enum TooMuch {
 
 impl Json {
     /// The tree of a text that was checked.
-    pub(in crate::webhook) fn read(text: &RawValue) -> Result<Self, TooMuch> {
+    pub(in crate::provider) fn read(text: &RawValue) -> Result<Self, TooMuch> {
         let bytes = text.get().as_bytes();
         let mut tree = Builder::default();
         let mut at = 0;
@@ -73,7 +73,7 @@ impl Json {
     }
 
     /// A member of an object.
-    pub(in crate::webhook) fn get(&self, name: &str) -> Option<&Self> {
+    pub(in crate::provider) fn get(&self, name: &str) -> Option<&Self> {
         match self {
             Self::Object(members) => members.get(name),
             _ => None,
@@ -81,7 +81,7 @@ impl Json {
     }
 
     /// An object of these members.
-    pub(in crate::webhook) fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
+    pub(in crate::provider) fn object<const N: usize>(members: [(&str, Self); N]) -> Self {
         Self::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 /// All its digits.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::webhook) struct Number(Box<str>);
+pub(in crate::provider) struct Number(Box<str>);
 
 impl Number {
     /// What stands in valid JSON.
@@ -13,22 +13,22 @@ impl Number {
     }
 
     /// As it was written.
-    pub(in crate::webhook) fn as_str(&self) -> &str {
+    pub(in crate::provider) fn as_str(&self) -> &str {
         &self.0
     }
 
     /// Its value, if it is a whole number of up to 38 digits, written as one.
-    pub(in crate::webhook) fn as_integer(&self) -> Option<i128> {
+    pub(in crate::provider) fn as_integer(&self) -> Option<i128> {
         self.0.parse().ok()
     }
 
     /// The double next to it.
-    pub(in crate::webhook) fn as_double(&self) -> f64 {
+    pub(in crate::provider) fn as_double(&self) -> f64 {
         self.0.parse().unwrap_or(f64::NAN)
     }
 
     /// Compares by value: whole numbers exactly, others as doubles.
-    pub(in crate::webhook) fn compare(&self, other: &serde_json::Number) -> Option<Ordering> {
+    pub(in crate::provider) fn compare(&self, other: &serde_json::Number) -> Option<Ordering> {
         let integer = other.as_i64().map(i128::from).or_else(|| other.as_u64().map(i128::from));
         match (self.as_integer(), integer) {
             (Some(a), Some(b)) => Some(a.cmp(&b)),

@@ -13,12 +13,12 @@ use serde_json::value::RawValue;
 const ELEMENTS_MAX: usize = 2_000;
 
 /// What a pointer without `*` leads to.
-pub(in crate::webhook) fn at<'t>(text: &'t RawValue, pointer: &str) -> Option<&'t RawValue> {
+pub(in crate::provider) fn at<'t>(text: &'t RawValue, pointer: &str) -> Option<&'t RawValue> {
     pointer.split('/').skip(1).try_fold(text, step)
 }
 
 /// The scalar at a pointer as text, or those at all the places a `*` leads to, with commas between them.
-pub(in crate::webhook) fn scalars(text: &RawValue, pointer: &str) -> Option<String> {
+pub(in crate::provider) fn scalars(text: &RawValue, pointer: &str) -> Option<String> {
     let Some((before, after)) = pointer.split_once("/*") else { return scalar(at(text, pointer)?) };
     let list = elements(at(text, before)?, ELEMENTS_MAX)?;
     let texts: Option<Vec<_>> = list.into_iter().map(|element| scalars(element, after)).collect();
@@ -35,7 +35,7 @@ fn scalar(value: &RawValue) -> Option<String> {
 }
 
 /// What a path leads to, in order. `None` when it leads nowhere, or to too many.
-pub(in crate::webhook) fn split<'t>(text: &'t RawValue, path: &str) -> Option<Vec<&'t RawValue>> {
+pub(in crate::provider) fn split<'t>(text: &'t RawValue, path: &str) -> Option<Vec<&'t RawValue>> {
     let mut found = vec![text];
     for segment in path.split('/').skip(1) {
         let mut next = Vec::new();

@@ -223,7 +223,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::webhook::vectors::headers;
+    use crate::provider::vectors::headers;
 
     fn reply(handshake: Handshake, body: &serde_json::Value) -> Option<Result<Answer, Refused>> {
         let (none, body) = (headers(&[]), body.to_string());

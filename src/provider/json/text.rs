@@ -19,13 +19,13 @@ fn without_mark(text: &[u8]) -> &[u8] {
 }
 
 /// Whether a text can be JSON at all, without reading it.
-pub(in crate::webhook) fn is_json_like(text: &[u8]) -> bool {
+pub(in crate::provider) fn is_json_like(text: &[u8]) -> bool {
     let first = without_mark(text).iter().find(|byte| !byte.is_ascii_whitespace());
     first.is_some_and(|byte| matches!(byte, b'{' | b'[' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n'))
 }
 
 /// Reads JSON text of any depth; `None` if it is none.
-pub(in crate::webhook) fn read(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, RawValue>> {
+pub(in crate::provider) fn read(bytes: Cow<'_, [u8]>) -> Option<Cow<'_, RawValue>> {
     match bytes {
         Cow::Borrowed(bytes) => read_borrowed(bytes),
         Cow::Owned(bytes) => Some(Cow::Owned(read_borrowed(&bytes)?.into_owned())),
@@ -42,7 +42,7 @@ fn read_borrowed(bytes: &[u8]) -> Option<Cow<'_, RawValue>> {
 }
 
 /// Valid JSON text with nothing in it that some reader cannot take.
-pub(in crate::webhook) fn portable(text: &str) -> Cow<'_, str> {
+pub(in crate::provider) fn portable(text: &str) -> Cow<'_, str> {
     match with_portable_scalars(text) {
         Cow::Borrowed(text) => names::once(text),
         Cow::Owned(text) => match names::once(&text) {
