@@ -14,7 +14,7 @@ use clap::{Args, Subcommand};
 use fanwire::{
     clock::unix_ms,
     config::Config,
-    provider::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, presets},
+    provider::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, decode, presets},
 };
 
 pub mod flags;
@@ -164,11 +164,19 @@ impl<'a> Trial<'a> {
         certificates: &dyn Certificates,
     ) -> bool {
         let source = self.source;
-        let request = Request::new(&self.method, &self.url, &self.headers, &self.body, self.at_ms);
+        let encoding = self.headers.get("content-encoding").map(HeaderValue::as_bytes);
+        let content = decode(encoding, &self.body, source.max_body_bytes);
+        let compressed = matches!(content, Ok(Some(_))).then_some(&self.body[..]);
+        let body = content.as_ref().ok().and_then(Option::as_deref).unwrap_or(&self.body);
+        let request = Request::new(&self.method, &self.url, &self.headers, body, self.at_ms);
+        let request = request.compressed_as(compressed);
         steps.say("source", format_args!("{} ({})", source.name, source.preset.title));
         steps.say("body", format_args!("{} bytes", self.body.len()));
         if self.body.len() > source.max_body_bytes {
             return steps.end("size", format_args!("over the limit of {} bytes: 413", source.max_body_bytes));
+        }
+        if let Err(error) = &content {
+            return steps.end("body", format_args!("{error}"));
         }
         if !source.methods.contains(&self.method) {
             return steps.end("method", format_args!("{} is not taken: 405", self.method));
