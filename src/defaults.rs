@@ -480,3 +480,10 @@ pub const VISITS_PER_SWEEP: usize = 32;
 
 /// Topics that are forgotten at most each second; each costs a commit that is waited for.
 pub const FORGOTTEN_PER_SWEEP: usize = 4;
+
+/// Revocations at a time: enough for all users of a large service at once, some 20 MB with long names.
+pub const REVOCATIONS: usize = 100_000;
+
+/// Bytes of the name of what is revoked, with its kind: subjects and `jti` are shorter, and a name is kept for as long as it
+/// is refused.
+pub const REVOKED_NAME_BYTES: usize = 1_024;

@@ -43,7 +43,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["clock", "memory", "topic", "wire"]),
+    ("shard", &["auth", "clock", "memory", "topic", "wire"]),
     ("store", &["clock"]),
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),

@@ -68,6 +68,8 @@ error_codes! {
     /// The store failed: a message could not be made durable, and may still come (repeat it with the same `message_id`), or
     /// a topic could not be read.
     StorageFailed = "storage_failed", retry true;
+    /// The document cannot be read whole from the broker's disk; nothing of it is served or changed.
+    Damaged = "damaged", retry false;
     /// The broker is stopping; another one will take over.
     Draining = "draining", retry true;
     /// A token is needed.

@@ -7,7 +7,7 @@ use std::{fmt, num::NonZeroU32, sync::Arc};
 
 use ring::digest::{SHA256, SHA256_OUTPUT_LEN, digest};
 
-use super::grant::{Allowed, Grant};
+use super::grant::{Allowed, Credential, Grant};
 
 /// What every key starts with; no JWT does.
 pub const KEY_PREFIX: &str = "fwk_";
@@ -77,7 +77,7 @@ impl ApiKey {
         Grant {
             user: None,
             info: None,
-            token_id: Some(self.name.clone()),
+            credential: Some(Credential::Key(self.name.clone())),
             expires_ms: None,
             subscribe: self.subscribe.clone(),
             publish: self.publish.clone(),
@@ -85,7 +85,6 @@ impl ApiKey {
             presence: self.subscribe.clone(),
             max_rate: None,
             admin: self.admin,
-            is_key: true,
         }
     }
 }

@@ -53,6 +53,25 @@ impl Verb {
     }
 }
 
+/// What a credential is called: tokens and keys have names of their own, so that a token that is called like a key is not the
+/// key.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub enum Credential {
+    /// A token, by its `jti`.
+    Token(Arc<str>),
+    /// An API key, by its name in the configuration.
+    Key(Arc<str>),
+}
+
+impl Credential {
+    /// The name alone.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Token(name) | Self::Key(name) => name,
+        }
+    }
+}
+
 /// What somebody may do, until when, and as whom.
 #[derive(Clone, Debug)]
 pub struct Grant {
@@ -60,8 +79,8 @@ pub struct Grant {
     pub user: Option<Arc<str>>,
     /// What the token says about the user, for others to see.
     pub info: Option<Arc<Payload>>,
-    /// The token's own name, to revoke it by.
-    pub token_id: Option<Arc<str>>,
+    /// What the credential is called, to revoke it by.
+    pub credential: Option<Credential>,
     /// End of the grant, in milliseconds since 1970.
     pub expires_ms: Option<u64>,
     /// Topics to subscribe to.
@@ -76,8 +95,6 @@ pub struct Grant {
     pub max_rate: Option<f64>,
     /// Whether connections of others may be ended, and tokens revoked.
     pub admin: bool,
-    /// Whether it is an API key's, whose name `token_id` then is.
-    pub is_key: bool,
 }
 
 impl Grant {
@@ -86,7 +103,7 @@ impl Grant {
         Self {
             user: None,
             info: None,
-            token_id: None,
+            credential: None,
             expires_ms: None,
             subscribe: Allowed::All,
             publish: Allowed::All,
@@ -94,7 +111,6 @@ impl Grant {
             presence: Allowed::All,
             max_rate: None,
             admin: true,
-            is_key: false,
         }
     }
 

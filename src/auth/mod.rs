@@ -11,7 +11,7 @@ mod token;
 use std::sync::Arc;
 
 pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
-pub use grant::{Allowed, Grant, Verb};
+pub use grant::{Allowed, Credential, Grant, Verb};
 pub use keys::{InvalidKey, KeySet, Published, Secret, VerifyingKey};
 pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 

@@ -8,7 +8,7 @@ use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    grant::{Allowed, Grant},
+    grant::{Allowed, Credential, Grant},
     keys::{Secret, VerifyingKey},
 };
 
@@ -224,7 +224,7 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
     let grant = Grant {
         user: claims.sub.map(Into::into),
         info: claims.info.map(|info| info_of(&info)).transpose()?,
-        token_id: claims.jti.map(Into::into),
+        credential: claims.jti.map(|id| Credential::Token(id.into())),
         expires_ms: claims.exp.map(|seconds| seconds.saturating_mul(1_000)),
         publish: allowed(claims.publish)?.unwrap_or(Allowed::All),
         history: allowed(claims.history)?.unwrap_or_else(|| subscribe.clone()),
@@ -232,7 +232,6 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
         subscribe,
         max_rate: claims.max_rate,
         admin: false,
-        is_key: false,
     };
     if grant.is_expired(now_ms) { Err(InvalidToken::Expired) } else { Ok(grant) }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use fanwire_proto::TopicName;
 use tokio::sync::oneshot;
 
-use super::Broker;
+use super::{Broker, RevokeError};
 use crate::{
     auth::{Grant, InvalidToken},
     shard::{Order, Who},
+    store::StoreError,
 };
 
 impl Broker {
@@ -25,17 +26,24 @@ impl Broker {
 
     /// Whether the user or token of a grant was revoked.
     pub fn is_revoked(&self, grant: &Grant, now_ms: u64) -> bool {
-        let in_force = |who: Who| self.revoked.get(&who).is_some_and(|until| *until > now_ms);
+        let in_force = |who: Who| self.revoked.is_in_force(&who, now_ms);
         let by_user = grant.user.clone().map(Who::User);
-        let by_token = grant.token_id.clone().map(Who::Token);
-        [by_user, by_token].into_iter().flatten().any(in_force)
+        let by_credential = grant.credential.clone().map(Who::Credential);
+        [by_user, by_credential].into_iter().flatten().any(in_force)
     }
 
-    /// Refuses the credentials of a user, or one token, until a time, and ends the connections made with them.
-    /// Returns how many that were.
-    pub async fn revoke(&self, who: Who, until_ms: u64) -> usize {
-        self.revoked.insert(who.clone(), until_ms);
-        self.disconnect(who).await
+    /// Refuses the credentials of a user, or one credential, until a time, and ends the connections made with them.
+    /// Returns how many that were, once the store has it.
+    pub async fn revoke(&self, who: Who, until_ms: u64) -> Result<usize, RevokeError> {
+        let batch = self.revoked.add(&who, until_ms)?;
+        let count = self.disconnect(who).await;
+        self.committer().keep(batch).await.map_err(RevokeError::NotKept)?;
+        Ok(count)
+    }
+
+    /// Takes over the revocations that the store has, before anybody may come in. Returns how many.
+    pub fn restore_revocations(&self) -> Result<usize, StoreError> {
+        self.revoked.restore(&**self.committer().store())
     }
 
     /// Ends connections; returns how many.
@@ -67,6 +75,9 @@ impl Broker {
 
     /// Forgets revocations whose time is over.
     pub(super) fn expire_revocations(&self, now_ms: u64) {
-        self.revoked.retain(|_, until| *until > now_ms);
+        let batch = self.revoked.expire(now_ms);
+        if !batch.writes.is_empty() {
+            self.committer().write_later(batch);
+        }
     }
 }

@@ -227,7 +227,16 @@ impl Broker {
             return Err(DocumentError::WrongKind);
         }
         self.durable.check()?;
-        if let Some(topic) = self.find_or_restore(name, now_ms)? {
+        let found = match self.find_or_restore(name, now_ms) {
+            // It is deleted because a part of it cannot be read: nobody has it open.
+            Err(Unreadable::Damaged(_)) => {
+                let begun_anew = self.durable.discard(name, self.new_epoch(), now_ms)?;
+                self.durable.committer().keep(begun_anew).await?;
+                None
+            }
+            found => found?,
+        };
+        if let Some(topic) = found {
             let name: Arc<str> = name.as_str().into();
             // Before, so that nobody brings it back, and after, for those who came in between.
             self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;

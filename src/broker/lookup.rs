@@ -42,6 +42,9 @@ pub enum Unreadable {
     /// The store failed.
     #[error("the topic could not be read from the broker's store; its log says why")]
     Failed,
+    /// Kind `document`: a part of it may be missing.
+    #[error("the document is damaged on the broker's disk, and a part of it would be missing: {0}")]
+    Damaged(&'static str),
     /// The rule says another kind than the topic had when it was kept.
     #[error("this topic was kept as kind `{}`, which its rule says no longer", .0.as_str())]
     OtherKind(Kind),
@@ -244,6 +247,7 @@ impl Broker {
             tracing::error!(topic = %name, %error, "a topic cannot be read");
             match error {
                 LoadError::OtherKind { stored, .. } => Unreadable::OtherKind(stored),
+                LoadError::Damaged(what) => Unreadable::Damaged(what),
                 LoadError::Store(_) => Unreadable::Failed,
             }
         })?;

@@ -1,6 +1,8 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
+#[cfg(test)]
+mod damage_test;
 mod documents;
 #[cfg(test)]
 mod durable_test;
@@ -10,6 +12,7 @@ mod lookup;
 mod pressure;
 mod publish;
 mod read;
+mod revocations;
 mod room;
 mod subscribe;
 mod sweep;
@@ -30,6 +33,8 @@ use lookup::Restoring;
 pub use lookup::{Missing, NoTopic, TooManyOwned, TooManyTopics, Unreadable};
 use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
+use revocations::Revocations;
+pub use revocations::RevokeError;
 pub use room::Room;
 pub use subscribe::SubscribeError;
 use tokio::sync::Notify;
@@ -40,7 +45,7 @@ use crate::{
     durable::{Durable, Run, Trouble},
     memory::{Accounts, Memory, Plan},
     metrics::Metrics,
-    shard::{ShardHandle, Who},
+    shard::ShardHandle,
     store::Committer,
     tap::{Tap, Taps},
     topic::{Rules, Topic},
@@ -96,8 +101,7 @@ pub struct Broker {
     workers: Workers,
     shards: Arc<[ShardHandle]>,
     policy: ArcSwap<Policy>,
-    /// Until when credentials are refused, by whose they are.
-    revoked: DashMap<Who, u64>,
+    revoked: Revocations,
     draining: AtomicBool,
     /// Publishes between their look at `draining` and their end.
     publishing: AtomicU64,
@@ -132,7 +136,7 @@ impl Broker {
             workers,
             shards,
             policy: ArcSwap::from_pointee(policy),
-            revoked: DashMap::new(),
+            revoked: Revocations::default(),
             draining: AtomicBool::new(false),
             publishing: AtomicU64::new(0),
             next_epoch: AtomicU64::new(getrandom::u64()?),

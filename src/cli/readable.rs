@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use data_encoding::BASE64;
 use fanwire::{
-    durable::{Block, Head, decode_block, decode_head, topic_of},
+    durable::{StoredBlock, StoredHead, decode_block, decode_head, topic_of},
     memory::unscoped,
     store::{Damaged, Space},
 };
@@ -60,7 +60,7 @@ fn object(value: Value) -> Map<String, Value> {
 
 fn head(key: &[u8], value: &[u8]) -> Option<Map<String, Value>> {
     let topic = std::str::from_utf8(key).ok()?;
-    let Head { head, .. } = decode_head(value).ok()?;
+    let StoredHead { head, .. } = decode_head(value).ok()?;
     let kind = format!("{:?}", head.kind).to_lowercase();
     Some(object(json!({
         "topic": topic, "kind": kind, "epoch": head.epoch, "last": head.last, "evicted": head.evicted,
@@ -68,7 +68,7 @@ fn head(key: &[u8], value: &[u8]) -> Option<Map<String, Value>> {
 }
 
 fn block(topic: &TopicName, value: &[u8]) -> Option<Vec<Map<String, Value>>> {
-    let Block { epoch, messages, .. } = decode_block(topic, value).ok()?;
+    let StoredBlock { epoch, messages, .. } = decode_block(topic, value).ok()?;
     let line = |(message, message_id): (Message, Option<String>)| {
         // As the protocol has it, so that whoever reads one reads the other.
         let text = Format::Json.encode_event(&Event::Message(message)).ok()?;

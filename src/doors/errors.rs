@@ -4,9 +4,10 @@ use fanwire_proto::ErrorCode;
 
 use crate::{
     auth::{InvalidToken, Verb},
-    broker::{DocumentError, NoTopic, PublishError, SubscribeError, Unreadable},
+    broker::{DocumentError, NoTopic, PublishError, RevokeError, SubscribeError, Unreadable},
     durable::Trouble,
     session::Denied,
+    store::StoreError,
     topic::Refusal,
 };
 
@@ -83,6 +84,7 @@ impl From<Unreadable> for Failure {
 fn code_of_unreadable(unreadable: Unreadable) -> ErrorCode {
     match unreadable {
         Unreadable::Failed => ErrorCode::StorageFailed,
+        Unreadable::Damaged(_) => ErrorCode::Damaged,
         Unreadable::OtherKind(_) => ErrorCode::WrongKind,
     }
 }
@@ -94,6 +96,18 @@ impl From<Denied> for Failure {
             Denied::Expired => Self::expired(),
             Denied::Forbidden(verb) => Self::forbidden(verb),
         }
+    }
+}
+
+impl From<RevokeError> for Failure {
+    fn from(error: RevokeError) -> Self {
+        let code = match &error {
+            RevokeError::TooMany(_) => ErrorCode::Overloaded,
+            RevokeError::TooLong => ErrorCode::TooLarge,
+            RevokeError::NotKept(StoreError::Full(_)) => ErrorCode::StorageFull,
+            RevokeError::NotKept(_) => ErrorCode::StorageFailed,
+        };
+        Self::new(code, error.to_string())
     }
 }
 
@@ -114,9 +128,8 @@ impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
         let code = match &error {
             DocumentError::WrongKind | DocumentError::NotText(_) => ErrorCode::WrongKind,
-            DocumentError::Unreadable(_) | DocumentError::Store(_) | DocumentError::NotKept => {
-                ErrorCode::StorageFailed
-            }
+            DocumentError::Unreadable(unreadable) => code_of_unreadable(*unreadable),
+            DocumentError::Store(_) | DocumentError::NotKept => ErrorCode::StorageFailed,
             DocumentError::Content(_) => ErrorCode::BadPayload,
             DocumentError::Busy => ErrorCode::Overloaded,
             DocumentError::TooLarge { .. } => ErrorCode::TooLarge,

@@ -10,20 +10,22 @@
 //! # Invariants
 //! - Offsets become durable in their order, and are never used twice, not even after a crash: everything a topic hands
 //!   out lies within [`UNKEPT_COUNT`](crate::defaults::UNKEPT_COUNT) of what is durable, and numbering goes on that much
-//!   further for each crash ([`Run`]).
+//!   further for each crash and each commit that was lost ([`Run`]).
 //! - The epoch outlives restarts. It changes when subscribers may have seen what a crash took back
 //!   ([`Keeping::DurableSeenEarly`](crate::topic::Keeping)), and when the topic's kind was changed.
-//! - What cannot be read is a gap, never a silent hole, and is not deleted.
+//! - What cannot be read is a gap, never a silent hole, and is not deleted or overwritten: behind it a topic goes on above
+//!   everything that any topic can have handed out (`Durable::ceiling`). A document with a hole is refused.
 //!
 //! # Layout
 //! | space | key | value |
 //! |---|---|---|
-//! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then, when it was written |
+//! | `topics` | name | head: kind, epoch, last offset, what was removed, crashes until then, when it was written, known damage |
 //! | `messages` | name, 0, first offset | block: epoch, crashes, last offset before it, messages |
 //! | `values` | name, 0, key | block of one message |
 //! | `documents` | name, 0, `state` | block of what was merged: updates that had to be left apart, then one for all the rest |
 //! | `store` | `run` | crashes so far, and whether the last run ended in order |
 
+mod chain;
 mod commit;
 mod load;
 mod record;
@@ -37,7 +39,7 @@ use bytes::Bytes;
 pub use commit::{NOT_KEPT, Trouble};
 use fanwire_proto::{Offset, TopicName};
 pub use load::{LoadError, topic_of};
-pub use record::{Block, DamagedRecord, Head, decode_block, decode_head};
+pub use record::{DamagedRecord, StoredBlock, StoredHead, decode_block, decode_head};
 pub use run::Run;
 pub use upkeep::Due;
 

@@ -11,8 +11,11 @@ use serde_json::value::RawValue;
 
 use crate::topic::{self, Unkept};
 
-/// The only version there is.
+/// The version of blocks, and the first one of heads.
 const VERSION: u8 = 1;
+
+/// Of heads: with what is known to be damaged.
+const HEAD_VERSION: u8 = 2;
 
 /// Why bytes are no record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -27,7 +30,7 @@ impl From<rmp_serde::decode::Error> for DamagedRecord {
 
 /// A topic's head as it is on the disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Head {
+pub struct StoredHead {
     /// What the topic knows of itself.
     pub head: topic::Head,
     /// Crashes until it was written.
@@ -38,7 +41,7 @@ pub struct Head {
 
 /// A block as it is on the disk.
 #[derive(Debug)]
-pub struct Block {
+pub struct StoredBlock {
     /// The epoch its messages were numbered in.
     pub epoch: Epoch,
     /// Crashes until it was written.
@@ -59,6 +62,9 @@ struct HeadWire {
     evicted: u64,
     crashes: u64,
     written_ms: u64,
+    /// Not in the first version.
+    #[serde(default)]
+    damage: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -113,7 +119,7 @@ pub(super) fn encode_head(
     written_ms: u64,
 ) -> Result<Bytes, rmp_serde::encode::Error> {
     let wire = HeadWire {
-        version: VERSION,
+        version: HEAD_VERSION,
         kind: number_of(head.kind),
         epoch: head.epoch.0,
         last: head.last.0,
@@ -121,22 +127,26 @@ pub(super) fn encode_head(
         evicted: head.evicted.0,
         crashes,
         written_ms,
+        damage: head.damage,
     };
     Ok(rmp_serde::to_vec(&wire)?.into())
 }
 
 /// Reads a head.
-pub fn decode_head(bytes: &[u8]) -> Result<Head, DamagedRecord> {
+pub fn decode_head(bytes: &[u8]) -> Result<StoredHead, DamagedRecord> {
     let wire: HeadWire = rmp_serde::from_slice(bytes)?;
-    check_version(wire.version)?;
+    if wire.version != HEAD_VERSION {
+        check_version(wire.version)?;
+    }
     let head = topic::Head {
         kind: kind_of(wire.kind)?,
         epoch: Epoch(wire.epoch),
         last: Offset(wire.last),
         numbered: Offset(wire.numbered),
         evicted: Offset(wire.evicted),
+        damage: wire.damage,
     };
-    Ok(Head { head, crashes: wire.crashes, written_ms: wire.written_ms })
+    Ok(StoredHead { head, crashes: wire.crashes, written_ms: wire.written_ms })
 }
 
 /// Writes a block.
@@ -170,7 +180,7 @@ fn wire_of(entry: &Unkept) -> MessageWire<'_> {
 }
 
 /// Reads a block of a topic.
-pub fn decode_block(topic: &TopicName, bytes: &[u8]) -> Result<Block, DamagedRecord> {
+pub fn decode_block(topic: &TopicName, bytes: &[u8]) -> Result<StoredBlock, DamagedRecord> {
     let wire: BlockWire<'_> = rmp_serde::from_slice(bytes)?;
     check_version(wire.version)?;
     let ascending = wire.messages.windows(2).all(|pair| pair[0].offset < pair[1].offset);
@@ -178,7 +188,7 @@ pub fn decode_block(topic: &TopicName, bytes: &[u8]) -> Result<Block, DamagedRec
         return Err(DamagedRecord("its messages are not in order".into()));
     }
     let messages = wire.messages.into_iter().map(|message| message_of(topic, message));
-    Ok(Block {
+    Ok(StoredBlock {
         epoch: Epoch(wire.epoch),
         crashes: wire.crashes,
         previous: Offset(wire.previous),
@@ -274,9 +284,13 @@ mod tests {
             last: Offset(5),
             numbered: Offset(6),
             evicted: Offset(4),
+            damage: 11,
         };
         let bytes = encode_head(&head, 3, 9).unwrap();
-        assert_eq!(decode_head(&bytes), Ok(Head { head, crashes: 3, written_ms: 9 }));
+        assert_eq!(decode_head(&bytes), Ok(StoredHead { head, crashes: 3, written_ms: 9 }));
         assert!(decode_head(&bytes[..bytes.len() - 1]).is_err());
+        let first_version = rmp_serde::to_vec(&(1_u8, 1_u8, u64::MAX, 5, 6, 4, 3, 9)).unwrap();
+        let known = StoredHead { head: topic::Head { damage: 0, ..head }, crashes: 3, written_ms: 9 };
+        assert_eq!(decode_head(&first_version), Ok(known));
     }
 }

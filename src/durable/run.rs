@@ -1,4 +1,5 @@
-//! How often the broker did not end in order: what offsets that a crash took back are told from.
+//! How often the broker did not end in order, or went on without commits that were lost: what offsets that a crash took back
+//! are told from.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,28 +12,40 @@ const KEY: Bytes = Bytes::from_static(b"run");
 struct Note {
     crashes: u64,
     ended: bool,
+    /// Lost commits that are counted in already.
+    #[serde(default)]
+    lost: u64,
 }
 
 /// The life of a store from one opening to the next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Run {
-    /// How many runs before this one ended without saying so.
+    /// How many runs before this one ended without saying so, and how many commits were lost.
     pub crashes: u64,
+    lost: u64,
 }
 
 impl Run {
     /// Counts a crash unless the run before ended in order. The batch notes that this one has begun: it has to be written
     /// before anything else of it.
     pub fn begin(store: &dyn Store) -> Result<(Self, Batch), StoreError> {
-        let crashes = match store.get(Space::Store, &KEY)? {
-            None => 0,
-            Some(note) => {
-                let note: Note = rmp_serde::from_slice(&note)
-                    .map_err(|error| StoreError::Corrupt(format!("store/run: {error}").into()))?;
-                note.crashes + u64::from(!note.ended)
+        let lost = store.lost_commits();
+        let note = match store.get(Space::Store, &KEY) {
+            Ok(None) => Ok(Note { crashes: 0, ended: true, lost: 0 }),
+            Ok(Some(note)) => rmp_serde::from_slice(&note).map_err(|error| error.to_string()),
+            Err(StoreError::Corrupt(what)) => Err(what.to_string()),
+            Err(error) => return Err(error),
+        };
+        let crashes = match note {
+            Ok(note) => note.crashes + u64::from(!note.ended) + lost.saturating_sub(note.lost),
+            Err(what) => {
+                // Every run begins with a commit, and every lost one had a number.
+                let crashes = store.commits();
+                tracing::error!(%what, crashes, "damage in the store: how often it was not closed is guessed from above");
+                crashes
             }
         };
-        let run = Self { crashes };
+        let run = Self { crashes, lost };
         Ok((run, run.note(false)?))
     }
 
@@ -42,7 +55,7 @@ impl Run {
     }
 
     fn note(self, ended: bool) -> Result<Batch, StoreError> {
-        let note = rmp_serde::to_vec(&Note { crashes: self.crashes, ended })
+        let note = rmp_serde::to_vec(&Note { crashes: self.crashes, ended, lost: self.lost })
             .map_err(|error| StoreError::Io(error.to_string().into()))?;
         let mut batch = Batch::default();
         batch.put(Space::Store, KEY, note);

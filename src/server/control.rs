@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Front;
 use crate::{
+    auth::Credential,
     clock::unix_ms,
     doors::{errors::Failure, http::authorize},
     shard::Who,
@@ -25,7 +26,10 @@ use crate::{
 struct Target {
     client: Option<String>,
     user: Option<String>,
+    /// A token, by its `jti`.
     token: Option<String>,
+    /// An API key, by its name.
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -91,10 +95,13 @@ async fn revoke(State(front): State<Arc<Front>>, headers: HeaderMap, body: Body<
         let Revoke { target, for_s } = admit(&front, &headers, body)?;
         let who = target.who()?;
         if matches!(who, Who::Client(_)) {
-            return Err(Failure::new(ErrorCode::BadRequest, "what is revoked is a `user` or a `token`"));
+            return Err(Failure::new(
+                ErrorCode::BadRequest,
+                "what is revoked is a `user`, a `token` or a `key`",
+            ));
         }
         let until_ms = unix_ms().saturating_add(for_s.saturating_mul(1_000));
-        Ok(front.broker.revoke(who, until_ms).await)
+        front.broker.revoke(who, until_ms).await.map_err(Failure::from)
     };
     answer(outcome.await)
 }
@@ -112,14 +119,15 @@ fn admit<T>(front: &Front, headers: &HeaderMap, body: Body<T>) -> Result<T, Fail
 impl Target {
     fn who(&self) -> Result<Who, Failure> {
         let bad = |what: &str| Failure::new(ErrorCode::BadRequest, what);
-        match (&self.client, &self.user, &self.token) {
-            (None, Some(user), None) => Ok(Who::User(user.as_str().into())),
-            (None, None, Some(id)) => Ok(Who::Token(id.as_str().into())),
-            (Some(client), None, None) => {
+        match (&self.client, &self.user, &self.token, &self.key) {
+            (None, Some(user), None, None) => Ok(Who::User(user.as_str().into())),
+            (None, None, Some(id), None) => Ok(Who::Credential(Credential::Token(id.as_str().into()))),
+            (None, None, None, Some(name)) => Ok(Who::Credential(Credential::Key(name.as_str().into()))),
+            (Some(client), None, None, None) => {
                 let read = ClientId::read(client);
                 Ok(Who::Client(read.ok_or_else(|| bad("`client` is not a client's name"))?))
             }
-            _ => Err(bad("exactly one of `client`, `user` and `token` says who is meant")),
+            _ => Err(bad("exactly one of `client`, `user`, `token` and `key` says who is meant")),
         }
     }
 }

@@ -78,6 +78,9 @@ pub enum StartError {
         /// What is wrong.
         source: StoreError,
     },
+    /// Which credentials are refused.
+    #[error("revocations cannot be read: {0}; restore a backup, or see `fanwire store check`")]
+    Revocations(#[source] StoreError),
     /// What came in by webhooks before.
     #[error(transparent)]
     Webhooks(#[from] webhook::StartError),
@@ -143,6 +146,7 @@ impl Server {
             metrics.clone(),
             workers,
         )?);
+        broker.restore_revocations().map_err(StartError::Revocations)?;
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Shards)?;
         let front = Arc::new(Front {
             broker: broker.clone(),

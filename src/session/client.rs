@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use fanwire_proto::TopicName;
 
 use crate::{
-    auth::{Grant, Verb},
+    auth::{Credential, Grant, Verb},
     memory::Owner,
 };
 
@@ -65,7 +65,7 @@ impl Session {
 pub fn owner_of(grant: Option<&Grant>, address: IpAddr) -> Owner {
     match grant {
         Some(Grant { user: Some(user), .. }) => Owner::User(Arc::clone(user)),
-        Some(Grant { is_key: true, token_id: Some(name), .. }) => Owner::Key(Arc::clone(name)),
+        Some(Grant { credential: Some(Credential::Key(name)), .. }) => Owner::Key(Arc::clone(name)),
         _ => Owner::Address(address),
     }
 }
@@ -93,9 +93,9 @@ mod tests {
     fn the_owner_is_the_best_name_there_is() {
         let nobody = || Grant::everything();
         assert_eq!(owner_of(None, HERE), Owner::Address(HERE));
-        let token = Grant { token_id: Some("t".into()), ..nobody() };
+        let token = Grant { credential: Some(Credential::Token("t".into())), ..nobody() };
         assert_eq!(owner_of(Some(&token), HERE), Owner::Address(HERE), "another token is another name");
-        let key = Grant { is_key: true, ..token };
+        let key = Grant { credential: Some(Credential::Key("t".into())), ..nobody() };
         assert_eq!(owner_of(Some(&key), HERE), Owner::Key("t".into()));
         let user = Grant { user: Some("alice".into()), ..nobody() };
         assert_eq!(owner_of(Some(&user), HERE), Owner::User("alice".into()));

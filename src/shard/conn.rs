@@ -1,11 +1,12 @@
 //! One connection as its shard holds it.
 
-use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Instant};
+use std::{net::IpAddr, num::NonZeroU32, time::Instant};
 
 use fanwire_proto::Member;
 
 use super::{backlog::Backlog, socket::Socket};
 use crate::{
+    auth::Credential,
     defaults,
     wire::{Encoding, websocket::Partial},
 };
@@ -104,7 +105,7 @@ pub(super) struct Conn {
     pub(super) pinged: bool,
     pub(super) member: Member,
     /// The name of the token or key it came with.
-    pub(super) token_id: Option<Arc<str>>,
+    pub(super) credential: Option<Credential>,
     /// When what it may do ends, in milliseconds since 1970.
     pub(super) ends_ms: Option<u64>,
     pub(super) origin: Origin,
@@ -140,7 +141,7 @@ impl Conn {
             heard: true,
             pinged: false,
             member,
-            token_id: None,
+            credential: None,
             ends_ms: None,
             origin,
             opened_ms: now_ms,

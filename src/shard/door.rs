@@ -13,6 +13,7 @@ use super::{
     socket::Socket,
 };
 use crate::{
+    auth::Credential,
     topic::{Asker, Joined, Placed, Refusal, Topic},
     wire::{Body, Closing, Spoken},
 };
@@ -153,10 +154,10 @@ impl Cx<'_> {
         &mut self,
         user: Option<Arc<str>>,
         info: Option<Arc<Payload>>,
-        token_id: Option<Arc<str>>,
+        credential: Option<Credential>,
     ) {
         let conn = &mut self.core.conns[self.slot as usize];
-        conn.token_id = token_id;
+        conn.credential = credential;
         if (&conn.member.user, &conn.member.info) == (&user, &info) {
             return;
         }

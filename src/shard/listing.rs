@@ -9,7 +9,7 @@ use super::{
     conn::{Conn, Origin},
     core::Core,
 };
-use crate::defaults;
+use crate::{auth::Credential, defaults};
 
 /// Which connections are asked for.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +45,7 @@ pub struct Connection {
     /// Its user.
     pub user: Option<Arc<str>>,
     /// The name of the token or key it came with.
-    pub token_id: Option<Arc<str>>,
+    pub credential: Option<Credential>,
     /// Its door and address.
     pub origin: Origin,
     /// The name of its encoding.
@@ -120,7 +120,7 @@ impl Core {
             let named = |name: &Option<Arc<str>>| name.as_ref().is_some_and(|name| name.contains(text));
             conn.origin.door.contains(text.as_str())
                 || named(&conn.member.user)
-                || named(&conn.token_id)
+                || named(&conn.credential.as_ref().map(|credential| credential.name().clone()))
                 || conn.member.client.to_string().contains(text)
                 || conn.origin.address.to_string().contains(text)
         };
@@ -132,7 +132,7 @@ impl Core {
         Connection {
             client: conn.member.client,
             user: conn.member.user.clone(),
-            token_id: conn.token_id.clone(),
+            credential: conn.credential.clone(),
             origin: conn.origin,
             format: self.speaker(conn.encoding).dialect().name(),
             opened_ms: conn.opened_ms,

@@ -10,7 +10,10 @@ use super::{
     core::{Core, slot32},
     listing::{ConnectionQuery, Listing},
 };
-use crate::wire::{Ending, Notice};
+use crate::{
+    auth::Credential,
+    wire::{Ending, Notice},
+};
 
 /// Whose connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -19,8 +22,8 @@ pub enum Who {
     Client(ClientId),
     /// All connections of a user.
     User(Arc<str>),
-    /// All connections made with a token or key of this name.
-    Token(Arc<str>),
+    /// All connections made with this token or key.
+    Credential(Credential),
 }
 
 impl Who {
@@ -28,7 +31,7 @@ impl Who {
         match self {
             Self::Client(client) => conn.member.client == *client,
             Self::User(user) => conn.member.user.as_ref() == Some(user),
-            Self::Token(id) => conn.token_id.as_ref() == Some(id),
+            Self::Credential(credential) => conn.credential.as_ref() == Some(credential),
         }
     }
 }

@@ -54,7 +54,7 @@ every_store!(
 );
 
 /// In memory where there is a place for that: these tests are not about the disk, and syncing takes long.
-pub(super) fn scratch() -> TempDir {
+pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
 }
 

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use parking_lot::{Condvar, Mutex};
 
-use super::{Batch, Entry, Scan, Space, Store, StoreError};
+use super::{Batch, Entry, Hole, Salvage, Scan, Space, Store, StoreError};
 
 /// How a commit fails.
 #[derive(Clone, Debug)]
@@ -159,6 +159,19 @@ impl Store for Faulty {
         let entries = self.inner.scan(scan)?;
         entries.iter().try_for_each(|(key, _)| self.check(scan.space, key))?;
         Ok(entries)
+    }
+
+    fn salvage(&self, scan: &Scan) -> Result<Salvage, StoreError> {
+        let Salvage { entries, mut holes } = self.inner.salvage(scan)?;
+        let (damaged, entries): (Vec<_>, _) =
+            entries.into_iter().partition(|entry| self.check(scan.space, &entry.key).is_err());
+        // Newer than all that can be read, as for all anybody knows.
+        holes.extend(damaged.into_iter().map(|entry| Hole::of(entry.key, u64::MAX)));
+        Ok(Salvage { entries, holes })
+    }
+
+    fn commits(&self) -> u64 {
+        self.inner.commits()
     }
 
     fn size(&self) -> Result<u64, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use parking_lot::RwLock;
 
-use super::{Batch, Entry, Scan, Space, Store, StoreError, Write};
+use super::{Batch, Entry, Salvage, Salvaged, Scan, Space, Store, StoreError, Write};
 
 /// Maps in memory.
 #[derive(Default)]
@@ -19,6 +19,7 @@ struct Content {
     spaces: [BTreeMap<Bytes, Bytes>; Space::ALL.len()],
     /// Of keys and values.
     bytes: u64,
+    commits: u64,
 }
 
 impl Content {
@@ -42,6 +43,7 @@ impl Store for Memory {
     fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
         batch.check()?;
         let mut content = self.content.write();
+        content.commits += 1;
         batch.writes.iter().for_each(|write| content.write(write));
         Ok(())
     }
@@ -67,6 +69,16 @@ impl Store for Memory {
             false => range.take(scan.limit).map_while(&mut take).collect(),
             true => range.rev().take(scan.limit).map_while(&mut take).collect(),
         })
+    }
+
+    fn salvage(&self, scan: &Scan) -> Result<Salvage, StoreError> {
+        let all = Scan { limit: usize::MAX, bytes: usize::MAX, reverse: false, ..scan.clone() };
+        let entry = |(key, value)| Salvaged { key, value, written: 0 };
+        Ok(Salvage { entries: self.scan(&all)?.into_iter().map(entry).collect(), holes: Vec::new() })
+    }
+
+    fn commits(&self) -> u64 {
+        self.content.read().commits
     }
 
     fn size(&self) -> Result<u64, StoreError> {

@@ -1,4 +1,4 @@
-//! What is kept beyond the life of the process: an ordered map of bytes per [`Space`], behind four verbs.
+//! What is kept beyond the life of the process: an ordered map of bytes per [`Space`], behind a few verbs.
 //!
 //! # What an implementation promises
 //! - **Atomic**: after a crash at any moment either everything a [`Batch`] writes is there, or nothing of it.
@@ -20,14 +20,18 @@ mod conformance;
 mod disk;
 mod faulty;
 mod memory;
+mod salvage;
 
 use std::{ops::Bound, sync::Arc};
 
 use bytes::Bytes;
 pub use committer::{Committer, Counts, Job, Pace};
+#[cfg(test)]
+pub(crate) use conformance::scratch;
 pub use disk::{Damaged, Disk, Entries, Found, Inspection, Options as DiskOptions};
 pub use faulty::{Fault, Faulty, Held};
 pub use memory::Memory;
+pub use salvage::{Hole, Salvage, Salvaged};
 
 /// A map of its own. The numbers are on disk: never reuse one.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -226,6 +230,18 @@ pub trait Store: Send + Sync + 'static {
 
     /// Entries in key order.
     fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError>;
+
+    /// Everything of a range that can be read, around what cannot be; the limits of the scan do not count. Slower than
+    /// [`scan`](Self::scan), and for when that has answered [`StoreError::Corrupt`].
+    fn salvage(&self, scan: &Scan) -> Result<Salvage, StoreError>;
+
+    /// The number of the newest commit, or a higher one. It never goes back, not even over commits that were lost.
+    fn commits(&self) -> u64;
+
+    /// How many commits were lost, and the operator went on without them.
+    fn lost_commits(&self) -> u64 {
+        0
+    }
 
     /// Bytes on disk, about.
     fn size(&self) -> Result<u64, StoreError>;

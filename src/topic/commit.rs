@@ -32,7 +32,7 @@ impl State {
         }
         state.last = head.last;
         state.numbered = head.numbered;
-        state.on_disk = OnDisk::restored(head.last, blocks);
+        state.on_disk = OnDisk::restored(&head, blocks);
         state.prune(now_ms);
         state.weigh();
         state
@@ -54,8 +54,8 @@ impl State {
             self.on_disk.head_is_old || state.is_some() || !old_blocks.is_empty() || !old_keys.is_empty();
         self.on_disk.head_is_old = false;
         let kind = self.rule.kind.kind();
-        let head =
-            with_head.then_some(Head { kind, epoch: self.epoch, last, numbered: self.numbered, evicted });
+        let (epoch, numbered, damage) = (self.epoch, self.numbered, self.on_disk.damage);
+        let head = with_head.then_some(Head { kind, epoch, last, numbered, evicted, damage });
         Writing {
             name: self.name.clone(),
             head,

@@ -19,6 +19,8 @@ pub struct Head {
     pub numbered: Offset,
     /// Kind `log`: the highest offset that was removed. Kind `document`: the highest one that was merged.
     pub evicted: Offset,
+    /// What of it is known to be unreadable, in the words of whoever reads it; 0 for nothing.
+    pub damage: u64,
 }
 
 /// Offsets of messages that are kept together: the first and the last.
@@ -89,6 +91,8 @@ pub(super) struct OnDisk {
     blocks: VecDeque<Block>,
     /// Kind `latest`: keys that were forgotten since the last commit.
     pub(super) old_keys: Vec<Arc<str>>,
+    /// As in [`Head`].
+    pub(super) damage: u64,
     /// Whether the head has to be written.
     pub(super) head_is_old: bool,
     /// Whether the disk knows the topic. One that nobody has published to is not written at all: whoever comes back to
@@ -98,8 +102,8 @@ pub(super) struct OnDisk {
 
 impl OnDisk {
     /// Of a topic that was restored.
-    pub(super) fn restored(kept: Offset, blocks: VecDeque<Block>) -> Self {
-        Self { kept, blocks, is_known: true, ..Self::unknown() }
+    pub(super) fn restored(head: &Head, blocks: VecDeque<Block>) -> Self {
+        Self { kept: head.last, blocks, damage: head.damage, is_known: true, ..Self::unknown() }
     }
 
     /// Of a topic that the disk has never seen.
@@ -108,6 +112,7 @@ impl OnDisk {
             kept: Offset::ZERO,
             blocks: VecDeque::new(),
             old_keys: Vec::new(),
+            damage: 0,
             head_is_old: true,
             is_known: false,
         }

@@ -4,7 +4,7 @@ use data_encoding::HEXLOWER;
 use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Connect, Server, get, mint, post, request, seconds_from_now};
+use crate::support::{Client, Connect, Launch, Scratch, Server, get, mint, post, request, seconds_from_now};
 
 const SECRET: &str = "a secret for these tests, long enough";
 const ADMIN: &str = "fwk_admin_of_these_tests";
@@ -235,4 +235,35 @@ async fn a_key_can_have_a_limit_of_its_own() {
     for _ in 0..20 {
         assert_eq!(publish(&server, ADMIN, "chat:a").await, 200);
     }
+}
+
+#[tokio::test]
+async fn a_token_that_is_called_like_a_key_is_not_the_key() {
+    let server = Server::start(&config());
+    let body = json!({ "token": "admin", "for_s": 3600 });
+    assert_eq!(order(&server, ADMIN, "/v1/revoke", body).await.0, 200);
+    assert_eq!(publish(&server, WRITER, "chat:a").await, 200);
+    let body = json!({ "key": "writer", "for_s": 3600 });
+    assert_eq!(order(&server, ADMIN, "/v1/revoke", body).await, (200, json!({ "count": 0 })));
+    assert_eq!(publish(&server, WRITER, "chat:a").await, 401);
+    let mut bearer = connect(&server, "alice", "writer").await;
+    bearer.expect_nothing().await;
+}
+
+#[tokio::test]
+async fn revocations_outlive_restarts() {
+    let data = Scratch::new();
+    let launch =
+        || Launch::default().config(&config()).flag("--data-dir", data.path().join("d").to_str().unwrap());
+    let refused = |jti: &str| json!({ "sub": "alice", "jti": jti, "exp": seconds_from_now(3600) });
+    let mut server = launch().start();
+    for (signal, jti) in [("KILL", "1"), ("TERM", "2")] {
+        let body = json!({ "token": jti, "for_s": 3600 });
+        assert_eq!(order(&server, ADMIN, "/v1/revoke", body).await.0, 200);
+        server.signal(signal);
+        server.exit().await;
+        server = launch().start();
+        assert!(Connect::to(&server).token(&mint(SECRET, &refused(jti))).attempt().await.is_err());
+    }
+    assert!(Connect::to(&server).token(&mint(SECRET, &refused("3"))).attempt().await.is_ok());
 }

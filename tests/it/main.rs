@@ -57,6 +57,7 @@ mod http_stream;
 
 mod auth;
 mod config;
+mod damage;
 mod data_directory;
 mod document_memory;
 mod document_rest;

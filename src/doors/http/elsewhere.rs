@@ -18,6 +18,8 @@ enum Target {
     User(String),
     /// All that were opened with a token of this id (`jti`).
     Token(String),
+    /// All that were opened with an API key of this name.
+    Key(String),
 }
 
 /// Subscriptions to end.
@@ -27,6 +29,7 @@ struct Unsubscribe {
     client: Option<String>,
     user: Option<String>,
     token: Option<String>,
+    key: Option<String>,
 }
 
 /// Credentials to refuse.
@@ -34,6 +37,7 @@ struct Unsubscribe {
 struct Revoke {
     user: Option<String>,
     token: Option<String>,
+    key: Option<String>,
     /// For how many seconds: as long as the longest token lives.
     for_s: u64,
 }

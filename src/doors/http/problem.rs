@@ -90,7 +90,7 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         }
         ErrorCode::Deleted => StatusCode::GONE,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
-        ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        ErrorCode::Damaged | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::WrongKind
         | ErrorCode::NotDurable
         | ErrorCode::TooManyKeys

@@ -52,7 +52,7 @@ impl<P: Send> NativeDoor<P> {
                 self.say(cx, &Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }
         }
-        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
         cx.ends_at(grant.expires_ms);
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
         self.session.renew(grant);

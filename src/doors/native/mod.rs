@@ -59,7 +59,7 @@ impl<P: Send> NativeDoor<P> {
 impl<P: Send> Door for NativeDoor<P> {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = self.session.shown() {
-            cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+            cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
             cx.ends_at(grant.expires_ms);
             if self.broker.is_revoked(grant, cx.now_ms()) {
                 // Between the handshake and now; from here on orders reach the connection.

@@ -59,6 +59,8 @@ const BAD_NAME: Closing = Closing { code: 4400, reason: "the room is no name of 
 const UNAUTHORIZED: Closing = Closing { code: 4401, reason: "unauthorized" };
 /// The token is for other topics, or the page for other brokers.
 const FORBIDDEN: Closing = Closing { code: 4403, reason: "forbidden" };
+/// A part of the document may be missing on the broker's disk. Trying again does not help.
+const DAMAGED: Closing = Closing { code: 4410, reason: "the document is damaged on the broker's disk" };
 /// The document, or the update, is larger than it may be.
 const TOO_LARGE: Closing = Closing { code: 4413, reason: "too large" };
 
@@ -118,7 +120,7 @@ impl<P: Send> YjsDoor<P> {
             Err(Refused::BadName) => return Err(BAD_NAME),
         };
         let Some(grant) = session.shown() else { return Err(UNAUTHORIZED) };
-        cx.identify(grant.user.clone(), grant.info.clone(), grant.token_id.clone());
+        cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
         cx.ends_at(grant.expires_ms);
         if self.broker.is_revoked(grant, cx.now_ms()) || !grant.allows(Verb::Subscribe, name) {
             return Err(FORBIDDEN);
@@ -308,6 +310,7 @@ fn closing_of(failure: Failure) -> Closing {
         ErrorCode::TooLarge => TOO_LARGE,
         ErrorCode::BadPayload => MALFORMED,
         ErrorCode::Forbidden => FORBIDDEN,
+        ErrorCode::Damaged => DAMAGED,
         _ => TRY_AGAIN,
     }
 }

@@ -39,7 +39,9 @@ impl Accepted {
     /// Whether this is one of them.
     pub(super) fn covers(&self, damage: &Damage) -> bool {
         match damage {
-            Damage::Missing { first, last, .. } => self.has(*first, *last),
+            Damage::Missing { first, last, .. } | Damage::Emptied { first, last, .. } => {
+                self.has(*first, *last)
+            }
             Damage::File { .. } | Damage::Journal { .. } => false,
         }
     }
@@ -47,6 +49,11 @@ impl Accepted {
     /// Whether the loss of these commits was accepted.
     pub(super) fn has(&self, first: u64, last: u64) -> bool {
         self.ranges.iter().any(|(from, to)| *from <= first && last <= *to)
+    }
+
+    /// How many commits that are.
+    pub(super) fn count(&self) -> u64 {
+        self.ranges.iter().map(|(first, last)| last.saturating_sub(*first).saturating_add(1)).sum()
     }
 
     /// The highest number in the list: those of lost commits are not used again.

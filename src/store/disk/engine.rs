@@ -1,4 +1,4 @@
-//! The embedded database: the only file that names it.
+//! The embedded database: beside [`salvage`](super::salvage) the only file that names it.
 //!
 //! A batch goes to the journal as one record with a checksum, then to sorted tables in memory, which background threads
 //! write to files. Blocks of those files carry checksums of their own.
@@ -96,7 +96,7 @@ impl Engine {
         }
     }
 
-    fn keyspace(&self, space: Space) -> &Keyspace {
+    pub(super) fn keyspace(&self, space: Space) -> &Keyspace {
         &self.spaces[space as usize]
     }
 
@@ -146,7 +146,7 @@ impl Engine {
         })
     }
 
-    fn wait_while(&self, behind: impl Fn() -> bool) -> Result<(), StoreError> {
+    pub(super) fn wait_while(&self, behind: impl Fn() -> bool) -> Result<(), StoreError> {
         let deadline = Instant::now() + PATIENCE;
         while behind() {
             if !self.works() {
@@ -262,7 +262,7 @@ fn opened(path: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
 }
 
 /// Runs code of the library, which may panic on files that are not what it wrote.
-fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");

@@ -16,7 +16,7 @@ use std::{
 };
 
 use super::{
-    mark::{MARK, Mark},
+    mark::{Known, MARK, Mark},
     place::{failed, foreign, make, unusable},
     stamp::StoreId,
 };
@@ -169,7 +169,7 @@ fn create(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Re
         _ => {}
     }
     fill(&database)?;
-    Mark::create(path, 0)?;
+    Mark::create(path, Known::default())?;
     sync_folder(path)?;
     fs::rename(&new, path.join(FORMAT)).map_err(|error| failed(&new, &error))?;
     sync_folder(path)?;

@@ -18,7 +18,7 @@ use super::{
     folder::Folder,
     journal,
     manifest::{Manifest, Table},
-    mark::Mark,
+    mark::{Known, Mark},
     place::failed,
     survey::Survey,
     wrong::Damaged,
@@ -31,7 +31,7 @@ pub struct Inspection {
     survey: Survey,
     /// What is wrong with the files as a whole, but for the journals.
     damage: Vec<Damaged>,
-    acknowledged: Option<u64>,
+    acknowledged: Option<Known>,
     /// What journals have, with the number of the space.
     journaled: Vec<(u64, Journaled)>,
 }
@@ -45,21 +45,21 @@ impl Inspection {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let folder = Folder::open_existing(path)?;
         let (acknowledged, damage) = match Mark::peek(path) {
-            Ok(number) => (Some(number), Vec::new()),
+            Ok(known) => (Some(known), Vec::new()),
             Err(error) => {
                 let place = path.display().to_string();
                 (None, vec![Damaged { place, what: error.to_string() }])
             }
         };
         let accepted = Accepted::read(path)?;
-        let survey = Survey::of(&folder.database(), folder.id, acknowledged.unwrap_or(0), &accepted)?;
+        let survey = Survey::of(&folder.database(), folder.id, acknowledged.unwrap_or_default(), &accepted)?;
         let journaled = journaled(&folder).map_err(|error| failed(path, &error))?;
         Ok(Self { folder, survey, damage, acknowledged, journaled })
     }
 
     /// The newest commit that was acknowledged; `None` if that cannot be read.
     pub fn acknowledged(&self) -> Option<u64> {
-        self.acknowledged
+        self.acknowledged.map(|known| known.number)
     }
 
     /// The newest commit that is there.

@@ -60,6 +60,11 @@ pub(super) fn read_all(database: &Path, id: StoreId) -> io::Result<Vec<Journal>>
     paths(database)?.into_iter().map(|(number, path)| Journal::read(path, number, id)).collect()
 }
 
+/// Where a journal is. The one after it has the next number.
+pub(super) fn path_of(database: &Path, number: u64) -> PathBuf {
+    database.join(format!("{number}.jnl"))
+}
+
 /// The journal files of a database, oldest first.
 pub(super) fn paths(database: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     let mut found = Vec::new();

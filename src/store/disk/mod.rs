@@ -5,7 +5,7 @@
 //! - every commit carries a number ([`stamp`]), and the newest acknowledged one is known ([`mark`]), so that a store from
 //!   which acknowledged commits have vanished is refused rather than opened without them ([`survey`]);
 //! - after a failed commit the store opens itself anew, and what was not acknowledged is taken back ([`state`]);
-//! - a damaged directory is read around the damage, without the library ([`inspect`], [`entries`]);
+//! - what is damaged is read around, in an open store ([`salvage`]) and without the library ([`inspect`], [`entries`]);
 //! - a place that cannot be a store is refused with what to do about it ([`place`]);
 //! - a disk that is nearly full is noticed before it is full ([`room`]);
 //! - what was deleted gives its room back ([`keeper`]).
@@ -25,6 +25,7 @@ mod place;
 mod record;
 mod repair;
 mod room;
+mod salvage;
 mod seal;
 mod stamp;
 mod state;
@@ -41,7 +42,7 @@ pub use inspect::Inspection;
 pub use wrong::Damaged;
 
 use self::{engine::Engine, folder::Folder, keeper::Keeper, state::State};
-use super::{Batch, Entry, Scan, Space, Store, StoreError};
+use super::{Batch, Entry, Salvage, Scan, Space, Store, StoreError};
 use crate::defaults;
 
 /// How to open a [`Disk`].
@@ -98,6 +99,13 @@ impl Disk {
         Ok(Self { state, keeper, is_new })
     }
 
+    /// Writes everything to tables.
+    #[cfg(test)]
+    pub(crate) fn write_out(&self) {
+        let engine = self.state.engine().unwrap();
+        Space::ALL.iter().for_each(|space| engine.write_out(*space).unwrap());
+    }
+
     /// Whether it was made just now, with nothing in it.
     pub fn is_new(&self) -> bool {
         self.is_new
@@ -115,6 +123,18 @@ impl Store for Disk {
 
     fn scan(&self, scan: &Scan) -> Result<Vec<Entry>, StoreError> {
         if scan.is_empty() { Ok(Vec::new()) } else { self.state.read(|engine| engine.scan(scan)) }
+    }
+
+    fn salvage(&self, scan: &Scan) -> Result<Salvage, StoreError> {
+        self.state.read(|engine| engine.salvage(scan))
+    }
+
+    fn commits(&self) -> u64 {
+        self.state.commits()
+    }
+
+    fn lost_commits(&self) -> u64 {
+        self.state.lost_commits()
     }
 
     fn size(&self) -> Result<u64, StoreError> {

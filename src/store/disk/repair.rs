@@ -11,7 +11,7 @@ use super::{
     accepted::Accepted,
     folder::{Folder, sync_folder},
     journal::{self, Journal},
-    mark::{MARK, Mark},
+    mark::{Known, MARK, Mark},
     place::failed,
     survey::Survey,
     wrong::Damage,
@@ -23,7 +23,7 @@ use crate::{clock::unix_ms, store::StoreError};
 pub(super) fn accept_loss(
     folder: &Folder,
     survey: Survey,
-    acknowledged: u64,
+    acknowledged: Known,
     accepted: &mut Accepted,
 ) -> Result<Survey, StoreError> {
     let aside = folder.path().join(format!("set-aside-{}", unix_ms()));
@@ -37,7 +37,7 @@ pub(super) fn accept_loss(
     sync_folder(&folder.database())?;
     let survey = Survey::of(&folder.database(), folder.id, acknowledged, accepted)?;
     for damage in &survey.damage {
-        if let Damage::Missing { first, last, .. } = damage {
+        if let Damage::Missing { first, last, .. } | Damage::Emptied { first, last, .. } = damage {
             tracing::warn!(first, last, "the loss of these commits was accepted");
             accepted.add(folder.path(), *first, *last)?;
         }
@@ -63,14 +63,14 @@ fn replace(folder: &Folder, journal: &Journal, aside: &Path) -> io::Result<()> {
 }
 
 /// Makes a mark anew that cannot be read.
-pub(super) fn new_mark(folder: &Folder, number: u64) -> Result<Mark, StoreError> {
+pub(super) fn new_mark(folder: &Folder, known: Known) -> Result<Mark, StoreError> {
     let path = folder.path().join(MARK);
     if path.exists() {
         let aside = folder.path().join(format!("set-aside-{}", unix_ms()));
         let moved = fs::create_dir_all(&aside).and_then(|()| fs::rename(&path, aside.join(MARK)));
         moved.map_err(|error| failed(&path, &error))?;
     }
-    let mark = Mark::create(folder.path(), number)?;
+    let mark = Mark::create(folder.path(), known)?;
     sync_folder(folder.path())?;
     Ok(mark)
 }

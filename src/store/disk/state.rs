@@ -12,8 +12,8 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 
 use super::{
-    Options, accepted::Accepted, engine::Engine, folder::Folder, journal, mark::Mark, place::failed, repair,
-    room::Room, stamp::Stamp, survey::Survey,
+    Options, accepted::Accepted, engine::Engine, folder::Folder, journal, mark::Known, mark::Mark,
+    place::failed, repair, room::Room, stamp::Stamp, survey::Survey,
 };
 use crate::store::{Batch, Space, StoreError, Write};
 
@@ -28,6 +28,9 @@ pub(super) struct State {
     engine: RwLock<Option<Arc<Engine>>>,
     writer: Mutex<Writer>,
     room: Room,
+    /// The newest commit that was begun.
+    commits: AtomicU64,
+    lost_commits: u64,
     /// Held while tables are merged, and while the engine is replaced.
     pub tidying: Mutex<()>,
     /// Deleted entries per space since its tables were merged.
@@ -48,10 +51,12 @@ impl State {
     pub(super) fn open(folder: Folder, options: Options) -> Result<Self, StoreError> {
         let mut accepted = Accepted::read(folder.path())?;
         let mut mark = match Mark::open(folder.path()) {
-            Err(StoreError::Corrupt(_)) if options.accept_loss => repair::new_mark(&folder, 0)?,
+            Err(StoreError::Corrupt(_)) if options.accept_loss => {
+                repair::new_mark(&folder, Known::default())?
+            }
             mark => mark?,
         };
-        let acknowledged = mark.number();
+        let acknowledged = mark.known();
         let mut survey = Survey::of(&folder.database(), folder.id, acknowledged, &accepted)?;
         if options.accept_loss && !survey.damage.is_empty() {
             survey = repair::accept_loss(&folder, survey, acknowledged, &mut accepted)?;
@@ -66,10 +71,14 @@ impl State {
             return Err(StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into()));
         }
         // The numbers of lost commits are not used again, so that a loss that was accepted hides no other.
-        let last = found.max(acknowledged).max(accepted.highest());
-        mark.advance(last);
+        let last = found.max(acknowledged.number).max(accepted.highest());
+        // What is there is as it should be: whatever journals have is known from here on.
+        let journal = survey.journals.iter().rev().find(|journal| journal.numbers.is_some());
+        mark.advance(Known { number: last, journal: journal.map(|journal| journal.id) });
         let deleted = Space::ALL.map(|space| AtomicU64::new(engine.tombstones(space)));
         Ok(Self {
+            commits: AtomicU64::new(last),
+            lost_commits: accepted.count(),
             room: Room::new(folder.path(), options.reserve_bytes),
             folder,
             options,
@@ -106,6 +115,19 @@ impl State {
         self.engine.read().clone()
     }
 
+    #[cfg(test)]
+    pub(super) fn store_id(&self) -> super::stamp::StoreId {
+        self.folder.id
+    }
+
+    pub(super) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn lost_commits(&self) -> u64 {
+        self.lost_commits
+    }
+
     /// Bytes that can be written beside the reserve, if the system says.
     pub(super) fn left(&self) -> Option<u64> {
         self.room.left().ok()
@@ -134,16 +156,32 @@ impl State {
             None => {}
         }
         let number = writer.last + 1;
+        self.commits.store(number, Ordering::Relaxed);
+        let journal = self.newest_journal(writer.mark.known().journal);
         let committed = self.read(|engine| engine.commit(batch, Stamp { number, store: self.folder.id }));
         match &committed {
             Ok(()) => {
                 writer.last = number;
-                writer.mark.advance(number);
+                // Unless another one was begun meanwhile, it is there that the commit is.
+                let certain = journal.filter(|journal| self.newest_journal(Some(*journal)) == Some(*journal));
+                let journal = certain.or(writer.mark.known().journal);
+                writer.mark.advance(Known { number, journal });
                 self.count_deleted(batch);
             }
             Err(error) => writer.broken = Some((error.clone(), Instant::now())),
         }
         committed
+    }
+
+    /// The number of the newest journal; the one that was it at last is a good guess.
+    fn newest_journal(&self, guess: Option<u64>) -> Option<u64> {
+        let database = self.folder.database();
+        if let Some(guess) = guess
+            && !journal::path_of(&database, guess + 1).exists()
+        {
+            return Some(guess);
+        }
+        journal::paths(&database).ok()?.last().map(|(number, _)| *number)
     }
 
     fn count_deleted(&self, batch: &Batch) {

@@ -9,6 +9,7 @@ use super::{
     entries,
     journal::{self, Journal, Rest},
     manifest::Manifest,
+    mark::Known,
     place::failed,
     stamp::StoreId,
     wrong::Damage,
@@ -29,11 +30,11 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// Looks at a database whose mark says that the commit `acknowledged` is there.
+    /// Looks at a database whose mark says what is there.
     pub(super) fn of(
         database: &Path,
         store: StoreId,
-        acknowledged: u64,
+        acknowledged: Known,
         accepted: &Accepted,
     ) -> Result<Self, StoreError> {
         let mut damage = manifests(database);
@@ -45,8 +46,9 @@ impl Survey {
         damage.extend(in_journals(&journals));
         damage.extend(between(&journals).filter(|missing| !accepted.covers(missing)));
         let in_tables = entries::newest_in_tables(database, store).unwrap_or(0);
-        let missing = at_the_end(database, &journals, in_tables, acknowledged);
+        let missing = at_the_end(database, &journals, in_tables, acknowledged.number);
         damage.extend(missing.into_iter().filter(|missing| !accepted.covers(missing)));
+        damage.extend(emptied(&journals, acknowledged).filter(|missing| !accepted.covers(missing)));
         Ok(Self { journals, damage, last, in_tables })
     }
 
@@ -110,6 +112,20 @@ fn at_the_end(database: &Path, journals: &[Journal], in_tables: u64, acknowledge
         last: known,
         path: newest.map_or(database, |(journal, _)| &journal.path).to_owned(),
         end: newest.map_or(0, |(journal, _)| journal.end),
+    })
+}
+
+/// A journal that had commits has none. Which ones those were only it knew; the last of them was the newest one, unless an
+/// older journal says that it was.
+fn emptied(journals: &[Journal], acknowledged: Known) -> impl Iterator<Item = Damage> {
+    let journal = journals.iter().find(|journal| Some(journal.id) == acknowledged.journal);
+    let before =
+        journals.iter().filter_map(|journal| journal.numbers).map(|(_, last)| last).max().unwrap_or(0);
+    let journal = journal.filter(|journal| journal.numbers.is_none() && before < acknowledged.number);
+    journal.into_iter().map(move |journal| Damage::Emptied {
+        path: journal.path.clone(),
+        first: before + 1,
+        last: acknowledged.number,
     })
 }
 

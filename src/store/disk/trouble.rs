@@ -324,3 +324,53 @@ fn a_long_life_changes_nothing_else() {
         );
     }
 }
+
+/// A store whose tables know of every commit, although other spaces than that of the commits' numbers have what is in the
+/// journal nowhere else.
+fn numbered_in_tables(path: &Path) {
+    let disk = Disk::open(path, Options { reserve_bytes: 0, ..Options::default() }).unwrap();
+    for number in 0..50 {
+        commit(&disk, number, 64).unwrap();
+    }
+    disk.state.engine().unwrap().remove_old_tables().unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    while super::entries::newest_in_tables(&path.join("db"), disk.state.store_id()) != Some(50) {
+        assert!(Instant::now() < deadline, "the numbers are in no table");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_journal_that_was_emptied_is_told() {
+    let folder = scratch();
+    let path = folder.path().join("data");
+    numbered_in_tables(&path);
+    let journal = path.join("db/0.jnl");
+    let content = fs::read(&journal).unwrap();
+    for emptied in [Vec::new(), vec![0; content.len()]] {
+        fs::write(&journal, emptied).unwrap();
+        match Disk::open(&path, Options { reserve_bytes: 0, ..Options::default() }).map(drop) {
+            Err(StoreError::Corrupt(what)) => {
+                assert!(what.contains("0.jnl: it had acknowledged commits up to 50, and is empty"), "{what}");
+            }
+            other => panic!("opened: {other:?}"),
+        }
+        let told = super::Inspection::open(&path).unwrap().damage();
+        assert!(told.iter().any(|damaged| damaged.place.ends_with("0.jnl")), "{told:?}");
+    }
+    fs::write(&journal, &content).unwrap();
+    assert_eq!(
+        numbers(&Disk::open(&path, Options { reserve_bytes: 0, ..Options::default() }).unwrap()).len(),
+        50,
+        "a backup of it is as good"
+    );
+    fs::write(&journal, []).unwrap();
+    let repaired = Disk::open(&path, Options { accept_loss: true, ..Options::default() }).unwrap();
+    assert_eq!(repaired.lost_commits(), 50);
+    commit(&repaired, 51, 64).unwrap();
+    drop(repaired);
+    assert_eq!(
+        numbers(&Disk::open(&path, Options { reserve_bytes: 0, ..Options::default() }).unwrap()),
+        [51]
+    );
+}

@@ -23,6 +23,15 @@ pub(super) enum Damage {
         /// Up to here.
         to: u64,
     },
+    /// A journal that had acknowledged commits has none. Those before `first` are in others, some of the rest may be in tables.
+    Emptied {
+        /// Where.
+        path: PathBuf,
+        /// The first commit that may have been in it.
+        first: u64,
+        /// The last one.
+        last: u64,
+    },
     /// Acknowledged commits are not there.
     Missing {
         /// The first one.
@@ -43,6 +52,9 @@ impl fmt::Display for Damage {
             Self::Journal { path, to: 0, .. } => write!(out, "{}: nothing is in it", path.display()),
             Self::Journal { path, from, to } => {
                 write!(out, "{}: bytes {from} to {to} are not what was written", path.display())
+            }
+            Self::Emptied { path, last, .. } => {
+                write!(out, "{}: it had acknowledged commits up to {last}, and is empty", path.display())
             }
             Self::Missing { first, last, path, end } => write!(
                 out,

@@ -75,7 +75,7 @@ impl From<Connection> for ConnectionRow {
         Self {
             client: connection.client,
             user: connection.user,
-            token: connection.token_id,
+            token: connection.credential.map(|credential| credential.name().clone()),
             door: connection.origin.door,
             address: connection.origin.address,
             format: connection.format,

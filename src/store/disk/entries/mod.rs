@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 
 pub(super) use listed::{newest_in_tables, tables_of};
-use table::{Next, TableReader};
+pub(super) use table::{Next, TableReader};
 
 use super::{seal::unseal, wrong::Damaged};
 use crate::store::Space;

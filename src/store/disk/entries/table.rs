@@ -26,7 +26,7 @@ const DELETED: u8 = 1;
 
 /// One version of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Version {
+pub(in crate::store::disk) struct Version {
     pub key: Bytes,
     /// Of two versions the higher one counts.
     pub sequence: u64,
@@ -36,7 +36,7 @@ pub(super) struct Version {
 
 /// What a table has next.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Next {
+pub(in crate::store::disk) enum Next {
     Version(Version),
     /// Entries that cannot be read lie between these bytes.
     Gap(u64, u64),
@@ -44,7 +44,7 @@ pub(super) enum Next {
 }
 
 /// Reads a table.
-pub(super) struct TableReader {
+pub(in crate::store::disk) struct TableReader {
     file: BufReader<File>,
     length: u64,
     at: u64,
@@ -75,7 +75,7 @@ impl Header {
 }
 
 impl TableReader {
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(in crate::store::disk) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let length = file.metadata()?.len();
         let file = BufReader::with_capacity(READ_BYTES, file);
@@ -83,7 +83,7 @@ impl TableReader {
     }
 
     /// What comes next.
-    pub(super) fn next(&mut self) -> io::Result<Next> {
+    pub(in crate::store::disk) fn next(&mut self) -> io::Result<Next> {
         loop {
             if let Some(version) = self.read.pop() {
                 return Ok(Next::Version(version));
