@@ -38,7 +38,7 @@
 //! - [`config`]: settings, checked
 //! - [`metrics`], [`defaults`]: every count, every limit; [`clock`]: the time of day
 //!
-//! `tests/layering.rs` holds which of them may name which.
+//! `tests/layering` holds which of them may name which.
 //!
 //! # The seam between the core and its protocols
 //! One core serves many protocols, so nothing below [`doors`] knows the name of any. A protocol is three things:

@@ -9,6 +9,7 @@ fn launch(config: &str) -> Launch {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn mistakes_are_named_with_their_line() {
     for (config, expected) in [
         ("name = 'a'\nprovider = 'githb'\n", "fanwire.toml:3: source `a`: `provider` must be one of stripe,"),

@@ -1,0 +1,86 @@
+//! Which top module may name which: the arrows of the design.
+
+use crate::tree::Tree;
+
+/// Each module with those it may name. `defaults` may be named by anyone.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("auth", &[]),
+    (
+        "broker",
+        &["auth", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic", "worker"],
+    ),
+    ("clock", &[]),
+    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "webhook"]),
+    ("defaults", &[]),
+    (
+        "doors",
+        &[
+            "auth", "broker", "clock", "document", "durable", "fetch", "frames", "memory", "session",
+            "shard", "store", "tap", "topic", "webhook",
+        ],
+    ),
+    ("document", &[]),
+    ("durable", &["clock", "shard", "store", "tap", "topic"]),
+    ("fetch", &[]),
+    ("frames", &[]),
+    // Budgets and who uses them; below everything that keeps something.
+    ("memory", &[]),
+    // The sink for the shards' counts.
+    ("metrics", &["shard"]),
+    (
+        "server",
+        &[
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "frames", "metrics", "shard",
+            "store", "worker",
+        ],
+    ),
+    ("session", &["auth", "memory"]),
+    // A shard never looks a topic up: what it fans out is handed to it.
+    ("shard", &["clock", "frames", "memory", "topic"]),
+    ("store", &["clock"]),
+    ("tap", &["topic"]),
+    ("topic", &["frames", "memory"]),
+    // What providers of webhooks sign.
+    ("provider", &[]),
+    ("worker", &[]),
+];
+
+#[test]
+fn arrows_point_one_way() {
+    let tree = Tree::read();
+    let mut wrong = Vec::new();
+    let mut drawn = Vec::new();
+    for (path, module) in &tree.0 {
+        let Some(top) = path.first() else { continue };
+        let allowed = ARROWS.iter().find(|(name, _)| name == top).map(|(_, allowed)| *allowed);
+        let allowed = allowed.unwrap_or_else(|| panic!("`{top}` is not in the table"));
+        for (target, name) in tree.named_by(path) {
+            let Some(named) = target.first() else { continue };
+            if named != top && named != "defaults" {
+                drawn.push((top.clone(), named.clone()));
+                if !allowed.contains(&named.as_str()) {
+                    wrong.push(format!("{}: {top} -> {named}, by `{name}`", module.file));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "arrows that the table does not have:\n{}", wrong.join("\n"));
+    for (top, allowed) in ARROWS {
+        assert!(tree.0.contains_key(&vec![(*top).to_owned()]), "`{top}` is no module any more: take it out");
+        for named in *allowed {
+            let arrow = ((*top).to_owned(), (*named).to_owned());
+            assert!(drawn.contains(&arrow), "nothing in `{top}` names `{named}` any more: take it out");
+        }
+    }
+}
+
+/// From the top of the table nothing leads back: the arrows have an order.
+#[test]
+fn no_arrow_leads_back() {
+    let mut left: Vec<_> = ARROWS.iter().map(|(top, named)| (*top, named.to_vec())).collect();
+    while let Some(at) = left.iter().position(|(_, named)| named.is_empty()) {
+        let (gone, _) = left.remove(at);
+        left.iter_mut().for_each(|(_, named)| named.retain(|name| *name != gone));
+    }
+    assert!(left.is_empty(), "these modules name each other in a circle: {left:?}");
+}
