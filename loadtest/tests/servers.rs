@@ -1,36 +1,40 @@
-//! Every adapter against the real server it is for. A server that is not installed is skipped, with a message.
+//! Every adapter against the real server it is for. Where that is another project's, the test is ignored until it is asked
+//! for: `tests/run clients` installs those servers and asks. A server that is missing then is a failure.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking, in its helpers too")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use loadtest::run::servers::Known;
 
-/// Runs a small scenario against a server, or not when it is missing.
-fn run(server: Known, extra: &[&str]) -> Option<Output> {
-    // fanwire is built by the workspace's tests; this crate alone does not build it.
-    let fanwire = Path::new(env!("CARGO_BIN_EXE_loadtest")).with_file_name("fanwire");
-    let is_fanwire = server.name().starts_with("fanwire");
-    if !server.is_installed() || (is_fanwire && !fanwire.exists()) {
-        eprintln!(
-            "SKIPPED: {} is not installed; loadtest/README.md says which package has it",
-            server.name()
-        );
-        return None;
+/// The tester and the fanwire beside it, which the workspace's build makes and this crate's alone does not.
+fn programs() -> (&'static Path, PathBuf) {
+    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
+    let fanwire = program.with_file_name("fanwire");
+    assert!(fanwire.exists(), "no {}: `cargo build --package fanwire` first", fanwire.display());
+    (program, fanwire)
+}
+
+/// Runs a small scenario against a server.
+#[track_caller]
+fn run(server: Known, extra: &[&str]) -> Output {
+    let name = server.name();
+    if name.starts_with("fanwire") {
+        programs();
     }
+    assert!(server.is_installed(), "{name} is not installed; loadtest/README.md says which package has it");
     let mut command = Command::new(env!("CARGO_BIN_EXE_loadtest"));
     command.args(["run", "broadcast", "--against", &server.name(), "--no-pin", "--quiet"]);
     command.args(["--subscribers", "20", "--rate", "100", "--warmup", "0", "--duration", "500ms"]);
     // A machine that stands still for a second is not what these tests are about.
     command.args(["--threshold", "silence < 1m"]);
-    Some(command.args(extra).output().unwrap())
+    command.args(extra).output().unwrap()
 }
 
 /// Everything arrives once, in order and whole. A busy machine may make the latencies INVALID, but no message wrong.
 #[track_caller]
-fn faultless(output: Option<Output>, deliveries: u32) {
-    let Some(output) = output else { return };
+fn faultless(output: Output, deliveries: u32) {
     let report =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{report}");
@@ -64,11 +68,7 @@ fn fanwire_with_documents() {
 /// Everyone has every update, and yet the document reads otherwise.
 #[test]
 fn a_document_that_is_not_what_its_updates_make_is_found_out() {
-    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    if !program.with_file_name("fanwire").exists() {
-        eprintln!("SKIPPED: there is no fanwire beside loadtest");
-        return;
-    }
+    let (program, _) = programs();
     for (fault, code, words) in [
         ("none", 0, "50 updates read back over HTTP; 0 documents differ"),
         ("document", 4, "BROKEN  documents_differ == 0: 4"),
@@ -91,16 +91,12 @@ fn a_document_that_is_not_what_its_updates_make_is_found_out() {
 /// Deliveries signed as GitHub signs come out on the topics that they name.
 #[test]
 fn fanwire_with_webhooks() {
-    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    if !program.with_file_name("fanwire").exists() {
-        eprintln!("SKIPPED: there is no fanwire beside loadtest");
-        return;
-    }
+    let (program, _) = programs();
     let mut command = Command::new(program);
     command.args(["run", "webhooks", "--no-pin", "--quiet", "--subscribers", "20", "--arrival", "constant"]);
     command.args(["--rate", "100", "--warmup", "0", "--duration", "500ms", "--threshold", "silence < 1m"]);
     command.args(["refused == 0", "acknowledged == 50"]);
-    faultless(Some(command.output().unwrap()), 100);
+    faultless(command.output().unwrap(), 100);
 }
 
 /// What was in memory is gone, and every subscriber is told so; what was not answered is sent again.
@@ -113,7 +109,6 @@ fn fanwire_killed_asked_to_end_and_stopped() {
         let thresholds =
             ["--threshold", "silence < 1m", "kills == 2", "unacknowledged == 0", "stranded == 0"];
         let output = run(Known::Fanwire, &[&extra[..], &how, &thresholds].concat());
-        let Some(output) = output else { return };
         let report = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(matches!(output.status.code(), Some(0 | 3)), "{signal} {publish}: {report}");
         assert!(report.contains("sent 50, acknowledged 50, refused 0"), "{signal} {publish}: {report}");
@@ -124,11 +119,7 @@ fn fanwire_killed_asked_to_end_and_stopped() {
 /// who comes last.
 #[test]
 fn fanwire_keeps_what_is_durable() {
-    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    if !program.with_file_name("fanwire").exists() {
-        eprintln!("SKIPPED: there is no fanwire beside loadtest");
-        return;
-    }
+    let (program, _) = programs();
     for (publish, processes) in [("socket", "1"), ("http", "1"), ("socket", "3")] {
         let output = Command::new(program)
             .args(["run", "crash", "--no-pin", "--quiet", "--rate", "200", "--duration", "2500ms"])
@@ -151,9 +142,7 @@ fn fanwire_keeps_what_is_durable() {
 /// Conflation leaves out most of it, by the rules.
 #[test]
 fn fanwire_with_values_that_replace_each_other() {
-    let Some(output) = run(Known::Fanwire, &["--kind", "latest", "--keys", "5", "--max-rate", "4"]) else {
-        return;
-    };
+    let output = run(Known::Fanwire, &["--kind", "latest", "--keys", "5", "--max-rate", "4"]);
     let report = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(matches!(output.status.code(), Some(0 | 3)), "{report}");
     assert!(report.contains("last values missing 0, skipped counts wrong 0"), "{report}");
@@ -161,6 +150,7 @@ fn fanwire_with_values_that_replace_each_other() {
 }
 
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn nats_over_websocket() {
     faultless(run(Known::Nats, &[]), 1000);
     let several =
@@ -169,12 +159,14 @@ fn nats_over_websocket() {
 }
 
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn nchan_with_publishing_by_http() {
     faultless(run(Known::Nchan, &[]), 1000);
     faultless(run(Known::Nchan, &["--topics", "2", "--size", "64..20KiB"]), 500);
 }
 
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn mqtt_over_websocket() {
     faultless(run(Known::Mosquitto, &[]), 1000);
     faultless(
@@ -184,6 +176,7 @@ fn mqtt_over_websocket() {
 }
 
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn socketio_with_rooms() {
     faultless(run(Known::SocketIo, &[]), 1000);
     faultless(
@@ -192,8 +185,9 @@ fn socketio_with_rooms() {
     );
 }
 
-/// A real server where there is one, and in any case the peer that the official clients are content with.
+/// A real server, and the peer that the official clients are content with.
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn the_pusher_protocol() {
     for server in [Known::Sockudo, Known::PusherPeer] {
         faultless(run(server, &[]), 1000);
@@ -203,17 +197,29 @@ fn the_pusher_protocol() {
     }
 }
 
+fn speaks_centrifugo(server: Known) {
+    faultless(run(server, &[]), 1000);
+    let several =
+        ["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3", "--size", "64..20KiB"];
+    faultless(run(server, &several), 500);
+}
+
+/// The peer that the official client is content with.
 #[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn the_centrifugo_protocol() {
-    for server in [Known::Centrifugo, Known::CentrifugoPeer] {
-        faultless(run(server, &[]), 1000);
-        let several =
-            ["--topics", "4", "--topics-per-subscriber", "2", "--publishers", "3", "--size", "64..20KiB"];
-        faultless(run(server, &several), 500);
-    }
+    speaks_centrifugo(Known::CentrifugoPeer);
 }
 
 #[test]
+#[ignore = "needs centrifugo, which no package of Debian has"]
+fn the_centrifugo_protocol_with_centrifugo() {
+    assert!(Known::Centrifugo.is_installed(), "there is no centrifugo in the path");
+    speaks_centrifugo(Known::Centrifugo);
+}
+
+#[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
 fn a_plain_broadcast_server() {
     faultless(run(Known::Ws, &[]), 1000);
     faultless(run(Known::Ws, &["--publishers", "3", "--size", "64..20KiB"]), 1000);
@@ -222,6 +228,11 @@ fn a_plain_broadcast_server() {
 #[test]
 fn server_sent_events() {
     faultless(run(Known::FanwireSse, &["--topics", "4", "--topics-per-subscriber", "2"]), 500);
+}
+
+#[test]
+#[ignore = "needs another project's server; tests/run clients has it"]
+fn server_sent_events_of_nchan() {
     faultless(run(Known::NchanSse, &[]), 1000);
     faultless(run(Known::NchanSse, &["--topics", "2", "--size", "64..20KiB", "--publishers", "3"]), 500);
 }
@@ -229,11 +240,7 @@ fn server_sent_events() {
 /// What the tester is for, with a real broker behind the faults.
 #[test]
 fn a_faulty_relay_before_fanwire_is_found_out() {
-    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    if !program.with_file_name("fanwire").exists() {
-        eprintln!("SKIPPED: there is no fanwire beside loadtest");
-        return;
-    }
+    let (program, _) = programs();
     for (fault, code, words) in [
         ("none", 0, "0 lost (0 of them acknowledged), 0 duplicate, 0 reordered, 0 corrupt"),
         ("drop", 4, "BROKEN  acked_missing == 0"),
@@ -267,12 +274,7 @@ fn certificate(folder: &Path) -> (String, String) {
 
 #[test]
 fn fanwire_with_tls() {
-    let program = Path::new(env!("CARGO_BIN_EXE_loadtest"));
-    let fanwire = program.with_file_name("fanwire");
-    if !fanwire.exists() {
-        eprintln!("SKIPPED: there is no fanwire beside loadtest");
-        return;
-    }
+    let (program, fanwire) = programs();
     let folder = std::env::temp_dir().join(format!("loadtest-tls-{}", std::process::id()));
     std::fs::create_dir(&folder).unwrap();
     let (certificate, key) = certificate(&folder);
@@ -284,7 +286,7 @@ fn fanwire_with_tls() {
         let mut command = Command::new(program);
         command.args(["run", "broadcast", "--serve", &serve, "--no-pin", "--quiet", "--subscribers", "20"]);
         command.args(["--rate", "100", "--warmup", "0", "--duration", "500ms", "--size", "64..20KiB"]);
-        Some(command.args(["--threshold", "silence < 1m"]).args(extra).output().unwrap())
+        command.args(["--threshold", "silence < 1m"]).args(extra).output().unwrap()
     };
     faultless(run(&["--ca", &certificate]), 1000);
     faultless(run(&["--insecure-tls", "--publish", "http", "--adapter", "fanwire-msgpack"]), 1000);
@@ -293,7 +295,7 @@ fn fanwire_with_tls() {
     faultless(run(&[&["--insecure-tls"], &document[..]].concat()), 1000);
     faultless(run(&["--insecure-tls", "--churn", "20", "--topics", "2"]), 500);
     // The system does not know this certificate.
-    let refused = run(&[]).unwrap();
+    let refused = run(&[]);
     std::fs::remove_dir_all(&folder).unwrap();
     let error = String::from_utf8_lossy(&refused.stderr);
     assert!(refused.status.code() == Some(2) && error.contains("certificate"), "{error}");

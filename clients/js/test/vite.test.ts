@@ -2,28 +2,14 @@
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+import { build, createServer, preview } from 'vite';
 import { Broker, skip } from './support/broker.js';
 import { openPage, skipBrowser } from './support/chromium.js';
 import { npm } from './support/npm.js';
-
-// Installed by the test: its lock file would name packages of other systems, without which `npm ci` refuses.
-const VITE = 'vite@7.3.8';
-
-/** As far as it is used here. */
-interface Running {
-	resolvedUrls: { local: string[] } | null;
-	close(): Promise<void>;
-}
-interface Vite {
-	build(options: object): Promise<unknown>;
-	createServer(options: object): Promise<{ listen(): Promise<Running> }>;
-	preview(options: object): Promise<Running>;
-}
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -68,9 +54,7 @@ test('works with Vite, in development and built', { skip: skip || skipBrowser, t
 			return `./${filename.replace('@', '').replace('/', '-')}`;
 		});
 		writeFileSync(join(root, 'package.json'), '{ "name": "fresh", "private": true, "type": "module" }');
-		npm(root, 'install', ...packed, VITE);
-		const resolved = createRequire(join(root, 'package.json')).resolve('vite');
-		const { build, createServer, preview } = (await import(pathToFileURL(resolved).href)) as Vite;
+		npm(root, 'install', ...packed);
 		writeFileSync(join(root, 'index.html'), PAGE);
 		writeFileSync(join(root, 'main.ts'), MAIN(broker.url));
 		const common = { root, configFile: false, logLevel: 'error', clearScreen: false } as const;

@@ -67,7 +67,7 @@ async fn subscribed(client: &Client, topic: &str, clients: usize) {
 
 #[tokio::test]
 async fn everything_once_in_both_formats() {
-    let Some(broker) = Broker::start() else { return };
+    let broker = Broker::start();
     for format in Format::ALL {
         let topic = format!("chat:{format:?}");
         let client = Client::connect(&broker.url(), Options { format, ..quick() }).unwrap();
@@ -117,7 +117,7 @@ async fn everything_once_in_both_formats() {
 /// Both clients' connections break again and again, in one way; nothing is lost, repeated or out of order.
 async fn survives(fault: Fault) {
     const COUNT: u64 = 200;
-    let Some(broker) = Broker::start() else { return };
+    let broker = Broker::start();
     let proxy = Proxy::start(broker.address()).await;
     let subscriber = Client::connect(&proxy.url(), quick()).unwrap();
     let publisher = Client::connect(&proxy.url(), quick()).unwrap();
@@ -178,7 +178,7 @@ async fn survives_brokers_that_stop_sending_but_listen_on() {
 
 #[tokio::test]
 async fn a_broker_that_drains_or_dies_is_waited_for() {
-    let Some(mut broker) = Broker::start() else { return };
+    let mut broker = Broker::start();
     for signal in ["-TERM", "-KILL"] {
         let client = Client::connect(&broker.url(), quick()).unwrap();
         let mut subscription = client.subscribe("chat:x", SubscribeOptions::default()).await.unwrap();
@@ -199,7 +199,7 @@ async fn a_broker_that_drains_or_dies_is_waited_for() {
 
 #[tokio::test]
 async fn queues_and_buffers_are_bounded_and_say_so() {
-    let Some(broker) = Broker::start() else { return };
+    let broker = Broker::start();
     let client = Client::connect(&broker.url(), quick()).unwrap();
     let options = SubscribeOptions { buffer: 3, ..SubscribeOptions::default() };
     let mut slow = client.subscribe("chat:x", options).await.unwrap();
@@ -241,7 +241,7 @@ async fn queues_and_buffers_are_bounded_and_say_so() {
 
 #[tokio::test]
 async fn values_come_at_the_rate_asked_for_and_the_last_one_always() {
-    let Some(broker) = Broker::start() else { return };
+    let broker = Broker::start();
     let client = Client::connect(&broker.url(), quick()).unwrap();
     let options = SubscribeOptions { max_rate: Some(5.0), ..SubscribeOptions::default() };
     let mut subscription = client.subscribe("ticker:x", options).await.unwrap();
@@ -264,7 +264,7 @@ async fn values_come_at_the_rate_asked_for_and_the_last_one_always() {
 
 #[tokio::test]
 async fn a_sink_publishes_one_after_the_other() {
-    let Some(broker) = Broker::start() else { return };
+    let broker = Broker::start();
     let client = Client::connect(&broker.url(), quick()).unwrap();
     let mut sink = client.publisher("chat:x").unwrap();
     for sent in 0..20 {
@@ -276,7 +276,7 @@ async fn a_sink_publishes_one_after_the_other() {
 
 #[tokio::test]
 async fn tokens_are_asked_for_and_replaced_before_they_end() {
-    let Some(broker) = Broker::start_with(&[("FANWIRE_AUTH_HMAC_SECRET", support::SECRET)]) else { return };
+    let broker = Broker::start_with(&[("FANWIRE_AUTH_HMAC_SECRET", support::SECRET)]);
     let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let token = fanwire_client::Token::callback({
         let asked = std::sync::Arc::clone(&asked);

@@ -35,6 +35,13 @@ pub(crate) use transcript::Transcript;
 /// How long anything may take that a sound broker does at once.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
+/// What a test needs and this machine lacks. Says so, and lets the test be; where `CI` is set it has failed.
+#[track_caller]
+pub(crate) fn missing(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "CI is set, so nothing may be missing: {what}");
+    eprintln!("SKIPPED: there is no {what}");
+}
+
 /// For tests that move many megabytes or thousands of connections through a debug build.
 pub(crate) const LONG_PATIENCE: Duration = Duration::from_secs(90);
 

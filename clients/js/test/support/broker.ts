@@ -3,12 +3,13 @@ import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { required } from './required.js';
 
 /** The broker to test against. */
 export const BIN = process.env.FANWIRE_BIN ?? fileURLToPath(new URL('../../../target/debug/fanwire', import.meta.url));
 
 /** For `test(…, { skip })`: why these tests cannot run, or false. */
-export const skip = existsSync(BIN) ? false : `no broker at ${BIN}; build it or set FANWIRE_BIN`;
+export const skip = required(existsSync(BIN), `no broker at ${BIN}; build it or set FANWIRE_BIN`);
 
 /** The broker refuses `FANWIRE_…` variables that it does not know, like the one above: it gets none of them. */
 export const ENV: NodeJS.ProcessEnv = { PATH: process.env.PATH };

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { required } from './required.js';
 
 const BROWSERS = ['chromium', 'chromium-browser', 'google-chrome', 'chrome'];
 const browser =
@@ -13,7 +14,7 @@ const browser =
 		.find((path) => existsSync(path));
 
 /** Why tests in a browser are skipped, if they are. */
-export const skipBrowser = browser ? false : 'no Chromium';
+export const skipBrowser = required(browser, 'no Chromium in the path; install it or set CHROMIUM');
 
 /** Opens a page; returns what closes the browser. */
 export function openPage(url: string): () => Promise<void> {

@@ -20,20 +20,17 @@ pub(crate) struct Broker {
     settings: Vec<(String, String)>,
 }
 
-/// The fanwire that was built beside these tests.
-fn program() -> Option<PathBuf> {
+/// The fanwire that was built beside these tests, which are worth nothing without it.
+fn program() -> PathBuf {
     let deps = std::env::current_exe().unwrap();
     let program = deps.parent().unwrap().with_file_name("fanwire");
-    if !program.exists() {
-        eprintln!("SKIPPED: {} has not been built", program.display());
-        return None;
-    }
-    Some(program)
+    assert!(program.exists(), "no {}: `cargo build --package fanwire` first", program.display());
+    program
 }
 
 /// A token for everything that lasts so many seconds.
 pub(crate) fn token(seconds: u32) -> String {
-    let mut command = Command::new(program().unwrap());
+    let mut command = Command::new(program());
     command.args(["token", "--user", "ann", "--ttl-s", &seconds.to_string()]);
     command.env("FANWIRE_AUTH_HMAC_SECRET", SECRET);
     let output = command.output().unwrap();
@@ -42,21 +39,20 @@ pub(crate) fn token(seconds: u32) -> String {
 }
 
 impl Broker {
-    /// Starts one on a free port; `None`, with a message, where none has been built.
-    pub(crate) fn start() -> Option<Self> {
+    /// Starts one on a free port.
+    pub(crate) fn start() -> Self {
         Self::start_with(&[])
     }
 
-    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Option<Self> {
-        program()?;
-        Some(Self::launch(
+    pub(crate) fn start_with(settings: &[(&str, &str)]) -> Self {
+        Self::launch(
             "127.0.0.1:0",
             settings.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
-        ))
+        )
     }
 
     fn launch(listen: &str, settings: Vec<(String, String)>) -> Self {
-        let mut child = Command::new(program().unwrap())
+        let mut child = Command::new(program())
             .args(["serve", "--shards", "1", "--listen", listen])
             .envs(settings.iter().cloned())
             .stdout(Stdio::piped())
