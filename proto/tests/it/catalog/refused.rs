@@ -14,6 +14,7 @@ fn refused(code: &'static str, id: impl Into<Option<u64>>) -> Outcome {
     Outcome::Refused { code, id: id.into() }
 }
 
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn fields() -> Vec<Vector> {
     let one = |name: &str, note: &str, json: &str, code, id: Option<u64>| {
         written(&format!("refused_{name}"), note, json, vec![refused(code, id)])
