@@ -10,19 +10,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["auth", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic", "worker"],
     ),
     ("clock", &[]),
-    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "webhook"]),
+    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "provider", "wire"]),
     ("defaults", &[]),
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "frames", "memory", "session",
-            "shard", "store", "tap", "topic", "webhook",
+            "auth", "broker", "clock", "document", "durable", "fetch", "memory", "session", "shard", "store",
+            "tap", "topic", "provider", "wire",
         ],
     ),
     ("document", &[]),
     ("durable", &["clock", "shard", "store", "tap", "topic"]),
     ("fetch", &[]),
-    ("frames", &[]),
     // Budgets and who uses them; below everything that keeps something.
     ("memory", &[]),
     // The sink for the shards' counts.
@@ -30,18 +29,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "frames", "metrics", "shard",
-            "store", "worker",
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "metrics", "shard", "store",
+            "wire", "worker",
         ],
     ),
     ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["clock", "frames", "topic"]),
+    ("shard", &["auth", "clock", "memory", "topic", "wire"]),
     ("store", &["clock"]),
     ("tap", &["topic"]),
-    ("topic", &["frames", "memory"]),
+    ("topic", &["memory", "wire"]),
     // What providers of webhooks sign.
     ("provider", &[]),
+    // What protocols have in common: it knows none of them.
+    ("wire", &[]),
     ("worker", &[]),
 ];
 
