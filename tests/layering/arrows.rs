@@ -10,13 +10,13 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["auth", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic", "worker"],
     ),
     ("clock", &[]),
-    ("config", &["auth", "broker", "memory", "shard", "store", "topic", "provider", "wire"]),
+    ("config", &["auth", "broker", "memory", "provider", "shard", "store", "topic", "wire"]),
     ("defaults", &[]),
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "memory", "session", "shard", "store",
-            "tap", "topic", "provider", "wire",
+            "auth", "broker", "clock", "document", "durable", "fetch", "memory", "provider", "session",
+            "shard", "store", "tap", "topic", "wire",
         ],
     ),
     ("document", &[]),
@@ -33,14 +33,14 @@ const ARROWS: &[(&str, &[&str])] = &[
             "wire", "worker",
         ],
     ),
+    // What providers of webhooks sign.
+    ("provider", &[]),
     ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["auth", "clock", "memory", "topic", "wire"]),
+    ("shard", &["auth", "clock", "topic", "wire"]),
     ("store", &["clock"]),
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),
-    // What providers of webhooks sign.
-    ("provider", &[]),
     // What protocols have in common: it knows none of them.
     ("wire", &[]),
     ("worker", &[]),
