@@ -296,8 +296,8 @@ pub const STORE_TIDY_BYTES: u64 = 64 * 1024 * 1024;
 /// Threads that write and merge tables.
 pub const STORE_WORKERS: usize = 2;
 
-/// Bytes of a document, merged: a book is about one MiB of text, twice that with its editing history. Decoding one to merge
-/// it takes some ten to fifty times as much memory for a moment, one document at a time.
+/// Bytes of a document, merged: a book is about one MiB of text, twice that with its editing history. Merging
+/// one takes some ten to twenty times as much memory for a moment, in each of [`MERGE_THREADS`].
 pub const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes that an update takes in memory beside its content: its place, its publisher, its frame.
@@ -331,6 +331,18 @@ pub const MERGE_BYTES: usize = 64 * 1024;
 
 /// A document that has not changed for so long, in milliseconds, is merged whatever has come.
 pub const MERGE_IDLE_MS: u64 = 5_000;
+
+/// Stack of the threads that work on documents and read from the disk, in bytes. What recurses there is bounded, by
+/// [`DOCUMENT_DEPTH`] above all, and takes well below half of it.
+pub const WORKER_STACK_BYTES: usize = 4 * 1024 * 1024;
+
+/// Types within types that a document may have to be converted to JSON or text, or changed over HTTP: converting recurses into
+/// them. Editors of text nest about three for each level of a list. Merging and passing on have no such bound.
+pub const DOCUMENT_DEPTH: u32 = 256;
+
+/// Steps that converting or changing one document may take, of which a second has some hundred million: putting its items in
+/// order takes about one for each, and one for each item that a conflict passes.
+pub const CONVERSION_STEPS: u64 = 50_000_000;
 
 /// Named versions of a document; each is as large as the document was.
 pub const VERSIONS: usize = 100;

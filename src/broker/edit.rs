@@ -12,6 +12,7 @@ use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
     defaults,
     document::{
+        CannotRead,
         compact::{self, CannotMerge},
         content,
         edit::{self, CannotEdit, Content},
@@ -32,9 +33,18 @@ pub enum DocumentError {
     /// It cannot be read from the disk.
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
-    /// Its updates make no sense together, or it cannot become what was asked for.
-    #[error(transparent)]
-    Content(#[from] CannotEdit),
+    /// Its updates cannot be made one.
+    #[error("the document cannot be merged: {0}")]
+    Unmergeable(#[from] CannotMerge),
+    /// It cannot be read.
+    #[error("the document cannot be converted: {0}")]
+    Unconvertible(#[from] CannotRead),
+    /// It cannot become what was asked for.
+    #[error("`{0}` is neither a string, an object nor an array, nor null")]
+    NotARoot(String),
+    /// A job ended before it was done.
+    #[error("the document could not be worked on; the broker's log says why")]
+    Failed,
     /// The change was not taken.
     #[error(transparent)]
     Publish(#[from] PublishError),
@@ -72,9 +82,12 @@ pub enum DocumentError {
     TooManyVersions(usize),
 }
 
-impl From<CannotMerge> for DocumentError {
-    fn from(error: CannotMerge) -> Self {
-        Self::Content(error.into())
+impl From<CannotEdit> for DocumentError {
+    fn from(error: CannotEdit) -> Self {
+        match error {
+            CannotEdit::Unreadable(error) => error.into(),
+            CannotEdit::NotARoot(name) => Self::NotARoot(name),
+        }
     }
 }
 
@@ -141,7 +154,7 @@ impl Broker {
         let _place = CONVERSIONS.try_acquire().map_err(|_| DocumentError::Busy)?;
         let (done, wait) = oneshot::channel();
         self.workers.merge.submit(move || drop(done.send(work())));
-        wait.await.unwrap_or(Err(CannotMerge::Undecodable.into()))
+        wait.await.unwrap_or(Err(DocumentError::Failed))
     }
 
     /// A document as one update, and where it stands.
@@ -198,7 +211,9 @@ impl Broker {
         let change = move || {
             let there = broker.document(&name, now_ms)?;
             condition.check(&there)?;
-            let Some(update) = update_to(&there, &new)? else { return Ok((there.position, None)) };
+            let Some(update) = update_to(&there, &new, broker.new_editor())? else {
+                return Ok((there.position, None));
+            };
             broker.check_size(&name, &update)?;
             let (receipt, kept) = broker.publish_edit(&name, update, now_ms)?;
             Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
@@ -210,6 +225,11 @@ impl Broker {
             return Err(DocumentError::NotKept);
         }
         Ok(position)
+    }
+
+    /// A client's number for an edit. Editors take theirs at random from as many.
+    fn new_editor(&self) -> u64 {
+        self.new_client().0 >> 32
     }
 
     fn check_size(&self, name: &TopicName, update: &[u8]) -> Result<(), DocumentError> {
@@ -274,18 +294,18 @@ pub(super) fn state_of(there: &Updates) -> Result<Bytes, CannotMerge> {
 }
 
 /// What has to be published so that a document becomes something else; `None` for nothing.
-fn update_to(there: &Updates, new: &NewContent) -> Result<Option<Bytes>, DocumentError> {
+fn update_to(there: &Updates, new: &NewContent, client: u64) -> Result<Option<Bytes>, DocumentError> {
     // Of what has gaps only the whole part can be read, and that is what an edit is made on.
     let state = state_of(there)?;
     let now = [state.as_ref()];
     let update = match new {
         // A first content stays as it is, so that bringing it twice is bringing it once.
         NewContent::State(wanted) if there.updates.is_empty() => Some(wanted.to_vec()),
-        NewContent::State(wanted) => edit::edit(&now, &Content::Updates(&[wanted]))?,
-        NewContent::Json(roots) => edit::edit(&now, &Content::Json(roots))?,
+        NewContent::State(wanted) => edit::edit(&now, &Content::Updates(&[wanted]), client)?,
+        NewContent::Json(roots) => edit::edit(&now, &Content::Json(roots), client)?,
         NewContent::Text(root, text) => {
             let root = root_or_only(root.clone(), &now)?;
-            edit::edit(&now, &Content::Text(&root, text))?
+            edit::edit(&now, &Content::Text(&root, text), client)?
         }
     };
     Ok(update.map(Into::into))
@@ -294,7 +314,7 @@ fn update_to(there: &Updates, new: &NewContent) -> Result<Option<Bytes>, Documen
 /// Where text is looked for if nobody says where.
 const DEFAULT_ROOT: &str = "text";
 
-fn root_or_only(root: Option<String>, updates: &[&[u8]]) -> Result<String, CannotMerge> {
+fn root_or_only(root: Option<String>, updates: &[&[u8]]) -> Result<String, CannotRead> {
     if let Some(root) = root {
         return Ok(root);
     }

@@ -1,16 +1,16 @@
 //! Many updates into one, with what was deleted left out, and what a client lacks of one.
 //!
-//! Works on updates that passed [`check`](super::check). `yrs` may still panic on some of them, so every call is caught;
-//! and what it makes is believed only if it has exactly the insertions and deletions that went in.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
-use yrs::{Doc, Options, ReadTxn, StateVector, Transact, Update, updates::decoder::Decode};
+//! Works on the structs as they are in the updates, without making a document of them: so it takes as long as they are
+//! large, whatever they mean, and neither nesting nor conflicts cost anything. What comes out is believed only if it has
+//! exactly the insertions and deletions that went in.
 
 use super::{
+    apart::incomplete,
     coverage::Coverage,
+    item::{Body, Struct},
     lib0::Malformed,
-    update::{self, Visit},
+    places::{Holder, Index, places},
+    structs::Structs,
     vector::Clocks,
 };
 
@@ -20,9 +20,6 @@ pub enum CannotMerge {
     /// What went in is not an update.
     #[error("an update is malformed: {0}")]
     Malformed(#[from] Malformed),
-    /// The library refused or panicked.
-    #[error("the updates cannot be decoded")]
-    Undecodable,
     /// What came out is not what went in.
     #[error("the merged update differs from its parts")]
     Unfaithful,
@@ -40,118 +37,74 @@ pub struct Compacted {
 /// Merges updates, of which the first may be the outcome of an earlier call.
 pub fn compact(updates: &[&[u8]]) -> Result<Compacted, CannotMerge> {
     let apart = incomplete(updates)?;
-    let whole: Vec<&[u8]> = updates
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| apart.binary_search(index).is_err())
-        .map(|(_, update)| *update)
-        .collect();
-    let wanted = Coverage::of(whole.iter().copied())?;
-    let is_faithful = |state: &Vec<u8>| Coverage::of([state.as_slice()]).is_ok_and(|got| got == wanted);
-    let state = caught(|| collected(&whole))
-        .filter(is_faithful)
-        .or_else(|| caught(|| yrs::merge_updates_v1(&whole).ok()).filter(is_faithful));
-    let state = state.ok_or(CannotMerge::Unfaithful)?;
-    Ok(Compacted { state, apart })
+    let is_whole = |index: &usize| apart.binary_search(index).is_err();
+    let whole: Vec<&[u8]> = (0..updates.len()).filter(is_whole).map(|index| updates[index]).collect();
+    let mut all = Structs::of(&whole)?;
+    all.let_go();
+    let mut all = without_gone(all);
+    all.join();
+    let state = all.encode();
+    match Coverage::of([state.as_slice()])? == Coverage::of(whole)? {
+        true => Ok(Compacted { state, apart }),
+        false => Err(CannotMerge::Unfaithful),
+    }
 }
 
 /// What somebody with this state vector lacks of an update; deletions are always included.
-pub fn diff(update: &[u8], vector: &[u8]) -> Result<Vec<u8>, CannotMerge> {
-    let made = caught(|| yrs::diff_updates_v1(update, vector).ok()).ok_or(CannotMerge::Undecodable)?;
-    update::check(&made)?;
-    Ok(made)
-}
-
-/// Runs something that may panic.
-pub(super) fn caught<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
-    // Nothing that a panic could leave half done outlives the closure.
-    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
-}
-
-/// A document of these updates, or `None` if something is missing.
-pub(super) fn document(updates: &[&[u8]]) -> Option<Doc> {
-    let doc = Doc::with_options(Options { offset_kind: yrs::OffsetKind::Utf16, ..Options::default() });
-    let mut transaction = doc.transact_mut();
-    for update in updates {
-        transaction.apply_update(Update::decode_v1(update).ok()?).ok()?;
+pub fn diff(update: &[u8], vector: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let has = Clocks::decode(vector)?;
+    let mut all = Structs::of(&[update])?;
+    for (client, run) in &mut all.clients {
+        let from = has.of(*client);
+        let known = run.partition_point(|found| found.end() <= from);
+        let mut rest = run.split_off(known).into_iter();
+        run.clear();
+        if let Some(first) = rest.next() {
+            let cut = if first.clock < from { &[from][..] } else { &[] };
+            first.cut(*client, cut, |part| {
+                if part.clock >= from {
+                    run.push(part);
+                }
+            });
+        }
+        run.extend(rest);
     }
-    let missing = transaction.has_missing_updates();
-    drop(transaction);
-    (!missing).then_some(doc)
+    Ok(all.encode())
 }
 
-/// By way of a document, whose deleted content is let go.
-fn collected(updates: &[&[u8]]) -> Option<Vec<u8>> {
-    let doc = document(updates)?;
-    let transaction = doc.transact();
-    Some(transaction.encode_state_as_update_v1(&StateVector::default()))
-}
-
-/// What an update brings and asks for.
-#[derive(Default)]
-struct Facts {
-    inserts: Vec<(u64, u32, u32)>,
-    /// With the clock behind the last one that is asked for.
-    needs: Vec<(u64, u32)>,
-}
-
-impl Visit for Facts {
-    fn insert(&mut self, client: u64, clock: u32, length: u32) {
-        self.inserts.push((client, clock, length));
-    }
-
-    fn need(&mut self, client: u64, clock: u32) {
-        self.needs.push((client, clock + 1));
-    }
-
-    fn delete(&mut self, client: u64, clock: u32, length: u32) {
-        self.needs.push((client, clock + length));
-    }
-}
-
-/// The places of updates that build on something which none of the others has.
-fn incomplete(updates: &[&[u8]]) -> Result<Vec<usize>, Malformed> {
-    let mut clocks = Clocks::default();
-    let mut waiting = Vec::new();
-    for (index, update) in updates.iter().enumerate() {
-        let mut facts = Facts::default();
-        update::walk(update, &mut facts)?;
-        if !integrate(&mut clocks, &facts) {
-            waiting.push((index, facts));
+/// Forgets also where something deleted was, if that is deleted as well: nothing can be inserted there any more.
+fn without_gone(all: Structs<'_>) -> Structs<'_> {
+    let deleted = all.deleted.clone();
+    let mut list = all.into_list();
+    let index = Index::of(&list);
+    let places = places(&list, &index);
+    let is_deleted: Vec<bool> = list.iter().map(|(_, found)| found.is_deleted()).collect();
+    for (at, (_, found)) in list.iter_mut().enumerate().filter(|(at, _)| is_deleted[*at]) {
+        let goes = match places[at].holder {
+            Holder::Gone => true,
+            Holder::Struct(holder) => is_deleted[holder],
+            Holder::Root(_) | Holder::Nowhere => false,
+        };
+        if goes {
+            *found = Struct { body: Body::Gone, ..*found };
         }
     }
-    loop {
-        let before = waiting.len();
-        waiting.retain(|(_, facts)| !integrate(&mut clocks, facts));
-        if waiting.len() == before {
-            return Ok(waiting.into_iter().map(|(index, _)| index).collect());
-        }
+    let mut all = Structs { deleted, ..Structs::default() };
+    for (client, found) in list {
+        all.clients.entry(client).or_default().push(found);
     }
-}
-
-/// Adds an update if everything that it builds on is there, itself included.
-fn integrate(clocks: &mut Clocks, facts: &Facts) -> bool {
-    // A copy of what the update touches would do, but most updates touch one client or two.
-    let before: Vec<(u64, u32)> =
-        facts.inserts.iter().map(|&(client, ..)| (client, clocks.of(client))).collect();
-    let mut whole = true;
-    for &(client, clock, length) in &facts.inserts {
-        whole &= clock <= clocks.of(client);
-        clocks.add(client, clock, length);
-    }
-    whole &= facts.needs.iter().all(|&(client, end)| end <= clocks.of(client));
-    if !whole {
-        before.into_iter().rev().for_each(|(client, clock)| clocks.set(client, clock));
-    }
-    whole
+    all
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use yrs::{Any, Array, GetString, Map, Text, XmlFragment};
+    use yrs::{
+        Any, Array, Doc, GetString, Map, Options, Text, Transact, Update, XmlFragment, types::ToJson,
+        updates::decoder::Decode,
+    };
 
-    use super::*;
+    use super::{super::update, *};
 
     /// A client that keeps what it did as updates.
     struct Client {
@@ -206,8 +159,19 @@ mod tests {
         updates.iter().map(Vec::as_slice).collect()
     }
 
+    /// What another implementation makes of it.
+    fn document(updates: &[&[u8]]) -> Doc {
+        let doc = Doc::with_options(Options { offset_kind: yrs::OffsetKind::Utf16, ..Options::default() });
+        let mut transaction = doc.transact_mut();
+        for update in updates {
+            transaction.apply_update(Update::decode_v1(update).unwrap()).unwrap();
+        }
+        drop(transaction);
+        doc
+    }
+
     fn text(updates: &[&[u8]]) -> String {
-        let doc = document(updates).unwrap();
+        let doc = document(updates);
         let text = doc.get_or_insert_text("text");
         text.get_string(&doc.transact())
     }
@@ -280,6 +244,37 @@ mod tests {
                 let kept: Vec<_> = refs(&log).into_iter().enumerate().filter(|(index, _)| !apart.contains(index)).map(|(_, update)| update).collect();
                 prop_assert_eq!(Coverage::of([state.as_slice()]).unwrap(), Coverage::of(kept).unwrap());
             }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Both read the same out of what was merged and of its parts.
+        #[test]
+        fn reading_agrees_with_another_implementation(steps in prop::collection::vec(any::<(bool, u8, u8)>(), 1..80)) {
+            let log = session(&steps);
+            let whole = compact(&refs(&log)).unwrap().state;
+            let there = |updates: &[&[u8]]| {
+                use yrs::ReadTxn;
+                let doc = document(updates);
+                let transaction = doc.transact();
+                let list = transaction.get_array("array").map(|list| list.to_json(&transaction));
+                let map = transaction.get_map("map").map(|map| map.to_json(&transaction));
+                let xml = transaction.get_xml_fragment("xml").map(|xml| xml.get_string(&transaction));
+                let text = transaction.get_text("text").map(|text| text.get_string(&transaction));
+                serde_json::json!({
+                    "array": list.filter(|list| *list != Any::Array([].into())),
+                    "map": map.filter(|map| !matches!(map, Any::Map(map) if map.is_empty())),
+                    "text": text.filter(|text| !text.is_empty()), "xml": xml.filter(|xml| !xml.is_empty()),
+                })
+            };
+            let mut here = super::super::content::json(&[&whole]).unwrap();
+            for root in ["array", "map", "text", "xml"] {
+                here.as_object_mut().unwrap().entry(root).or_insert(serde_json::Value::Null);
+            }
+            prop_assert_eq!(&here, &there(&refs(&log)));
+            prop_assert_eq!(&here, &there(&[&whole]));
         }
     }
 

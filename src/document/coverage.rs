@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    lib0::Malformed,
+    lib0::{Malformed, put_uint},
     update::{self, Visit},
 };
 
@@ -13,7 +13,7 @@ use super::{
 pub struct Ranges(BTreeMap<u64, Vec<(u32, u32)>>);
 
 impl Ranges {
-    fn push(&mut self, client: u64, clock: u32, length: u32) {
+    pub(super) fn push(&mut self, client: u64, clock: u32, length: u32) {
         if length == 0 {
             return;
         }
@@ -26,7 +26,8 @@ impl Ranges {
         }
     }
 
-    fn settle(&mut self) {
+    /// Puts them in order, after the last [`push`](Self::push).
+    pub(super) fn settle(&mut self) {
         for ranges in self.0.values_mut() {
             ranges.sort_unstable();
             ranges.dedup_by(|next, kept| {
@@ -36,6 +37,28 @@ impl Ranges {
                 }
                 touches
             });
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// A client's.
+    pub(super) fn of(&self, client: u64) -> &[(u32, u32)] {
+        self.0.get(&client).map_or(&[], Vec::as_slice)
+    }
+
+    /// As deletions are written in an update.
+    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+        put_uint(bytes, self.0.len() as u64);
+        for (client, ranges) in self.0.iter().rev() {
+            put_uint(bytes, *client);
+            put_uint(bytes, ranges.len() as u64);
+            for &(start, end) in ranges {
+                put_uint(bytes, start.into());
+                put_uint(bytes, (end - start).into());
+            }
         }
     }
 

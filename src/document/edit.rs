@@ -3,22 +3,23 @@
 //! An edit is made on top of what is there, as any editor's is, so it converges with whatever others do meanwhile. What is
 //! equal stays as it is; of text the beginning and the end that are equal, of lists likewise.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
-use yrs::{
-    Any, Array, ArrayRef, Doc, GetString, In, Map, MapRef, Out, ReadTxn, Text, TextRef, Transact,
-    TransactionMut, WriteTxn, XmlFragment, XmlFragmentRef,
-    types::{AsPrelim, Delta, xml::XmlIn},
-};
+use serde_json::{Value, json};
 
 use super::{
-    compact::{CannotMerge, caught, document},
-    content::{Piece, RootKind, Run, entries, formatted, items, kind_of, nodes, roots, runs},
+    any,
+    budget::{Budget, CannotRead},
+    content::{Inserted, RootKind, Run, kind_of, runs, values},
+    item::{Content as Inside, Type},
+    lib0::Reader,
+    places::Holder,
+    tree::Tree,
+    write::{Edit, Piece, Spot, counts},
 };
 
 /// What a document is to be.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Content<'a> {
     /// What these updates make.
     Updates(&'a [&'a [u8]]),
@@ -33,14 +34,19 @@ pub enum Content<'a> {
 pub enum CannotEdit {
     /// The document cannot be read.
     #[error(transparent)]
-    Unreadable(#[from] CannotMerge),
+    Unreadable(#[from] CannotRead),
     /// It cannot become that.
     #[error("`{0}` is neither a string, an object nor an array, nor null")]
     NotARoot(String),
 }
 
-/// The update that turns what these updates make into something else; `None` if it is that already.
-pub fn edit(updates: &[&[u8]], content: &Content<'_>) -> Result<Option<Vec<u8>>, CannotEdit> {
+/// The update that turns what these updates make into something else; `None` if it is that already. `client` is whose edit it
+/// is: a number below 2^53 that no editor has; if one has it after all, the next one is taken.
+pub fn edit<'a>(
+    updates: &[&'a [u8]],
+    content: &Content<'a>,
+    client: u64,
+) -> Result<Option<Vec<u8>>, CannotEdit> {
     // A root that was emptied has no kind, and reads as null.
     let is_no_root = |value: &Value| value.is_number() || value.is_boolean();
     if let Content::Json(roots) = content
@@ -48,223 +54,285 @@ pub fn edit(updates: &[&[u8]], content: &Content<'_>) -> Result<Option<Vec<u8>>,
     {
         return Err(CannotEdit::NotARoot(name.clone()));
     }
-    let make = || {
-        let doc = document(updates)?;
-        let mut transaction = doc.transact_mut();
-        match content {
-            Content::Updates(target) => {
-                let target = document(target)?;
-                become_document(&mut transaction, &target);
-            }
-            Content::Json(target) => become_json(&mut transaction, target),
-            Content::Text(root, target) => {
-                let text = transaction.get_or_insert_text(*root);
-                become_text(&mut transaction, &text, target);
+    let mut budget = Budget::full();
+    let tree = Tree::of(updates, &mut budget)?;
+    let client = (client..).find(|client| !tree.knows(*client)).unwrap_or(client);
+    let mut change = Change { tree: &tree, edit: Edit::new(client), budget };
+    match *content {
+        Content::Updates(target) => {
+            let target = Tree::of(target, &mut change.budget)?;
+            change.become_document(&target)?;
+        }
+        Content::Json(target) => change.become_json(target)?,
+        Content::Text(root, target) => change.become_text(root, target),
+    }
+    Ok(change.edit.finish())
+}
+
+/// A piece, and what it is compared by.
+type Compared<'a, 't> = (Value, Piece<'a, 't>);
+
+/// An edit of a document.
+struct Change<'a, 't> {
+    tree: &'t Tree<'a>,
+    edit: Edit<'a>,
+    budget: Budget,
+}
+
+impl<'a, 't> Change<'a, 't> {
+    fn become_document(&mut self, target: &Tree<'a>) -> Result<(), CannotRead> {
+        let all = self.tree.roots().union(target.roots()).copied().collect::<Vec<_>>();
+        for root in all {
+            let holder = Holder::Root(root);
+            match kind_of(target, root).or_else(|| kind_of(self.tree, root)) {
+                Some(RootKind::Text) => self.become_formatted(root, target)?,
+                Some(RootKind::Array | RootKind::Xml) => {
+                    let wanted = list(target, holder, &mut self.budget)?;
+                    self.become_list(root, wanted)?;
+                }
+                Some(RootKind::Map) => {
+                    let mut wanted = BTreeMap::new();
+                    for (key, at) in target.entries(holder) {
+                        let compared = fingerprint(target, at, &mut self.budget)?;
+                        wanted.insert(key, (compared, Piece::Copy(target, at)));
+                    }
+                    self.become_map(root, wanted)?;
+                }
+                None => {}
             }
         }
-        Some(transaction.encode_update_v1())
+        Ok(())
+    }
+
+    fn become_json(&mut self, target: &'a serde_json::Map<String, Value>) -> Result<(), CannotRead> {
+        let there = self.tree.roots();
+        for root in there.iter().copied().filter(|root| !target.contains_key(*root)) {
+            self.clear(root)?;
+        }
+        for (root, wanted) in target {
+            match wanted {
+                Value::String(wanted) => self.become_text(root, wanted),
+                Value::Array(wanted) => {
+                    self.budget.spend(wanted.len())?;
+                    let wanted = wanted.iter().map(|value| (normal(value), Piece::Json(value))).collect();
+                    self.become_list(root, wanted)?;
+                }
+                Value::Object(wanted) => {
+                    let wanted = wanted.iter();
+                    let wanted =
+                        wanted.map(|(key, value)| (key.as_str(), (normal(value), Piece::Json(value))));
+                    self.become_map(root, wanted.collect())?;
+                }
+                _ => self.clear(root)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn clear(&mut self, root: &'a str) -> Result<(), CannotRead> {
+        match kind_of(self.tree, root) {
+            Some(RootKind::Text | RootKind::Array | RootKind::Xml) => {
+                self.edit.delete_all(self.tree, Holder::Root(root));
+                Ok(())
+            }
+            Some(RootKind::Map) => self.become_map(root, BTreeMap::new()),
+            None => Ok(()),
+        }
+    }
+
+    fn become_list(&mut self, root: &'a str, wanted: Vec<Compared<'a, '_>>) -> Result<(), CannotRead> {
+        let holder = Holder::Root(root);
+        let old = list(self.tree, holder, &mut self.budget)?;
+        let (front, back) = common(&old, &wanted, |a, b| a.0 == b.0);
+        let spot = &mut Spot::behind(self.tree, root, index(front));
+        self.edit.delete_range(self.tree, holder, index(front), index(old.len() - front - back));
+        let pieces: Vec<_> = wanted[front..wanted.len() - back].iter().map(|(_, piece)| *piece).collect();
+        self.edit.insert_all(spot, &pieces, &mut self.budget)
+    }
+
+    fn become_map(
+        &mut self,
+        root: &'a str,
+        wanted: BTreeMap<&'a str, Compared<'a, '_>>,
+    ) -> Result<(), CannotRead> {
+        let mut kept = Vec::new();
+        for (key, at) in self.tree.entries(Holder::Root(root)) {
+            let is_it = match wanted.get(key) {
+                Some((wanted, _)) => fingerprint(self.tree, at, &mut self.budget)? == *wanted,
+                None => false,
+            };
+            if is_it {
+                kept.push(key);
+            } else {
+                self.edit.delete(self.tree, at);
+            }
+        }
+        for (key, (_, piece)) in wanted {
+            if kept.binary_search(&key).is_err() {
+                self.edit.insert_one(&mut Spot::key(self.tree, root, key), piece, &mut self.budget)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a text what another one is, formatting included.
+    fn become_formatted(&mut self, root: &'a str, target: &Tree<'a>) -> Result<(), CannotRead> {
+        let holder = Holder::Root(root);
+        let wanted = runs(target, holder, &mut self.budget)?;
+        let old = runs(self.tree, holder, &mut self.budget)?;
+        if old == wanted {
+            return Ok(());
+        }
+        let is_plain = |runs: &[Run<'_>]| {
+            let mut runs = runs.iter();
+            runs.all(|run| matches!(run.insert, Inserted::Text(_)) && run.attributes.is_empty())
+        };
+        if is_plain(&old) && is_plain(&wanted) {
+            let (old, wanted) = (plain(&old), plain(&wanted));
+            self.change_text(root, &old, &wanted);
+            return Ok(());
+        }
+        self.edit.delete_all(self.tree, holder);
+        let spot = &mut Spot::behind(self.tree, root, 0);
+        for at in target.items(holder) {
+            self.edit.insert_one(spot, Piece::Copy(target, at), &mut self.budget)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a text these characters, changing only what lies between the first and the last difference.
+    fn become_text(&mut self, root: &'a str, wanted: &str) {
+        let holder = Holder::Root(root);
+        let mut old = String::new();
+        for at in self.tree.items(holder) {
+            match self.tree.content(at) {
+                Inside::Text(part) => old.push_str(part),
+                content if counts(content) => {
+                    // Something is embedded, which is not in the string.
+                    self.edit.delete_all(self.tree, holder);
+                    old.clear();
+                    return self.insert_text(&mut Spot::behind(self.tree, root, 0), wanted);
+                }
+                _ => {}
+            }
+        }
+        self.change_text(root, &old, wanted);
+    }
+
+    fn change_text(&mut self, root: &'a str, old: &str, wanted: &str) {
+        let old: Vec<char> = old.chars().collect();
+        let new: Vec<char> = wanted.chars().collect();
+        let (front, back) = common(&old, &new, |a, b| a == b);
+        let units = |chars: &[char]| index(chars.iter().map(|c| c.len_utf16()).sum());
+        let (at, removed) = (units(&old[..front]), units(&old[front..old.len() - back]));
+        let spot = &mut Spot::behind(self.tree, root, at);
+        if removed > 0 {
+            self.edit.delete_range(self.tree, Holder::Root(root), at, removed);
+        }
+        let inserted: String = new[front..new.len() - back].iter().collect();
+        self.insert_text(spot, &inserted);
+    }
+
+    fn insert_text(&mut self, spot: &mut Spot<'a>, text: &str) {
+        let length = index(text.chars().map(char::len_utf16).sum());
+        if length > 0 {
+            self.edit.insert(spot, length, Inside::Text(text.to_owned().into()));
+        }
+    }
+}
+
+fn plain(runs: &[Run<'_>]) -> String {
+    let text = |run: &Run<'_>| match &run.insert {
+        Inserted::Text(text) => text.clone(),
+        Inserted::Other(_) => String::new(),
     };
-    let update = caught(make).ok_or(CannotMerge::Undecodable)?;
-    Ok((update != super::update::EMPTY).then_some(update))
+    runs.iter().map(text).collect()
 }
 
-fn become_document(transaction: &mut TransactionMut<'_>, target: &Doc) {
-    let wanted = target.transact();
-    let all: BTreeSet<String> = roots(transaction).union(&roots(&wanted)).cloned().collect();
-    for root in all {
-        let Some(kind) = kind_of(&wanted, &root).or_else(|| kind_of(transaction, &root)) else { continue };
-        match kind {
-            RootKind::Text => {
-                let text = transaction.get_or_insert_text(root.as_str());
-                become_formatted(transaction, &text, wanted.get_text(root.as_str()), &wanted);
+/// What is in a list, each value for itself.
+fn list<'a, 't>(
+    tree: &'t Tree<'a>,
+    holder: Holder<'a>,
+    budget: &mut Budget,
+) -> Result<Vec<Compared<'a, 't>>, CannotRead> {
+    let mut list = Vec::new();
+    for at in tree.items(holder).filter(|at| counts(tree.content(*at))) {
+        match tree.content(at) {
+            Inside::Values(bytes) => {
+                budget.spend(index_of(tree.length(at)))?;
+                let mut reader = Reader::new(bytes);
+                for _ in 0..tree.length(at) {
+                    let before = reader.rest();
+                    let value = any::read(&mut reader).map_err(CannotRead::Malformed)?;
+                    list.push((value, Piece::Value(&before[..before.len() - reader.left()])));
+                }
             }
-            RootKind::Array => {
-                let list = transaction.get_or_insert_array(root.as_str());
-                let wanted =
-                    wanted.get_array(root.as_str()).map(|list| items(&list, &wanted)).unwrap_or_default();
-                become_list(transaction, &list, wanted);
-            }
-            RootKind::Map => {
-                let map = transaction.get_or_insert_map(root.as_str());
-                let wanted =
-                    wanted.get_map(root.as_str()).map(|map| entries(&map, &wanted)).unwrap_or_default();
-                become_map(transaction, &map, wanted);
-            }
-            RootKind::Xml => {
-                let xml = transaction.get_or_insert_xml_fragment(root.as_str());
-                let wanted = wanted
-                    .get_xml_fragment(root.as_str())
-                    .map(|xml| nodes(&xml, &wanted))
-                    .unwrap_or_default();
-                become_xml(transaction, &xml, wanted);
-            }
+            _ => list.push((fingerprint(tree, at, budget)?, Piece::Copy(tree, at))),
         }
     }
+    Ok(list)
 }
 
-fn become_json(transaction: &mut TransactionMut<'_>, target: &serde_json::Map<String, Value>) {
-    let all: BTreeSet<String> = roots(transaction).into_iter().chain(target.keys().cloned()).collect();
-    for root in all {
-        match target.get(&root) {
-            Some(Value::String(wanted)) => {
-                let text = transaction.get_or_insert_text(root.as_str());
-                become_text(transaction, &text, wanted);
-            }
-            Some(Value::Array(wanted)) => {
-                let list = transaction.get_or_insert_array(root.as_str());
-                let wanted = wanted.iter().map(|value| (value.clone(), In::Any(any_of(value)))).collect();
-                become_list(transaction, &list, wanted);
-            }
-            Some(Value::Object(wanted)) => {
-                let map = transaction.get_or_insert_map(root.as_str());
-                let wanted =
-                    wanted.iter().map(|(key, value)| (key.clone(), (value.clone(), In::Any(any_of(value)))));
-                let wanted = wanted.collect();
-                become_map(transaction, &map, wanted);
-            }
-            _ => clear(transaction, &root),
+/// What an item is compared by. The kind is part of it, so that a text never counts as equal to a string.
+fn fingerprint(tree: &Tree<'_>, at: usize, budget: &mut Budget) -> Result<Value, CannotRead> {
+    let mut last = Value::Null;
+    values(tree, at, budget, |value| last = value)?;
+    Ok(match tree.content(at) {
+        Inside::Type(Type::Text | Type::XmlText) => {
+            let runs = runs(tree, Holder::Struct(at), budget)?;
+            let run = |run: &Run<'_>| match &run.insert {
+                Inserted::Text(text) => json!([text, run.attributes]),
+                Inserted::Other(other) => json!([[other], run.attributes]),
+            };
+            json!({ "text": runs.iter().map(run).collect::<Vec<_>>() })
         }
+        Inside::Type(Type::Array) => json!({ "array": last }),
+        Inside::Type(Type::Map) => json!({ "map": last }),
+        Inside::Type(_) => json!({ "xml": last }),
+        Inside::Binary(_) => json!({ "bytes": last }),
+        _ => last,
+    })
+}
+
+/// A value as it reads once it was written: 1.0 is 1.
+fn normal(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => any::normal(number),
+        Value::Array(list) => list.iter().map(normal).collect(),
+        Value::Object(map) => map.iter().map(|(key, value)| (key.clone(), normal(value))).collect(),
+        other => other.clone(),
     }
-}
-
-fn clear(transaction: &mut TransactionMut<'_>, root: &str) {
-    match kind_of(transaction, root) {
-        Some(RootKind::Text) => {
-            let text = transaction.get_or_insert_text(root);
-            become_text(transaction, &text, "");
-        }
-        Some(RootKind::Array) => {
-            let list = transaction.get_or_insert_array(root);
-            become_list(transaction, &list, Vec::new());
-        }
-        Some(RootKind::Map) => {
-            let map = transaction.get_or_insert_map(root);
-            become_map(transaction, &map, BTreeMap::new());
-        }
-        Some(RootKind::Xml) => {
-            let xml = transaction.get_or_insert_xml_fragment(root);
-            become_xml(transaction, &xml, Vec::new());
-        }
-        None => {}
-    }
-}
-
-fn any_of(value: &Value) -> Any {
-    serde_json::from_value(value.clone()).unwrap_or(Any::Null)
 }
 
 /// How many of the first and of the last pieces are equal.
-fn common<A: PartialEq>(old: &[A], new: &[A]) -> (usize, usize) {
-    let front = old.iter().zip(new).take_while(|(a, b)| a == b).count();
-    let back = old[front..].iter().rev().zip(new[front..].iter().rev()).take_while(|(a, b)| a == b).count();
-    (front, back)
+fn common<A, B>(old: &[A], new: &[B], is_equal: impl Fn(&A, &B) -> bool) -> (usize, usize) {
+    let front = old.iter().zip(new).take_while(|(a, b)| is_equal(a, b)).count();
+    let rest = old[front..].iter().rev().zip(new[front..].iter().rev());
+    (front, rest.take_while(|(a, b)| is_equal(a, b)).count())
+}
+
+fn index_of(length: u32) -> usize {
+    usize::try_from(length).unwrap_or(usize::MAX)
 }
 
 fn index(place: usize) -> u32 {
     u32::try_from(place).unwrap_or(u32::MAX)
 }
 
-fn become_list(transaction: &mut TransactionMut<'_>, list: &ArrayRef, wanted: Vec<Piece<In>>) {
-    let old: Vec<Value> = items(list, transaction).into_iter().map(|(value, _)| value).collect();
-    let new: Vec<Value> = wanted.iter().map(|(value, _)| value.clone()).collect();
-    let (front, back) = common(&old, &new);
-    if old.len() > front + back {
-        list.remove_range(transaction, index(front), index(old.len() - front - back));
-    }
-    let inserted = new.len() - back;
-    for (place, (_, item)) in wanted.into_iter().enumerate().take(inserted).skip(front) {
-        list.insert(transaction, index(place), item);
-    }
-}
-
-fn become_map(transaction: &mut TransactionMut<'_>, map: &MapRef, wanted: BTreeMap<String, Piece<In>>) {
-    let old = entries(map, transaction);
-    for key in old.keys().filter(|key| !wanted.contains_key(*key)) {
-        map.remove(transaction, key);
-    }
-    for (key, (value, item)) in wanted {
-        if old.get(&key).is_none_or(|(before, _)| *before != value) {
-            map.insert(transaction, key, item);
-        }
-    }
-}
-
-fn become_xml(transaction: &mut TransactionMut<'_>, xml: &XmlFragmentRef, wanted: Vec<Piece<XmlIn>>) {
-    let old: Vec<Value> = nodes(xml, transaction).into_iter().map(|(value, _)| value).collect();
-    let new: Vec<Value> = wanted.iter().map(|(value, _)| value.clone()).collect();
-    let (front, back) = common(&old, &new);
-    if old.len() > front + back {
-        xml.remove_range(transaction, index(front), index(old.len() - front - back));
-    }
-    let inserted = new.len() - back;
-    for (place, (_, node)) in wanted.into_iter().enumerate().take(inserted).skip(front) {
-        xml.insert(transaction, index(place), node);
-    }
-}
-
-/// Makes a text what another one is, formatting included.
-fn become_formatted(
-    transaction: &mut TransactionMut<'_>,
-    text: &TextRef,
-    wanted: Option<TextRef>,
-    of: &impl ReadTxn,
-) {
-    let wanted = wanted.map(|wanted| runs(&wanted, of)).unwrap_or_default();
-    let old = runs(text, transaction);
-    if formatted(&old) == formatted(&wanted) {
-        return;
-    }
-    let is_plain = |runs: &[Run]| {
-        let plain = |run: &Run| {
-            matches!(run.insert, Out::Any(Any::String(_)))
-                && run.attributes.as_ref().is_none_or(|all| all.is_empty())
-        };
-        runs.iter().all(plain)
-    };
-    if is_plain(&old) && is_plain(&wanted) {
-        let whole: String = wanted.into_iter().map(|run| run.insert.to_string(of)).collect();
-        return become_text(transaction, text, &whole);
-    }
-    let length = text.len(transaction);
-    text.remove_range(transaction, 0, length);
-    let insert = |Run { insert, attributes }: Run| {
-        Delta::Inserted(insert.as_prelim(of), attributes.filter(|all| !all.is_empty()).map(Box::new))
-    };
-    text.apply_delta(transaction, wanted.into_iter().map(insert));
-}
-
-/// Makes a text these characters, changing only what lies between the first and the last difference.
-fn become_text(transaction: &mut TransactionMut<'_>, text: &TextRef, wanted: &str) {
-    let old: Vec<char> = text.get_string(transaction).chars().collect();
-    let units = |chars: &[char]| index(chars.iter().map(|c| c.len_utf16()).sum());
-    if units(&old) != text.len(transaction) {
-        // Something is embedded, which is not in the string.
-        let length = text.len(transaction);
-        text.remove_range(transaction, 0, length);
-        return text.insert(transaction, 0, wanted);
-    }
-    let new: Vec<char> = wanted.chars().collect();
-    let (front, back) = common(&old, &new);
-    let at = units(&old[..front]);
-    let removed = units(&old[front..old.len() - back]);
-    if removed > 0 {
-        text.remove_range(transaction, at, removed);
-    }
-    let inserted: String = new[front..new.len() - back].iter().collect();
-    if !inserted.is_empty() {
-        text.insert(transaction, at, &inserted);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json as value;
-    use yrs::types::Attrs;
+    use yrs::{Doc, Map, ReadTxn, Text, Transact, WriteTxn, XmlFragment, types::Attrs};
 
     use super::{
         super::content::{json, text},
         *,
     };
+
+    /// Another client each time, as the broker has it.
+    fn edit<'a>(updates: &[&'a [u8]], content: &Content<'a>) -> Result<Option<Vec<u8>>, CannotEdit> {
+        super::edit(updates, content, 7)
+    }
 
     fn made(content: Value) -> Vec<u8> {
         let Value::Object(roots) = content else { panic!() };
@@ -347,9 +415,9 @@ mod tests {
         expected["later"] = Value::Null;
         assert_eq!(read(&[&after, &update]), expected);
         let rich = |updates: &[&[u8]]| {
-            let doc = document(updates).unwrap();
-            let transaction = doc.transact();
-            formatted(&runs(&transaction.get_text("rich").unwrap(), &transaction))
+            let tree = Tree::of(updates, &mut Budget::full()).unwrap();
+            let runs = runs(&tree, Holder::Root("rich"), &mut Budget::full()).unwrap();
+            runs.iter().map(|run| format!("{run:?}")).collect::<Vec<_>>()
         };
         assert_eq!(rich(&[&after, &update]), rich(&[&before]));
         assert_eq!(edit(&[&after, &update], &Content::Updates(&[&before])), Ok(None));
@@ -358,8 +426,8 @@ mod tests {
     #[test]
     fn what_others_do_meanwhile_stays() {
         let before = made(value!({"text": "ab"}));
-        let ours = edit(&[&before], &Content::Text("text", "aXb")).unwrap().unwrap();
-        let theirs = edit(&[&before], &Content::Text("text", "abY")).unwrap().unwrap();
+        let ours = super::edit(&[&before], &Content::Text("text", "aXb"), 3).unwrap().unwrap();
+        let theirs = super::edit(&[&before], &Content::Text("text", "abY"), 2).unwrap().unwrap();
         assert_eq!(read(&[&before, &ours, &theirs]), value!({"text": "aXbY"}));
     }
 }

@@ -41,6 +41,11 @@ impl<'a> Reader<'a> {
         self.bytes.len() - self.at
     }
 
+    /// The bytes that are left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
+    }
+
     /// Refuses bytes behind the end.
     pub fn end(&self) -> Result<(), Malformed> {
         match self.left() {
@@ -129,7 +134,7 @@ impl<'a> Reader<'a> {
         match self.byte()? {
             // undefined, null, false, true
             127 | 126 | 121 | 120 => {}
-            125 => self.skip_int()?,
+            125 => drop(self.int()?),
             124 => drop(self.take(4)?),
             123 | 122 => drop(self.take(8)?),
             119 => drop(self.text()?),
@@ -150,20 +155,27 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// `readVarInt`: six bits and a sign, then seven at a time.
-    fn skip_int(&mut self) -> Result<(), Malformed> {
-        let mut byte = self.byte()?;
+    /// `readVarInt`: a sign and six bits, then seven at a time.
+    pub(super) fn int(&mut self) -> Result<i64, Malformed> {
+        let first = self.byte()?;
+        let mut number = i64::from(first & 0x3f);
+        let (mut byte, mut shift) = (first, 6);
         // Six bits and seven times seven are more than the 53 that writers use.
-        for _ in 0..7 {
-            if byte & 0x80 == 0 {
-                return Ok(());
+        while byte & 0x80 != 0 {
+            if shift > 48 {
+                return Err(self.wrong("a number of more than eight bytes"));
             }
             byte = self.byte()?;
+            number |= i64::from(byte & 0x7f) << shift;
+            shift += 7;
         }
-        match byte & 0x80 {
-            0 => Ok(()),
-            _ => Err(self.wrong("a number of more than eight bytes")),
-        }
+        Ok(if first & 0x40 == 0 { number } else { -number })
+    }
+
+    /// So many bytes as there is room for.
+    pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
+        let at = self.wrong("a length over what is left");
+        self.take(N)?.try_into().map_err(|_| at)
     }
 }
 

@@ -130,7 +130,9 @@ impl From<DocumentError> for Failure {
             DocumentError::WrongKind | DocumentError::NotText(_) => ErrorCode::WrongKind,
             DocumentError::Unreadable(unreadable) => code_of_unreadable(*unreadable),
             DocumentError::Store(_) | DocumentError::NotKept => ErrorCode::StorageFailed,
-            DocumentError::Content(_) => ErrorCode::BadPayload,
+            DocumentError::NotARoot(_) => ErrorCode::BadPayload,
+            DocumentError::Unmergeable(_) | DocumentError::Failed => ErrorCode::Internal,
+            DocumentError::Unconvertible(_) => ErrorCode::TooLarge,
             DocumentError::Busy => ErrorCode::Overloaded,
             DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
             // HTTP has codes of its own for these.
