@@ -297,7 +297,7 @@ pub const STORE_TIDY_BYTES: u64 = 64 * 1024 * 1024;
 pub const STORE_WORKERS: usize = 2;
 
 /// Bytes of a document, merged: a book is about one MiB of text, twice that with its editing history. Merging
-/// one takes some ten to twenty times as much memory for a moment, in each of [`MERGE_THREADS`].
+/// one takes some ten to twenty times as much memory for a moment, in each of [`DOCUMENT_THREADS`].
 pub const MAX_DOCUMENT_BYTES: usize = 8 * 1024 * 1024;
 
 /// Bytes that an update takes in memory beside its content: its place, its publisher, its frame.
@@ -351,15 +351,28 @@ pub const VERSIONS: usize = 100;
 pub const VERSION_NAME_BYTES: usize = 200;
 
 /// Requests about the content of documents at a time; each may decode one. Beyond it they are refused as `overloaded`.
-pub const CONVERSIONS: usize = 8;
+pub const CONVERSIONS: usize = 16;
+
+/// Those of them that are about the same document: half of the threads stay free for others.
+pub const CONVERSIONS_PER_DOCUMENT: usize = 4;
+
+/// Threads that merge documents; as many convert them, and as many see to newcomers. One merge takes some milliseconds, at most
+/// about a second, and while one takes long the others go on.
+pub const DOCUMENT_THREADS: usize = 2;
 
 /// Bytes of what one client of a document says of itself: a name, a colour and a cursor are a few hundred.
 pub const AWARENESS_BYTES: usize = 16 * 1024;
 
+/// Bytes of what all clients of one document say of themselves: ten thousand common ones. Every newcomer gets them.
+pub const AWARENESS_TABLE_BYTES: usize = 4 * 1024 * 1024;
+
 /// Clients of one document that are told apart.
 pub const AWARENESS_CLIENTS: usize = 10_000;
 
-/// Clients that one connection may speak for: a provider speaks for one, and forwards what other tabs of its browser say.
+/// Questions about a document ("what do I lack?", "who is here?") from one connection a second: a client asks when it connects.
+pub const ASKS_PER_SECOND: u32 = 5;
+
+/// Clients that one connection may have spoken for, those that are gone among them: a provider speaks for one, and forwards what other tabs of its browser say.
 pub const AWARENESS_CLIENTS_PER_CONNECTION: usize = 32;
 
 /// How long a client's awareness stays after its connection broke off, in milliseconds: a y-websocket provider is back

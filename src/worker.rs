@@ -1,40 +1,39 @@
-//! Threads for what takes longer than a shard may: reading topics from the disk, merging documents, comparing them with
-//! what a client has.
+//! Threads for what takes longer than a shard may: reading topics from the disk, merging and converting documents, comparing
+//! them with what a client has.
 //!
-//! The queues are bounded by who submits: each says how many jobs it has under way.
+//! The queues are bounded by who submits: each says how many jobs it has under way. Jobs are bounded by what they do: none takes
+//! longer than a second or so, so whoever waits for a thread waits for little.
 
 use std::{
     hash::{BuildHasher, Hash},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc,
+    sync::{Arc, mpsc},
 };
 
+use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
 use crate::defaults;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A thread that does one thing after the other.
+/// Threads that take their jobs from one queue.
 #[derive(Clone)]
-pub struct Worker {
+pub struct Crew {
     jobs: mpsc::Sender<Job>,
 }
 
-impl Worker {
-    /// Starts the thread, which ends with the last handle.
-    pub fn start(name: &str) -> io::Result<Self> {
+impl Crew {
+    /// Starts so many threads, one at least, which end with the last handle.
+    pub fn start(name: &str, threads: usize) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        std::thread::Builder::new().name(name.into()).spawn(move || {
-            for job in queue {
-                // What a job was about to do is left undone; whatever it shares with others is behind locks that do not
-                // poison, and changed in one step.
-                if catch_unwind(AssertUnwindSafe(job)).is_err() {
-                    tracing::error!("a job of a worker ended in a panic");
-                }
-            }
-        })?;
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..threads.max(1) {
+            let queue = queue.clone();
+            let thread = std::thread::Builder::new().name(format!("{name}-{number}"));
+            thread.stack_size(defaults::WORKER_STACK_BYTES).spawn(move || work(&queue))?;
+        }
         Ok(Self { jobs })
     }
 
@@ -46,16 +45,28 @@ impl Worker {
     }
 }
 
+fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+    loop {
+        // One waits with the lock for a job, the others for the lock.
+        let Ok(job) = queue.lock().recv() else { return };
+        // What a job was about to do is left undone; whatever it shares with others is behind locks that do not poison, and
+        // changed in one step.
+        if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            tracing::error!("a job of a worker ended in a panic");
+        }
+    }
+}
+
 /// Several workers for jobs of which those with the same name are done one after the other.
 #[derive(Clone)]
 pub struct Pool {
-    workers: Vec<Worker>,
+    workers: Vec<Crew>,
 }
 
 impl Pool {
     /// Starts so many threads, one at least.
     pub fn start(name: &str, threads: usize) -> io::Result<Self> {
-        let start = |number| Worker::start(&format!("{name}-{number}"));
+        let start = |number| Crew::start(&format!("{name}-{number}"), 1);
         Ok(Self { workers: (0..threads.max(1)).map(start).collect::<io::Result<_>>()? })
     }
 
@@ -71,17 +82,23 @@ impl Pool {
 pub struct Workers {
     /// For reading topics from the disk.
     pub loads: Pool,
-    /// For what somebody waits for: newcomers.
-    pub joins: Worker,
-    /// For what may take seconds with a large document: merging, converting.
-    pub merge: Worker,
+    /// For what newcomers to documents wait for; what comes from one document is done in order.
+    pub joins: Pool,
+    /// For merging documents.
+    pub merge: Crew,
+    /// For reading and changing documents over HTTP.
+    pub convert: Crew,
 }
 
 impl Workers {
     /// Starts them.
     pub fn start() -> io::Result<Self> {
-        let loads = Pool::start("load", defaults::LOADS)?;
-        Ok(Self { loads, joins: Worker::start("joins")?, merge: Worker::start("merge")? })
+        Ok(Self {
+            loads: Pool::start("load", defaults::LOADS)?,
+            joins: Pool::start("join", defaults::DOCUMENT_THREADS)?,
+            merge: Crew::start("merge", defaults::DOCUMENT_THREADS)?,
+            convert: Crew::start("convert", defaults::DOCUMENT_THREADS)?,
+        })
     }
 }
 
@@ -91,10 +108,21 @@ mod tests {
 
     #[test]
     fn a_panic_ends_the_job_and_not_the_worker() {
-        let worker = Worker::start("test").unwrap();
+        let worker = Crew::start("test", 1).unwrap();
         let (done, wait) = mpsc::channel();
         worker.submit(|| panic!("on purpose"));
         worker.submit(move || done.send(1).unwrap());
         assert_eq!(wait.recv(), Ok(1));
+    }
+
+    #[test]
+    fn one_long_job_does_not_hold_up_the_next() {
+        let crew = Crew::start("test", 2).unwrap();
+        let (release, held) = mpsc::channel::<()>();
+        crew.submit(move || drop(held.recv()));
+        let (done, wait) = mpsc::channel();
+        crew.submit(move || done.send(1).unwrap());
+        assert_eq!(wait.recv(), Ok(1));
+        drop(release);
     }
 }

@@ -39,6 +39,12 @@ impl TopicName {
         }
     }
 
+    /// A name that nobody can say: it has a control character, which [`new`](Self::new) refuses. For channels within a broker.
+    #[must_use]
+    pub fn hidden(what: &str) -> Self {
+        Self(format!("\u{1}{what}").into())
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -65,6 +65,8 @@ pub struct ApiKey {
     pub publish: Allowed,
     /// Topics to subscribe to and to read.
     pub subscribe: Allowed,
+    /// Documents to delete, and versions of them.
+    pub delete: Allowed,
     /// Whether connections of others may be ended, and tokens revoked.
     pub admin: bool,
     /// HTTP requests a second with this key, wherever they come from.
@@ -83,6 +85,7 @@ impl ApiKey {
             publish: self.publish.clone(),
             history: self.subscribe.clone(),
             presence: self.subscribe.clone(),
+            delete: self.delete.clone(),
             max_rate: None,
             admin: self.admin,
         }

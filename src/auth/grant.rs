@@ -39,6 +39,8 @@ pub enum Verb {
     History,
     /// See who is subscribed.
     Presence,
+    /// Delete a document, or a version of one.
+    Delete,
 }
 
 impl Verb {
@@ -49,6 +51,7 @@ impl Verb {
             Self::Publish => "publish to",
             Self::History => "read the history of",
             Self::Presence => "see the presence of",
+            Self::Delete => "delete",
         }
     }
 }
@@ -91,6 +94,8 @@ pub struct Grant {
     pub history: Allowed,
     /// Topics to see the members of.
     pub presence: Allowed,
+    /// Documents to delete, and versions of them.
+    pub delete: Allowed,
     /// Kind `latest`: most updates a second of a subscription, whatever it asks for.
     pub max_rate: Option<f64>,
     /// Whether connections of others may be ended, and tokens revoked.
@@ -109,6 +114,7 @@ impl Grant {
             publish: Allowed::All,
             history: Allowed::All,
             presence: Allowed::All,
+            delete: Allowed::All,
             max_rate: None,
             admin: true,
         }
@@ -126,6 +132,7 @@ impl Grant {
             Verb::Publish => &self.publish,
             Verb::History => &self.history,
             Verb::Presence => &self.presence,
+            Verb::Delete => &self.delete,
         };
         allowed.includes(topic)
     }

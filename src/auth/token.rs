@@ -67,6 +67,9 @@ pub struct Claims {
     /// Patterns of topics to see the members of; those of `subscribe` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub presence: Option<Vec<String>>,
+    /// Patterns of documents to delete, and versions of them; none when absent: who edits a document does not own it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delete: Option<Vec<String>>,
     /// Kind `latest`: most updates a second of a subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<f64>,
@@ -229,6 +232,7 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
         publish: allowed(claims.publish)?.unwrap_or(Allowed::All),
         history: allowed(claims.history)?.unwrap_or_else(|| subscribe.clone()),
         presence: allowed(claims.presence)?.unwrap_or_else(|| subscribe.clone()),
+        delete: allowed(claims.delete)?.unwrap_or_else(Allowed::none),
         subscribe,
         max_rate: claims.max_rate,
         admin: false,

@@ -1,12 +1,12 @@
 //! Documents: who is in one, what a client lacks of it, and merging its updates.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use bytes::Bytes;
 use dashmap::Entry;
 use fanwire_proto::{Offset, Payload, Position, TopicName};
 
-use super::{Broker, PublishError, Room};
+use super::{Broker, PublishError, Room, sweep::as_gauge};
 use crate::{
     document::{
         compact::{self, CannotMerge, Compacted},
@@ -18,12 +18,11 @@ use crate::{
 
 impl Broker {
     /// What the clients of a document share, made if need be. It lasts as long as somebody has it.
-    pub fn room(&self, document: &TopicName, now_ms: u64) -> Option<Arc<Room>> {
+    pub fn room(&self, document: &TopicName, now_ms: u64) -> Arc<Room> {
         match self.rooms.entry(document.clone()) {
-            Entry::Occupied(entry) => Some(entry.get().clone()),
+            Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(place) => {
-                let room = Arc::new(Room::new(document, self.new_epoch(), now_ms)?);
-                Some(place.insert(room).value().clone())
+                place.insert(Arc::new(Room::new(self.new_epoch(), now_ms))).value().clone()
             }
         }
     }
@@ -45,8 +44,13 @@ impl Broker {
     }
 
     /// Does something that takes long, for somebody who waits; not more than a few at a time for each.
-    pub fn join_later(&self, work: impl FnOnce() + Send + 'static) {
-        self.workers.joins.submit(work);
+    pub fn join_later(&self, document: &TopicName, work: impl FnOnce() + Send + 'static) {
+        self.workers.joins.submit(document, work);
+    }
+
+    /// Bytes of answers that were made for one editor each and are not read yet.
+    pub fn unread_answers(&self) -> Arc<AtomicUsize> {
+        self.unread_answers.clone()
     }
 
     /// Publishes what a client has of a document, unless all of it is there. Clients send all deletions whenever they
@@ -83,6 +87,8 @@ impl Broker {
         self.rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_empty());
         let documents = self.topics.iter().filter(|entry| entry.kind == Kind::Document);
         let due: Vec<Arc<Topic>> = documents.map(|entry| entry.value().clone()).collect();
+        let set_aside = due.iter().filter(|topic| topic.is_set_aside()).count();
+        self.metrics.documents_set_aside.set(as_gauge(set_aside));
         for topic in due {
             self.merge_if_due(&topic, now_ms);
         }
@@ -109,11 +115,11 @@ fn merge(topic: &Topic) {
             topic.merged(upto, state, &apart);
         }
         // The next one may be what the others wait for.
-        Ok(None) => topic.not_merged(log.updates.len() + 1),
+        Ok(None) => topic.not_merged(log.updates.len() + 1, false),
         Err(error) => {
-            tracing::warn!(topic = %topic.name, %error, "a document is kept as it is");
+            tracing::warn!(topic = %topic.name, %error, "a document cannot be merged; it is set aside and served update by update");
             // What failed takes long and will fail again.
-            topic.not_merged(2 * log.updates.len());
+            topic.not_merged(2 * log.updates.len(), true);
         }
     }
 }

@@ -6,11 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanwire_proto::{Epoch, Offset, Position, TopicName};
 use serde_json::Value;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
-    defaults,
     document::{
         CannotRead,
         compact::{self, CannotMerge},
@@ -21,7 +20,7 @@ use crate::{
     durable::{NOT_KEPT, Trouble},
     shard::Order,
     store::{Batch, StoreError},
-    topic::{Kind, KindRule, Updates},
+    topic::{Kind, KindRule, Refusal, Updates},
 };
 
 /// Why something could not be done with a document.
@@ -47,7 +46,7 @@ pub enum DocumentError {
     Failed,
     /// The change was not taken.
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(PublishError),
     /// The change is not durable.
     #[error("{}", NOT_KEPT)]
     NotKept,
@@ -91,6 +90,15 @@ impl From<CannotEdit> for DocumentError {
     }
 }
 
+impl From<PublishError> for DocumentError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Refused(Refusal::Moved(position)) => Self::Changed(position),
+            other => Self::Publish(other),
+        }
+    }
+}
+
 impl From<NoTopic> for DocumentError {
     fn from(error: NoTopic) -> Self {
         Self::Publish(error.into())
@@ -125,9 +133,6 @@ pub enum Condition {
     IfAt(Position),
 }
 
-/// Those who wait for a worker to read or change a document.
-static CONVERSIONS: Semaphore = Semaphore::const_new(defaults::CONVERSIONS);
-
 impl Broker {
     /// The updates of a document; none for one that does not exist.
     pub fn document(&self, name: &TopicName, now_ms: u64) -> Result<Updates, DocumentError> {
@@ -146,39 +151,49 @@ impl Broker {
         Ok(found.map_or(Updates { updates: Vec::new(), position: nowhere }, |topic| topic.updates()))
     }
 
-    /// Has a worker do something, unless it has enough to do.
+    /// Has a worker do something for a document, unless it or all of them together have enough to do.
     pub(super) async fn convert<T: Send + 'static>(
         &self,
+        name: &TopicName,
         work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
     ) -> Result<T, DocumentError> {
-        let _place = CONVERSIONS.try_acquire().map_err(|_| DocumentError::Busy)?;
+        let place = self.conversions.enter(name).ok_or(DocumentError::Busy)?;
         let (done, wait) = oneshot::channel();
-        self.workers.merge.submit(move || drop(done.send(work())));
+        self.workers.convert.submit(move || {
+            // Until the work is done, whether somebody still waits for it or not.
+            let _place = place;
+            drop(done.send(work()));
+        });
         wait.await.unwrap_or(Err(DocumentError::Failed))
     }
 
     /// A document as one update, and where it stands.
     pub async fn document_state(
         self: &Arc<Self>,
-        name: &TopicName,
+        of: &TopicName,
         now_ms: u64,
     ) -> Result<(Bytes, Position), DocumentError> {
-        let (broker, name) = (self.clone(), name.clone());
+        let (broker, name) = (self.clone(), of.clone());
         let read = move || {
             let there = broker.document(&name, now_ms)?;
             Ok((state_of(&there)?, there.position))
         };
-        self.convert(read).await
+        self.convert(of, read).await
     }
 
     /// A state as JSON by root.
-    pub async fn state_as_json(&self, state: Bytes) -> Result<Value, DocumentError> {
-        self.convert(move || Ok(content::json(&[&state])?)).await
+    pub async fn state_as_json(&self, of: &TopicName, state: Bytes) -> Result<Value, DocumentError> {
+        self.convert(of, move || Ok(content::json(&[&state])?)).await
     }
 
     /// A root of a state as text; without a name, the only one there is, or `text`. What has no root at all is an empty
     /// text, unless one is named.
-    pub async fn state_as_text(&self, state: Bytes, root: Option<String>) -> Result<String, DocumentError> {
+    pub async fn state_as_text(
+        &self,
+        of: &TopicName,
+        state: Bytes,
+        root: Option<String>,
+    ) -> Result<String, DocumentError> {
         let read = move || {
             let is_named = root.is_some();
             let root = root_or_only(root, &[&state])?;
@@ -195,19 +210,19 @@ impl Broker {
                 None => Err(DocumentError::NoRoot(root)),
             }
         };
-        self.convert(read).await
+        self.convert(of, read).await
     }
 
     /// Changes a document by an edit that leads from what it is to what it is to be; editors see it happen. Returns
     /// where it stands then, durable if its rule says so.
     pub async fn replace(
         self: &Arc<Self>,
-        name: &TopicName,
+        of: &TopicName,
         new: NewContent,
         condition: Condition,
         now_ms: u64,
     ) -> Result<Position, DocumentError> {
-        let (broker, name) = (self.clone(), name.clone());
+        let (broker, name) = (self.clone(), of.clone());
         let change = move || {
             let there = broker.document(&name, now_ms)?;
             condition.check(&there)?;
@@ -215,10 +230,12 @@ impl Broker {
                 return Ok((there.position, None));
             };
             broker.check_size(&name, &update)?;
-            let (receipt, kept) = broker.publish_edit(&name, update, now_ms)?;
+            // Others may have written since, or wait for the disk: the topic looks again when it takes the update.
+            let base = (condition != Condition::Always).then_some(there.position);
+            let (receipt, kept) = broker.publish_edit(&name, update, base, now_ms)?;
             Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
         };
-        let (position, kept) = self.convert(change).await?;
+        let (position, kept) = self.convert(of, change).await?;
         if let Some(kept) = kept
             && !kept.await.unwrap_or(false)
         {
@@ -242,31 +259,37 @@ impl Broker {
     }
 
     /// Deletes a document with its versions. Editors are disconnected for good, other subscriptions end.
-    pub async fn delete_document(&self, name: &TopicName, now_ms: u64) -> Result<(), DocumentError> {
-        if self.kind_of(name) != Kind::Document {
+    pub async fn delete_document(self: &Arc<Self>, of: &TopicName, now_ms: u64) -> Result<(), DocumentError> {
+        if self.kind_of(of) != Kind::Document {
             return Err(DocumentError::WrongKind);
         }
         self.durable.check()?;
-        let found = match self.find_or_restore(name, now_ms) {
+        let (broker, name) = (self.clone(), of.clone());
+        let found = match self.convert(of, move || Ok(broker.find_or_restore(&name, now_ms))).await? {
             // It is deleted because a part of it cannot be read: nobody has it open.
             Err(Unreadable::Damaged(_)) => {
-                let begun_anew = self.durable.discard(name, self.new_epoch(), now_ms)?;
+                let begun_anew = self.durable.discard(of, self.new_epoch(), now_ms)?;
                 self.durable.committer().keep(begun_anew).await?;
                 None
             }
             found => found?,
         };
         if let Some(topic) = found {
-            let name: Arc<str> = name.as_str().into();
+            let name: Arc<str> = of.as_str().into();
             // Before, so that nobody brings it back, and after, for those who came in between.
             self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;
             topic.erase(self.new_epoch());
             self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;
             self.begin_commit_if_wanted(&topic);
         }
-        self.rooms.remove(name);
-        let mut batch = Batch::default();
-        self.forget_versions(name, &mut batch)?;
+        self.rooms.remove(of);
+        let (broker, name) = (self.clone(), of.clone());
+        let forget = move || {
+            let mut batch = Batch::default();
+            broker.forget_versions(&name, &mut batch)?;
+            Ok(batch)
+        };
+        let batch = self.convert(of, forget).await?;
         // Comes after the commit above, so with this everything is gone.
         Ok(self.durable.committer().keep(batch).await?)
     }

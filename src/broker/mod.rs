@@ -1,6 +1,7 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
+mod conversions;
 #[cfg(test)]
 mod damage_test;
 mod documents;
@@ -21,10 +22,11 @@ mod versions;
 
 use std::sync::{
     Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use arc_swap::ArcSwap;
+use conversions::Conversions;
 use dashmap::DashMap;
 pub use edit::{Condition, DocumentError, NewContent};
 use fanwire_proto::{ClientId, Pattern, TopicName};
@@ -38,6 +40,7 @@ pub use revocations::RevokeError;
 pub use room::Room;
 pub use subscribe::SubscribeError;
 use tokio::sync::Notify;
+use versions::NewVersions;
 pub use versions::Version;
 
 use crate::{
@@ -99,6 +102,11 @@ pub struct Broker {
     rooms: DashMap<TopicName, Arc<Room>>,
     /// For what takes longer than a shard may.
     workers: Workers,
+    conversions: Conversions,
+    /// Numbers of versions that are on their way to the disk.
+    new_versions: NewVersions,
+    /// Bytes of answers to single editors that were not read yet.
+    unread_answers: Arc<AtomicUsize>,
     shards: Arc<[ShardHandle]>,
     policy: ArcSwap<Policy>,
     revoked: Revocations,
@@ -134,6 +142,9 @@ impl Broker {
             durable: Arc::new(Durable::new(committer, shards.clone(), run, taps.clone())),
             rooms: DashMap::new(),
             workers,
+            conversions: Conversions::default(),
+            new_versions: NewVersions::default(),
+            unread_answers: Arc::default(),
             shards,
             policy: ArcSwap::from_pointee(policy),
             revoked: Revocations::default(),

@@ -3,14 +3,14 @@
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use fanwire_proto::{Ack, Payload, TopicName};
+use fanwire_proto::{Ack, Payload, Position, TopicName};
 use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, TooManyTopics};
 use crate::{
     document::{self, Malformed},
     memory::Owner,
-    topic::{Asker, Draft, Keeping, Kind, NotPublished, Receipt, Refusal},
+    topic::{Asker, Draft, FeedRef, Keeping, Kind, NotPublished, Receipt, Refusal},
 };
 
 /// A message that was taken.
@@ -59,6 +59,15 @@ impl Drop for UnderWay<'_> {
     }
 }
 
+/// What a publish may and must.
+#[derive(Clone, Copy, Default)]
+struct Terms {
+    /// Bytes that it may have, if that is not the usual limit.
+    limit: Option<usize>,
+    /// Where the topic must stand.
+    base: Option<Position>,
+}
+
 impl Broker {
     /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment will
     /// get it or be told of a gap; on a durable topic not before it is durable, unless the rule says so.
@@ -73,20 +82,20 @@ impl Broker {
         asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
     ) -> Result<Published, PublishError> {
-        self.publish_within(None, topic, draft, ack, asker, now_ms)
+        self.publish_on(Terms::default(), topic, draft, ack, asker, now_ms)
     }
 
-    /// The same with a size that it may have, if that is not the usual one.
-    fn publish_within(
+    /// The same, on other terms than everybody's.
+    fn publish_on(
         &self,
-        limit: Option<usize>,
+        terms: Terms,
         topic: &TopicName,
         draft: Draft,
         ack: Option<Ack>,
         asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
     ) -> Result<Published, PublishError> {
-        let outcome = self.try_publish(topic, draft, limit, ack, asker, now_ms);
+        let outcome = self.try_publish(topic, draft, terms, ack, asker, now_ms);
         match &outcome {
             Ok(Published { receipt, .. }) => {
                 self.metrics.published.increment(1);
@@ -120,12 +129,14 @@ impl Broker {
         Ok((receipt, kept.filter(|_| waits)))
     }
 
-    /// Publishes an update that the broker made itself, which may be larger than a client's; says by the receiver, if
+    /// Publishes an update that the broker made itself, which may be larger than a client's, if the topic still stands at
+    /// `base`; says by the receiver, if
     /// there is one, whether it became durable.
     pub(super) fn publish_edit(
         &self,
         topic: &TopicName,
         update: Bytes,
+        base: Option<Position>,
         now_ms: u64,
     ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
         let draft = Draft {
@@ -143,8 +154,8 @@ impl Broker {
                 let _ = tell.send(durable);
             })))
         };
-        let Published { receipt, waits } =
-            self.publish_within(Some(usize::MAX), topic, draft, None, asker, now_ms)?;
+        let terms = Terms { limit: Some(usize::MAX), base };
+        let Published { receipt, waits } = self.publish_on(terms, topic, draft, None, asker, now_ms)?;
         Ok((receipt, waits.then_some(wait)))
     }
 
@@ -211,7 +222,7 @@ impl Broker {
         &self,
         topic: &TopicName,
         mut draft: Draft,
-        limit: Option<usize>,
+        Terms { limit, base }: Terms,
         ack: Option<Ack>,
         asker: impl FnOnce() -> Option<Asker>,
         now_ms: u64,
@@ -234,7 +245,12 @@ impl Broker {
             let ask = || asker.take().and_then(|asker| asker());
             let seen_at_once = found.keeping != Keeping::Durable;
             let tapped = if seen_at_once { self.taps.copy(topic, &draft, now_ms) } else { None };
-            match found.publish(draft, ack, ask, now_ms, |feed| self.shards[feed.shard.0].notify(feed)) {
+            let notify = |feed: FeedRef| self.shards[feed.shard.0].notify(feed);
+            let published = match base {
+                None => found.publish(draft, ack, ask, now_ms, notify),
+                Some(base) => found.publish_on(base, draft, ack, ask, now_ms, notify),
+            };
+            match published {
                 Ok(taken) => {
                     if let Some(tapped) = tapped {
                         tapped.pass_on(topic, &taken.receipt, now_ms);

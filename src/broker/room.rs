@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use crate::{
     defaults,
     document::{
-        awareness::{Change, Entry, Owner, Table},
+        awareness::{Change, Entry, Owner, Speaker, Table},
         message,
         vector::Clocks,
     },
@@ -41,10 +41,9 @@ struct Census {
 }
 
 impl Room {
-    pub(super) fn new(document: &TopicName, epoch: Epoch, now_ms: u64) -> Option<Self> {
-        // A connection tells its two subscriptions apart by name; nobody else sees it.
-        let names = ["awareness", "presence"].into_iter().filter_map(|name| name.parse().ok());
-        let name = names.into_iter().find(|name| name != document)?;
+    pub(super) fn new(epoch: Epoch, now_ms: u64) -> Self {
+        // Orders name topics, and nobody can name this one.
+        let name = TopicName::hidden("awareness");
         let max_age = Some(Duration::from_millis(defaults::AWARENESS_TIMEOUT_MS));
         let kind = KindRule::Latest { max_keys: 2 * defaults::AWARENESS_CLIENTS, max_age };
         let whispers = Topic::new(
@@ -53,11 +52,11 @@ impl Room {
             epoch,
             now_ms,
         );
-        Some(Self {
+        Self {
             whispers: Arc::new(whispers),
             awareness: Mutex::new(Awareness { table: Table::default(), told_ms: now_ms }),
             census: Mutex::new(Census { epoch, upto: Offset::ZERO, clocks: Clocks::default() }),
-        })
+        }
     }
 
     /// Takes what a connection says about clients; returns what it is to be told itself.
@@ -65,12 +64,13 @@ impl Room {
         &self,
         entries: &[Entry<'_>],
         owner: Owner,
+        speaker: &Speaker,
         first: bool,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Vec<Bytes> {
         let mut awareness = self.awareness.lock();
-        let outcome = awareness.table.apply(entries, owner, first, now_ms);
+        let outcome = awareness.table.apply(entries, owner, speaker, first, now_ms);
         self.tell(&mut awareness, outcome.changes, now_ms, notify);
         outcome.reminders
     }
@@ -144,33 +144,36 @@ impl Room {
 
     /// Bytes of updates that have come since the last census.
     pub fn unseen_bytes(&self, document: &Updates) -> usize {
-        let census = self.census.lock();
-        census.unseen(document).map(|update| update.len()).sum()
+        let upto = self.census.lock().upto(document.position.epoch);
+        document.after(upto).map(<[u8]>::len).sum()
     }
 
-    /// The state vector of a document.
+    /// The state vector of a document. Walks what has come since the last time without a lock, since others ask how much that
+    /// is meanwhile; two who ask at once both walk.
     pub fn vector(&self, document: &Updates) -> Vec<u8> {
-        let mut census = self.census.lock();
-        if census.epoch != document.position.epoch {
-            *census =
-                Census { epoch: document.position.epoch, upto: Offset::ZERO, clocks: Clocks::default() };
-        }
-        let mut clocks = std::mem::take(&mut census.clocks);
-        for update in census.unseen(document) {
+        let epoch = document.position.epoch;
+        let (upto, mut clocks) = {
+            let census = self.census.lock();
+            let upto = census.upto(epoch);
+            (upto, if upto == Offset::ZERO { Clocks::default() } else { census.clocks.clone() })
+        };
+        for update in document.after(upto) {
             if let Err(error) = clocks.add_update(update) {
                 tracing::error!(%error, "a document has an update that is none");
             }
         }
-        census.upto = census.upto.max(document.position.offset);
         let vector = clocks.encode();
-        census.clocks = clocks;
+        let mut census = self.census.lock();
+        if census.upto(epoch) <= document.position.offset {
+            *census = Census { epoch, upto: document.position.offset, clocks };
+        }
         vector
     }
 }
 
 impl Census {
-    fn unseen<'a>(&self, document: &'a Updates) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        let upto = if self.epoch == document.position.epoch { self.upto } else { Offset::ZERO };
-        document.after(upto)
+    /// How far it has come in this epoch.
+    fn upto(&self, epoch: Epoch) -> Offset {
+        if self.epoch == epoch { self.upto } else { Offset::ZERO }
     }
 }

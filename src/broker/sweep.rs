@@ -118,6 +118,6 @@ impl Broker {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a double; counts stay far below 2^53")]
-fn as_gauge(count: usize) -> f64 {
+pub(super) fn as_gauge(count: usize) -> f64 {
     count as f64
 }

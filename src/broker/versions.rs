@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fanwire_proto::{Epoch, Offset, Position, TopicName};
+use parking_lot::Mutex;
+use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Broker, DocumentError, edit::state_of};
@@ -47,6 +49,63 @@ fn descriptions(document: &TopicName) -> Scan {
     Scan::prefix(Space::Documents, [&prefix_of(document), DESCRIPTIONS].concat())
 }
 
+/// Versions that were numbered and are not on the disk yet.
+#[derive(Clone, Default)]
+pub(super) struct NewVersions(Arc<Mutex<FxHashMap<TopicName, Pending>>>);
+
+#[derive(Default)]
+struct Pending {
+    count: usize,
+    last: u64,
+}
+
+/// A version's number, which no other one gets meanwhile.
+struct Numbered {
+    id: u64,
+    all: NewVersions,
+    document: TopicName,
+}
+
+impl NewVersions {
+    /// Numbers a version of a document; `read` tells the versions that are on the disk. One that gets there meanwhile counts
+    /// twice, so a document may be said to be full a moment early, never late.
+    fn number(
+        &self,
+        document: &TopicName,
+        now_ms: u64,
+        read: impl FnOnce() -> Result<Vec<Version>, StoreError>,
+    ) -> Result<Numbered, DocumentError> {
+        self.0.lock().entry(document.clone()).or_default().count += 1;
+        let mut numbered = Numbered { id: 0, all: self.clone(), document: document.clone() };
+        let others = read()?;
+        let mut all = self.0.lock();
+        let pending = all.entry(document.clone()).or_default();
+        if others.len() + pending.count > defaults::VERSIONS {
+            // `numbered` takes the lock when it is dropped.
+            drop(all);
+            return Err(DocumentError::TooManyVersions(defaults::VERSIONS));
+        }
+        let before = others.last().map_or(0, |last| last.id).max(pending.last);
+        pending.last = now_ms.max(before + 1);
+        numbered.id = pending.last;
+        drop(all);
+        Ok(numbered)
+    }
+}
+
+impl Drop for Numbered {
+    fn drop(&mut self) {
+        let mut all = self.all.0.lock();
+        let is_last = all.get_mut(&self.document).is_none_or(|pending| {
+            pending.count = pending.count.saturating_sub(1);
+            pending.count == 0
+        });
+        if is_last {
+            all.remove(&self.document);
+        }
+    }
+}
+
 impl Broker {
     /// Keeps a document as it is under a name.
     pub async fn keep_version(
@@ -57,18 +116,15 @@ impl Broker {
     ) -> Result<Version, DocumentError> {
         let (broker, topic) = (self.clone(), document.clone());
         let make = move || {
+            let numbered = broker.new_versions.number(&topic, now_ms, || broker.stored_versions(&topic))?;
             let there = broker.document(&topic, now_ms)?;
-            let others = broker.versions(&topic)?;
-            if others.len() >= defaults::VERSIONS {
-                return Err(DocumentError::TooManyVersions(defaults::VERSIONS));
-            }
             let state = state_of(&there)?;
-            let id = others.last().map_or(now_ms, |last| now_ms.max(last.id + 1));
             let Position { epoch, offset } = there.position;
-            let bytes = state.len() as u64;
-            Ok((Version { id, name, time: now_ms, epoch: epoch.0, offset: offset.0, bytes }, state))
+            let (id, bytes) = (numbered.id, state.len() as u64);
+            let version = Version { id, name, time: now_ms, epoch: epoch.0, offset: offset.0, bytes };
+            Ok((version, state, numbered))
         };
-        let (version, state) = self.convert(make).await?;
+        let (version, state, _numbered) = self.convert(document, make).await?;
         let mut batch = Batch::default();
         let description =
             rmp_serde::to_vec(&version).map_err(|error| StoreError::Io(error.to_string().into()))?;
@@ -78,8 +134,14 @@ impl Broker {
         Ok(version)
     }
 
-    /// The versions of a document, oldest first. Reads from the disk.
-    pub fn versions(&self, document: &TopicName) -> Result<Vec<Version>, StoreError> {
+    /// The versions of a document, oldest first.
+    pub async fn versions(self: &Arc<Self>, document: &TopicName) -> Result<Vec<Version>, DocumentError> {
+        let (broker, topic) = (self.clone(), document.clone());
+        self.convert(document, move || Ok(broker.stored_versions(&topic)?)).await
+    }
+
+    /// Reads from the disk.
+    fn stored_versions(&self, document: &TopicName) -> Result<Vec<Version>, StoreError> {
         let entries = self.durable.committer().store().scan(&descriptions(document))?;
         let read = |(key, value): (Bytes, Bytes)| match rmp_serde::from_slice(&value) {
             Ok(version) => Some(version),
@@ -91,27 +153,70 @@ impl Broker {
         Ok(entries.into_iter().filter_map(read).collect())
     }
 
-    /// The state of a version. Reads from the disk.
-    pub fn version_state(&self, document: &TopicName, id: u64) -> Result<Bytes, DocumentError> {
-        let state = self.durable.committer().store().get(Space::Documents, &key(document, STATES, id))?;
-        state.ok_or(DocumentError::NoVersion(id))
+    /// The state of a version.
+    pub async fn version_state(
+        self: &Arc<Self>,
+        document: &TopicName,
+        id: u64,
+    ) -> Result<Bytes, DocumentError> {
+        self.version_entry(document, STATES, id).await
+    }
+
+    async fn version_entry(
+        self: &Arc<Self>,
+        document: &TopicName,
+        of: &'static [u8],
+        id: u64,
+    ) -> Result<Bytes, DocumentError> {
+        let (broker, entry) = (self.clone(), key(document, of, id));
+        let read = move || {
+            let found = broker.durable.committer().store().get(Space::Documents, &entry)?;
+            found.ok_or(DocumentError::NoVersion(id))
+        };
+        self.convert(document, read).await
     }
 
     /// Forgets a version.
-    pub async fn delete_version(&self, document: &TopicName, id: u64) -> Result<(), DocumentError> {
-        self.version_state(document, id)?;
+    pub async fn delete_version(
+        self: &Arc<Self>,
+        document: &TopicName,
+        id: u64,
+    ) -> Result<(), DocumentError> {
+        self.version_entry(document, DESCRIPTIONS, id).await?;
         let mut batch = Batch::default();
         batch.delete(Space::Documents, key(document, DESCRIPTIONS, id));
         batch.delete(Space::Documents, key(document, STATES, id));
         Ok(self.durable.committer().keep(batch).await?)
     }
 
-    /// Adds that all versions of a document go.
+    /// Adds that all versions of a document go. Reads from the disk.
     pub(super) fn forget_versions(&self, document: &TopicName, batch: &mut Batch) -> Result<(), StoreError> {
-        for version in self.versions(document)? {
+        for version in self.stored_versions(document)? {
             batch.delete(Space::Documents, key(document, DESCRIPTIONS, version.id));
             batch.delete(Space::Documents, key(document, STATES, version.id));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_have_the_same_number() {
+        let (all, document) = (NewVersions::default(), "doc:a".parse::<TopicName>().unwrap());
+        let number = |stored: u64| {
+            let version = |id| Version { id, name: String::new(), time: 0, epoch: 0, offset: 0, bytes: 0 };
+            all.number(&document, 1_000, || Ok((0..stored).map(version).collect()))
+        };
+        let under_way: Vec<_> = (0..defaults::VERSIONS).map(|_| number(0).unwrap()).collect();
+        let ids: Vec<u64> = under_way.iter().map(|numbered| numbered.id).collect();
+        assert_eq!(ids, (1_000..1_000 + defaults::VERSIONS as u64).collect::<Vec<_>>());
+        assert!(matches!(number(0), Err(DocumentError::TooManyVersions(_))));
+        drop(under_way);
+        assert!(all.0.lock().is_empty());
+        assert_eq!(number(3).unwrap().id, 1_000);
+        assert!(matches!(number(defaults::VERSIONS as u64), Err(DocumentError::TooManyVersions(_))));
     }
 }

@@ -25,6 +25,9 @@ pub struct KeySettings {
     /// Patterns of topics to subscribe to and to read; none when absent.
     #[serde(default, deserialize_with = "checked_patterns")]
     pub subscribe: Vec<String>,
+    /// Patterns of documents to delete, and versions of them; those of `publish` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "checked_optional")]
+    pub delete: Option<Vec<String>>,
     /// Whether connections of others may be ended, and tokens revoked.
     #[serde(default)]
     pub admin: bool,
@@ -51,6 +54,10 @@ fn checked_patterns<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>,
     Ok(patterns)
 }
 
+fn checked_optional<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<String>>, D::Error> {
+    checked_patterns(source).map(Some)
+}
+
 impl KeySettings {
     fn to_api_key(&self) -> Option<ApiKey> {
         let allowed = |patterns: &[String]| {
@@ -61,6 +68,7 @@ impl KeySettings {
             hash: KeyHash::read(&self.hash)?,
             publish: allowed(&self.publish),
             subscribe: allowed(&self.subscribe),
+            delete: allowed(self.delete.as_ref().unwrap_or(&self.publish)),
             admin: self.admin,
             max_requests_per_second: self.max_requests_per_second,
         })

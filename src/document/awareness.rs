@@ -2,13 +2,16 @@
 //! the server so that echoes stop here and nobody lingers.
 //!
 //! Every receiver sends remote states back to the server; only what is newer than known goes on to the others. A state
-//! belongs to the connection that brought it. When that breaks off, the state stays for a while, since a provider is
+//! belongs to the connection that brought it, and as long as that is there, nobody else changes it or says it gone: but a
+//! connection of the same [`Speaker`] that comes anew and says in its first message that this is itself, as providers do that
+//! come back before the old connection was found broken, or whose state another tab had passed on before. When that breaks off, the state stays for a while, since a provider is
 //! back within seconds; then it is removed at the *same* clock, as the protocol has it. Who comes back after that with
 //! the old clock would stay invisible until its next renewal, so it is told that it was removed, and renews at once.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 
 use super::lib0::{Malformed, Reader, put_bytes, put_uint};
 use crate::defaults;
@@ -29,6 +32,9 @@ pub fn decode(bytes: &[u8]) -> Result<Vec<Entry<'_>>, Malformed> {
     let mut reader = Reader::new(bytes);
     // Client, clock, length.
     let count = reader.count(3)?;
+    if count > defaults::AWARENESS_CLIENTS {
+        return Err(reader.wrong("more states than a document may have clients"));
+    }
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
         entries.push(Entry { client: reader.uint()?, clock: reader.uint()?, json: reader.json()? });
@@ -53,6 +59,26 @@ pub fn encode(client: u64, clock: u64, json: &[u8]) -> Bytes {
 /// A connection, as the table tells them apart.
 pub type Owner = u64;
 
+/// Who speaks on a connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Speaker {
+    /// The user, if there is one.
+    pub user: Option<Arc<str>>,
+    /// Whether it may change the document. Who may not speaks for itself alone.
+    pub may_write: bool,
+}
+
+impl Speaker {
+    /// Whether it may go on with what another connection has begun.
+    fn may_follow(&self, before: &Self) -> bool {
+        self.user == before.user && self.may_write >= before.may_write
+    }
+
+    fn clients(&self) -> usize {
+        if self.may_write { defaults::AWARENESS_CLIENTS_PER_CONNECTION } else { 1 }
+    }
+}
+
 /// What is known of a client.
 #[derive(Clone, Debug)]
 struct Known {
@@ -60,6 +86,12 @@ struct Known {
     /// `None` once it is gone.
     state: Option<Bytes>,
     owner: Option<Owner>,
+    /// Who brought the state.
+    speaker: Speaker,
+    /// For whose connection it counts, whether that is still its owner or not.
+    counts_for: Owner,
+    /// Whether its connection said that this is itself: in the first message, which has nothing else.
+    is_own: bool,
     /// When it said something last.
     heard_ms: u64,
     /// Since when it has no owner.
@@ -98,73 +130,110 @@ pub struct Outcome {
 
 /// The states of a document's clients.
 #[derive(Default, Debug)]
-pub struct Table(BTreeMap<u64, Known>);
+pub struct Table {
+    clients: BTreeMap<u64, Known>,
+    /// How many clients of the table each connection has brought: also those that are gone, until they are forgotten.
+    brought: FxHashMap<Owner, usize>,
+    /// Bytes of all states.
+    bytes: usize,
+}
+
+/// A message, as far as it matters whose it is.
+struct Said<'a> {
+    owner: Owner,
+    speaker: &'a Speaker,
+    /// It is the first one on its connection.
+    first: bool,
+    now_ms: u64,
+}
 
 impl Table {
     /// Takes a message of a connection; `first` says whether it is the first one there, in which a provider tells its own
-    /// state and nothing else.
-    pub fn apply(&mut self, entries: &[Entry<'_>], owner: Owner, first: bool, now_ms: u64) -> Outcome {
+    /// state and nothing else. Takes some steps for each entry, however many clients are known.
+    pub fn apply(
+        &mut self,
+        entries: &[Entry<'_>],
+        owner: Owner,
+        speaker: &Speaker,
+        first: bool,
+        now_ms: u64,
+    ) -> Outcome {
         let mut outcome = Outcome::default();
+        let said = Said { owner, speaker, first, now_ms };
         for entry in entries {
-            self.apply_one(entry, owner, first, now_ms, &mut outcome);
+            match self.clients.contains_key(&entry.client) {
+                true => self.change(entry, &said, &mut outcome),
+                false => self.add(entry, &said, &mut outcome),
+            }
         }
         outcome
     }
 
-    fn apply_one(
-        &mut self,
-        entry: &Entry<'_>,
-        owner: Owner,
-        first: bool,
-        now_ms: u64,
-        outcome: &mut Outcome,
-    ) {
-        let is_gone = entry.json == "null";
-        let Some(known) = self.0.get_mut(&entry.client) else {
-            let owned = || self.0.values().filter(|known| known.owner == Some(owner)).count();
-            let over = entry.json.len() > defaults::AWARENESS_BYTES
-                || self.0.len() >= defaults::AWARENESS_CLIENTS
-                || owned() >= defaults::AWARENESS_CLIENTS_PER_CONNECTION;
-            match over {
-                true => outcome.refused += 1,
-                false if is_gone => {}
-                false => {
-                    let state = Some(Bytes::copy_from_slice(entry.json.as_bytes()));
-                    let known = Known {
-                        clock: entry.clock,
-                        state,
-                        owner: Some(owner),
-                        heard_ms: now_ms,
-                        orphaned_ms: None,
-                    };
-                    self.0.insert(entry.client, known);
-                    outcome.changes.push(Change::new(entry.client, entry.clock, entry.json.as_bytes()));
-                }
-            }
+    fn add(&mut self, entry: &Entry<'_>, said: &Said<'_>, outcome: &mut Outcome) {
+        let brought = self.brought.get(&said.owner).copied().unwrap_or(0);
+        let over = entry.json.len() > defaults::AWARENESS_BYTES
+            || self.bytes + entry.json.len() > defaults::AWARENESS_TABLE_BYTES
+            || self.clients.len() >= defaults::AWARENESS_CLIENTS
+            || brought >= said.speaker.clients();
+        if over || entry.json == "null" {
+            outcome.refused += usize::from(over);
             return;
+        }
+        let known = Known {
+            clock: entry.clock,
+            state: Some(Bytes::copy_from_slice(entry.json.as_bytes())),
+            owner: Some(said.owner),
+            speaker: said.speaker.clone(),
+            counts_for: said.owner,
+            is_own: said.first,
+            heard_ms: said.now_ms,
+            orphaned_ms: None,
         };
+        self.brought.insert(said.owner, brought + 1);
+        self.bytes += entry.json.len();
+        self.clients.insert(entry.client, known);
+        outcome.changes.push(Change::new(entry.client, entry.clock, entry.json.as_bytes()));
+    }
+
+    fn change(&mut self, entry: &Entry<'_>, said: &Said<'_>, outcome: &mut Outcome) {
+        let Some(known) = self.clients.get_mut(&entry.client) else { return };
+        let is_gone = entry.json == "null";
         let is_newer =
             entry.clock > known.clock || entry.clock == known.clock && is_gone && known.state.is_some();
-        if is_newer && entry.json.len() > defaults::AWARENESS_BYTES {
-            outcome.refused += 1;
+        let is_owner = known.owner == Some(said.owner);
+        // A connection that is there keeps what is its own, unless the same one is back.
+        let is_vacant = known.owner.is_none() || said.first && (!known.is_own || said.speaker.user.is_some());
+        let may_take = !is_gone && is_vacant && said.speaker.may_follow(&known.speaker);
+        if !is_owner && !may_take {
+            outcome.refused += usize::from(is_newer);
             return;
         }
-        if known.owner.is_none() && !is_gone && (is_newer || first && entry.clock == known.clock) {
-            known.owner = Some(owner);
-            known.orphaned_ms = None;
-            known.heard_ms = now_ms;
-        }
         if is_newer {
-            known.clock = entry.clock;
-            known.heard_ms = now_ms;
-            known.state = (!is_gone).then(|| Bytes::copy_from_slice(entry.json.as_bytes()));
-            if is_gone {
-                known.owner = None;
-                known.orphaned_ms = Some(now_ms);
+            let before = known.state.as_ref().map_or(0, Bytes::len);
+            let over = entry.json.len() > defaults::AWARENESS_BYTES
+                || self.bytes - before + entry.json.len() > defaults::AWARENESS_TABLE_BYTES;
+            if over && !is_gone {
+                outcome.refused += 1;
+                return;
             }
+            known.clock = entry.clock;
+            known.state = (!is_gone).then(|| Bytes::copy_from_slice(entry.json.as_bytes()));
+            self.bytes = self.bytes - before + known.state.as_ref().map_or(0, Bytes::len);
             outcome.changes.push(Change::new(entry.client, entry.clock, entry.json.as_bytes()));
-        } else if first && !is_gone && known.state.is_none() && entry.clock <= known.clock {
+        } else if said.first && !is_gone && known.state.is_none() {
             outcome.reminders.push(encode(entry.client, known.clock, b"null"));
+            return;
+        }
+        if is_gone {
+            known.heard_ms = said.now_ms;
+            known.owner = None;
+            known.orphaned_ms = Some(said.now_ms);
+        } else if is_newer || said.first && entry.clock == known.clock {
+            known.heard_ms = said.now_ms;
+            known.owner = Some(said.owner);
+            known.speaker = said.speaker.clone();
+            known.is_own |= said.first;
+            known.orphaned_ms = None;
         }
     }
 
@@ -175,7 +244,7 @@ impl Table {
 
     /// A connection broke off: its states stay for a while.
     pub fn orphan(&mut self, owner: Owner, now_ms: u64) {
-        for known in self.0.values_mut().filter(|known| known.owner == Some(owner)) {
+        for known in self.clients.values_mut().filter(|known| known.owner == Some(owner)) {
             known.owner = None;
             known.orphaned_ms = Some(now_ms);
         }
@@ -183,9 +252,16 @@ impl Table {
 
     /// Removes the states of those who have not come back or been heard of for too long, and forgets those long gone.
     pub fn expire(&mut self, now_ms: u64) -> Vec<Change> {
-        self.0.retain(|_, known| {
-            known.state.is_some() || now_ms.saturating_sub(known.heard_ms) < defaults::AWARENESS_TIMEOUT_MS
+        let brought = &mut self.brought;
+        self.clients.retain(|_, known| {
+            let stays = known.state.is_some()
+                || now_ms.saturating_sub(known.heard_ms) < defaults::AWARENESS_TIMEOUT_MS;
+            if !stays && let Some(count) = brought.get_mut(&known.counts_for) {
+                *count = count.saturating_sub(1);
+            }
+            stays
         });
+        brought.retain(|_, count| *count > 0);
         self.remove(now_ms, |known| {
             let out_of_grace = known
                 .orphaned_ms
@@ -196,9 +272,9 @@ impl Table {
 
     fn remove(&mut self, now_ms: u64, which: impl Fn(&Known) -> bool) -> Vec<Change> {
         let mut changes = Vec::new();
-        for (client, known) in &mut self.0 {
+        for (client, known) in &mut self.clients {
             if known.state.is_some() && which(known) {
-                known.state = None;
+                self.bytes -= known.state.take().map_or(0, |state| state.len());
                 known.owner = None;
                 known.heard_ms = now_ms;
                 changes.push(Change::gone(*client, known.clock));
@@ -209,17 +285,19 @@ impl Table {
 
     /// The states there are: client, owner, JSON.
     pub fn states(&self) -> impl Iterator<Item = (u64, Option<Owner>, &Bytes)> {
-        self.0.iter().filter_map(|(client, known)| Some((*client, known.owner, known.state.as_ref()?)))
+        self.clients.iter().filter_map(|(client, known)| Some((*client, known.owner, known.state.as_ref()?)))
     }
 
     /// Messages that tell a newcomer everything.
     pub fn messages(&self) -> impl Iterator<Item = Bytes> {
-        self.0.iter().filter_map(|(client, known)| Some(encode(*client, known.clock, known.state.as_ref()?)))
+        self.clients
+            .iter()
+            .filter_map(|(client, known)| Some(encode(*client, known.clock, known.state.as_ref()?)))
     }
 
     /// Whether nobody is known, not even as gone.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.clients.is_empty()
     }
 }
 
@@ -232,7 +310,15 @@ mod tests {
     const ALICE: u64 = 11;
 
     fn say(table: &mut Table, clock: u64, json: &str, owner: Owner, first: bool, now_ms: u64) -> Outcome {
-        table.apply(&[Entry { client: ALICE, clock, json }], owner, first, now_ms)
+        table.apply(&[Entry { client: ALICE, clock, json }], owner, &writer("alice"), first, now_ms)
+    }
+
+    fn writer(user: &str) -> Speaker {
+        Speaker { user: Some(user.into()), may_write: true }
+    }
+
+    fn reader(user: &str) -> Speaker {
+        Speaker { may_write: false, ..writer(user) }
     }
 
     #[test]
@@ -272,8 +358,9 @@ mod tests {
     fn echoes_do_not_take_over() {
         let mut table = Table::default();
         say(&mut table, 1, "{}", 1, true, 0);
-        // Another tab of the same browser is quicker.
-        say(&mut table, 2, "{}", 2, false, 0);
+        // Another tab of the same browser is quicker; the first one says it itself in a moment.
+        assert_eq!(say(&mut table, 2, "{}", 2, false, 0).changes, []);
+        assert_eq!(say(&mut table, 2, "{}", 1, false, 0).changes.len(), 1);
         assert_eq!(table.leave(2, 0), []);
         assert_eq!(table.leave(1, 0).len(), 1);
     }
@@ -296,8 +383,70 @@ mod tests {
         assert_eq!(say(&mut table, 1, &large[..defaults::AWARENESS_BYTES], 1, true, 0).refused, 0);
         assert_eq!(say(&mut table, 2, &large, 1, true, 0).refused, 1);
         let many: Vec<_> = (100..200).map(|client| Entry { client, clock: 1, json: "{}" }).collect();
-        let taken = table.apply(&many, 1, false, 0).changes.len();
+        let taken = table.apply(&many, 1, &writer("alice"), false, 0).changes.len();
         assert_eq!(taken, defaults::AWARENESS_CLIENTS_PER_CONNECTION - 1);
+    }
+
+    #[test]
+    fn saying_clients_gone_makes_no_room() {
+        let mut table = Table::default();
+        let mut taken = 0;
+        for round in 0..100 {
+            let clients =
+                (0..defaults::AWARENESS_CLIENTS_PER_CONNECTION as u64).map(|client| 100 * round + client);
+            for (clock, json) in [(1, "{}"), (2, "null"), (3, "{}")] {
+                let said: Vec<_> = clients.clone().map(|client| Entry { client, clock, json }).collect();
+                taken += table.apply(&said, 1, &writer("mallory"), false, 0).changes.len();
+            }
+        }
+        assert_eq!(taken, 3 * defaults::AWARENESS_CLIENTS_PER_CONNECTION);
+        table.leave(1, 1);
+        table.expire(2 * defaults::AWARENESS_TIMEOUT_MS);
+        assert!(table.is_empty() && table.brought.is_empty() && table.bytes == 0, "{table:?}");
+    }
+
+    #[test]
+    fn nobody_speaks_for_others() {
+        let mut table = Table::default();
+        say(&mut table, 5, "{}", 1, true, 0);
+        for (first, clock, json) in
+            [(true, 5, "{}"), (true, 9, "{}"), (false, 9, "{}"), (false, 5, "null"), (true, 5, "null")]
+        {
+            let said = [Entry { client: ALICE, clock, json }];
+            for speaker in [writer("mallory"), reader("alice"), reader("mallory")] {
+                assert_eq!(table.apply(&said, 2, &speaker, first, 0).changes, [], "{said:?} {speaker:?}");
+            }
+        }
+        // Not even once she has gone.
+        table.orphan(1, 0);
+        let said = [Entry { client: ALICE, clock: 9, json: "{}" }];
+        assert_eq!(table.apply(&said, 2, &writer("mallory"), true, 0).changes, []);
+        assert_eq!(table.apply(&said, 3, &writer("alice"), true, 0).changes.len(), 1);
+        // Back before the old connection was found broken.
+        let said = [Entry { client: ALICE, clock: 10, json: "{}" }];
+        assert_eq!(table.apply(&said, 4, &writer("alice"), true, 0).changes.len(), 1);
+        assert_eq!(table.leave(3, 0), []);
+        assert_eq!(table.leave(4, 0).len(), 1);
+    }
+
+    #[test]
+    fn who_only_reads_has_one_state() {
+        let mut table = Table::default();
+        let many: Vec<_> = (0..9).map(|client| Entry { client, clock: 1, json: "{}" }).collect();
+        let outcome = table.apply(&many, 1, &reader("bob"), true, 0);
+        assert_eq!((outcome.changes.len(), outcome.refused), (1, 8));
+    }
+
+    #[test]
+    fn states_together_are_bounded() {
+        let mut table = Table::default();
+        let large = format!("\"{}\"", "x".repeat(defaults::AWARENESS_BYTES - 2));
+        for owner in 0..1_000 {
+            let said = [Entry { client: owner, clock: 1, json: &large }];
+            table.apply(&said, owner, &writer("mallory"), true, 0);
+        }
+        let held: usize = table.states().map(|(.., json)| json.len()).sum();
+        assert_eq!((held, table.bytes), (defaults::AWARENESS_TABLE_BYTES, held));
     }
 
     proptest! {

@@ -62,6 +62,8 @@ fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
         Refusal::NotDurable => ErrorCode::NotDurable,
         Refusal::DocumentFull(_) => ErrorCode::TooLarge,
+        // Only HTTP has conditions, and a code of its own for them.
+        Refusal::Moved(_) => ErrorCode::BadRequest,
     }
 }
 

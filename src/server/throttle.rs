@@ -71,6 +71,7 @@ mod tests {
             hash: KeyHash::of(secret),
             publish: Allowed::All,
             subscribe: Allowed::All,
+            delete: Allowed::none(),
             admin: false,
             max_requests_per_second: limit.and_then(NonZeroU32::new),
         };

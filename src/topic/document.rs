@@ -36,6 +36,8 @@ pub(super) struct Document {
     /// Somebody is merging.
     merging: bool,
     weight: Weight,
+    /// Merging it failed the last time.
+    failed: bool,
     /// The last try came to nothing; until there are so many updates there is no other one.
     patience: usize,
 }
@@ -161,6 +163,7 @@ impl State {
         let upto = upto.offset;
         document.merging = false;
         document.patience = 0;
+        document.failed = false;
         debug_assert!(upto <= pinned_after, "positions only move on");
         debug_assert!(!apart.contains(&upto), "the state has a place of its own");
         let end = document.log.index_after(upto);
@@ -190,9 +193,14 @@ impl State {
         document.count();
     }
 
-    pub(super) fn not_merged(&mut self, patience: usize) {
+    pub(super) fn is_set_aside(&self) -> bool {
+        matches!(&self.store, Store::Document(document) if document.failed)
+    }
+
+    pub(super) fn not_merged(&mut self, patience: usize, failed: bool) {
         if let Store::Document(document) = &mut self.store {
             document.merging = false;
+            document.failed = failed;
             document.patience = patience;
         }
     }

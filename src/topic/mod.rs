@@ -131,6 +131,9 @@ pub enum Refusal {
         "the topics that this publisher has made have the {0} bytes that they may have of `max_memory_bytes`"
     )]
     OwnerFull(usize),
+    /// It is not where the publisher takes it to be.
+    #[error("the topic is at {}:{}", .0.epoch, .0.offset)]
+    Moved(Position),
     /// A durable acknowledgement from a topic that is not.
     #[error("the rule of this topic does not make it durable, so `ack` cannot be `durable`")]
     NotDurable,
@@ -290,6 +293,24 @@ impl Topic {
         Ok(state.publish(draft, ack, asker, now_ms, notify)?)
     }
 
+    /// The same, on condition that the topic's last message is the one at `base`, whether it is durable yet or not.
+    pub fn publish_on(
+        &self,
+        base: Position,
+        draft: Draft,
+        ack: Option<Ack>,
+        asker: impl FnOnce() -> Option<Asker>,
+        now_ms: u64,
+        notify: impl FnMut(FeedRef),
+    ) -> Result<Taken, NotPublished> {
+        let mut state = self.state.lock();
+        if state.closed {
+            return Err(NotPublished::Closed(Box::new(draft)));
+        }
+        state.check_base(base)?;
+        Ok(state.publish(draft, ack, asker, now_ms, notify)?)
+    }
+
     /// What a commit that begins now has to write. Only one at a time, and each ends with
     /// [`committed`](Self::committed) or [`not_committed`](Self::not_committed).
     pub fn begin_commit(&self) -> Writing {
@@ -391,9 +412,15 @@ impl Topic {
         self.state.lock().erase(epoch);
     }
 
-    /// Kind `document`: its updates were not merged, and are not before there are so many.
-    pub fn not_merged(&self, patience: usize) {
-        self.state.lock().not_merged(patience);
+    /// Kind `document`: its updates were not merged, and are not before there are so many. One that failed is set aside: its
+    /// updates are kept and passed on as they came.
+    pub fn not_merged(&self, patience: usize, failed: bool) {
+        self.state.lock().not_merged(patience, failed);
+    }
+
+    /// Kind `document`: whether it is kept as it came because it could not be merged.
+    pub fn is_set_aside(&self) -> bool {
+        self.state.lock().is_set_aside()
     }
 
     /// Reads the history.

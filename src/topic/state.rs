@@ -75,6 +75,16 @@ impl State {
         Position { epoch: self.epoch, offset: self.last }
     }
 
+    /// Under one lock with the publish that it is a condition of. What waits for the disk counts: it has its place.
+    pub(super) fn check_base(&self, base: Position) -> Result<(), Refusal> {
+        // Of a topic that there was not, nobody knows the epoch.
+        let is_same = base.epoch == self.epoch || base.epoch == Epoch::FOREIGN;
+        match is_same && base.offset == self.numbered {
+            true => Ok(()),
+            false => Err(Refusal::Moved(Position { epoch: self.epoch, offset: self.numbered })),
+        }
+    }
+
     pub(super) fn subscribers(&self) -> usize {
         self.feeds.iter().map(|feed| feed.subscribers).sum()
     }

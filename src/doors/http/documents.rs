@@ -1,7 +1,5 @@
 //! `/v1/documents/{topic}`: the content of a document for those who are no editors: as JSON, as text, or as Yjs has it.
 
-use std::sync::Arc;
-
 use axum::{
     body::Bytes,
     extract::{Request, State},
@@ -24,7 +22,7 @@ use super::{
 };
 use crate::{
     auth::Verb,
-    broker::{Broker, Condition, DocumentError, NewContent},
+    broker::{Condition, DocumentError, NewContent},
     topic::KindRule,
 };
 
@@ -53,7 +51,7 @@ impl Place {
     get, path = "/v1/documents/{topic}", tag = openapi::DOCUMENTS, operation_id = "document",
     params(
         ("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$"),
-        ("version" = Option<u64>, Query, description = "As it was in this version."),
+        ("version" = Option<u64>, Query, description = "As it was in this version, which takes the right to read the history."),
         ("root" = Option<String>, Query, description = "Of text, and only of that: which root; by default the only one there is, or `text`."),
     ),
     responses((status = 200, description = "The content; `ETag` says where the document stands", content(
@@ -69,6 +67,9 @@ pub(super) async fn read(
 ) -> Result<Response, Problem> {
     caller.may(Verb::Subscribe, &topic)?;
     let [version, root] = query(&uri, ["version", "root"])?;
+    if version.is_some() {
+        caller.may(Verb::History, &topic)?;
+    }
     let form = Form::accepted(&headers)?;
     form.check_root(root.as_deref())?;
     let broker = &api.door.broker;
@@ -79,10 +80,10 @@ pub(super) async fn read(
         }
         Some(version) => {
             let id = version_id(&version)?;
-            (version_state(broker, topic, id).await?, format!("\"version:{id}\""))
+            (broker.version_state(&topic, id).await.map_err(problem_of)?, format!("\"version:{id}\""))
         }
     };
-    let mut response = form.answer(broker, state, root.map(|root| root.into_owned())).await?;
+    let mut response = form.answer(broker, &topic, state, root.map(|root| root.into_owned())).await?;
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -92,12 +93,6 @@ pub(super) async fn read(
 pub(super) fn version_id(text: &str) -> Result<u64, Problem> {
     text.parse()
         .map_err(|_| Problem::bad_request("`version` must be a number, as the list of versions has it"))
-}
-
-pub(super) async fn version_state(broker: &Arc<Broker>, topic: TopicName, id: u64) -> Result<Bytes, Problem> {
-    let broker = broker.clone();
-    let read = tokio::task::spawn_blocking(move || broker.version_state(&topic, id));
-    read.await.map_err(Problem::internal)?.map_err(problem_of)
 }
 
 /// Write a document
@@ -188,7 +183,8 @@ fn condition(headers: &HeaderMap) -> Result<Condition, Problem> {
 
 /// Delete a document
 ///
-/// With its versions. Editors are disconnected and stay away; other subscriptions end with `deleted`.
+/// With its versions. Editors are disconnected and stay away; other subscriptions end with `deleted`. Takes the right to
+/// delete, which editors do not have by publishing.
 #[utoipa::path(
     delete, path = "/v1/documents/{topic}", tag = openapi::DOCUMENTS, operation_id = "delete_document",
     params(("topic" = String, Path, min_length = 1, max_length = 200, pattern = r"^[^\x00-\x1f\x7f-\x9f*]+$")),
@@ -200,7 +196,7 @@ pub(super) async fn delete(
     TopicPath(topic): TopicPath,
     uri: Uri,
 ) -> Result<Response, Problem> {
-    caller.may(Verb::Publish, &topic)?;
+    caller.may(Verb::Delete, &topic)?;
     let [] = query(&uri, [])?;
     api.door.broker.delete_document(&topic, caller.now_ms).await.map_err(problem_of)?;
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use fanwire_proto::TopicName;
 
 use super::{
     body::media_type,
@@ -68,17 +69,18 @@ impl Form {
     pub(super) async fn answer(
         self,
         broker: &Broker,
+        of: &TopicName,
         state: Bytes,
         root: Option<String>,
     ) -> Result<Response, Problem> {
         Ok(match self {
             Self::State => ([(header::CONTENT_TYPE, "application/octet-stream")], state).into_response(),
             Self::Json => {
-                let content = broker.state_as_json(state).await.map_err(problem_of)?;
+                let content = broker.state_as_json(of, state).await.map_err(problem_of)?;
                 json(StatusCode::OK, "application/json", &content)
             }
             Self::Text => {
-                let text = broker.state_as_text(state, root).await.map_err(problem_of)?;
+                let text = broker.state_as_text(of, state, root).await.map_err(problem_of)?;
                 ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
             }
         })

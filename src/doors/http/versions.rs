@@ -14,7 +14,7 @@ use super::{
     Api,
     body::read_body,
     caller::{Caller, TopicPath, topic_name},
-    documents::{Place, version_id, version_state},
+    documents::{Place, version_id},
     openapi,
     problem::{Problem, json, problem_of},
     query::query,
@@ -97,10 +97,8 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     caller.may(Verb::History, &topic)?;
     let [] = query(&uri, [])?;
-    let (broker, name) = (api.door.broker.clone(), topic.clone());
-    let read =
-        tokio::task::spawn_blocking(move || broker.versions(&name)).await.map_err(Problem::internal)?;
-    let versions = read.map_err(|error| problem_of(error.into()))?.into_iter().map(Into::into).collect();
+    let versions = api.door.broker.versions(&topic).await.map_err(problem_of)?;
+    let versions = versions.into_iter().map(Into::into).collect();
     Ok(json(StatusCode::OK, "application/json", &Versions { topic, versions }))
 }
 
@@ -143,7 +141,7 @@ pub(super) async fn delete(
     uri: Uri,
 ) -> Result<Response, Problem> {
     let topic = topic_name(&topic)?;
-    caller.may(Verb::Publish, &topic)?;
+    caller.may(Verb::Delete, &topic)?;
     let [] = query(&uri, [])?;
     let id = version_id(&version)?;
     api.door.broker.delete_version(&topic, id).await.map_err(problem_of)?;
@@ -166,9 +164,10 @@ pub(super) async fn restore(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.may(Verb::Publish, &topic)?;
+    caller.may(Verb::History, &topic)?;
     let Wanted { version } = read_json(&api, request).await?;
     let broker = &api.door.broker;
-    let state = version_state(broker, topic.clone(), version).await?;
+    let state = broker.version_state(&topic, version).await.map_err(problem_of)?;
     let content = NewContent::State(state);
     let position =
         broker.replace(&topic, content, Condition::Always, caller.now_ms).await.map_err(problem_of)?;

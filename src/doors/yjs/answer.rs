@@ -4,7 +4,10 @@
 //! of it gets an answer of its own if that is much shorter; what all clients together have not read of such answers
 //! is bounded, so that many who ask and do not read cost no more than those who have nothing.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
 use fanwire_proto::Offset;
@@ -39,8 +42,9 @@ pub(super) fn answer(
         return Ok(());
     }
     let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
-    broker.join_later(move || {
-        address.deliver(lacking(&there, address.spoken(), &vector));
+    let unread = broker.unread_answers();
+    broker.join_later(&inside.topic.name, move || {
+        address.deliver(lacking(&there, address.spoken(), &vector, &unread));
         answering.store(false, Ordering::Release);
     });
     Ok(())
@@ -54,14 +58,14 @@ fn all_of(there: &Updates, spoken: &Spoken) -> Vec<Bytes> {
 }
 
 /// The same, but of the largest update, which is the merged one, only what the client does not have.
-fn lacking(there: &Updates, spoken: &Spoken, vector: &[u8]) -> Vec<Bytes> {
+fn lacking(there: &Updates, spoken: &Spoken, vector: &[u8], unread: &Arc<AtomicUsize>) -> Vec<Bytes> {
     let mut frames = all_of(there, spoken);
     let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
     let Some((index, merged)) = largest else { return frames };
     match compact::diff(merged, vector) {
         // Where it is not, the client gets all of it, which is never wrong.
         Ok(rest) if rest.len() <= merged.len() / 2 => {
-            if let Some(own) = Own::admit(spoken.speaker().say(said(message::update(&rest)))) {
+            if let Some(own) = Own::admit(spoken.speaker().say(said(message::update(&rest))), unread) {
                 frames[index] = own;
             }
         }
@@ -71,30 +75,31 @@ fn lacking(there: &Updates, spoken: &Spoken, vector: &[u8]) -> Vec<Bytes> {
     frames
 }
 
-/// Bytes of answers that were made for one client each and are not read yet.
-static UNREAD: AtomicUsize = AtomicUsize::new(0);
-
 /// A frame that counts for as long as anybody holds it.
-struct Own(Bytes);
+struct Own {
+    frame: Bytes,
+    /// Bytes of all of them.
+    unread: Arc<AtomicUsize>,
+}
 
 impl Own {
     /// The frame, unless too much waits to be read.
-    fn admit(frame: Bytes) -> Option<Bytes> {
-        let bytes = UNREAD.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
-        let own = Self(frame);
+    fn admit(frame: Bytes, unread: &Arc<AtomicUsize>) -> Option<Bytes> {
+        let bytes = unread.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
+        let own = Self { frame, unread: unread.clone() };
         (bytes <= defaults::ANSWER_BYTES).then(|| Bytes::from_owner(own))
     }
 }
 
 impl AsRef<[u8]> for Own {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.frame
     }
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        UNREAD.fetch_sub(self.0.len(), Ordering::Relaxed);
+        self.unread.fetch_sub(self.frame.len(), Ordering::Relaxed);
     }
 }
 
@@ -104,15 +109,16 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_bounded() {
+        let unread = Arc::default();
         let half = || Bytes::from(vec![0; defaults::ANSWER_BYTES / 2]);
-        let (one, two) = (Own::admit(half()).unwrap(), Own::admit(half()).unwrap());
+        let (one, two) = (Own::admit(half(), &unread).unwrap(), Own::admit(half(), &unread).unwrap());
         let rest = one.slice(10..20);
         drop(one);
-        assert!(Own::admit(half()).is_none(), "somebody still has a part of the first one");
+        assert!(Own::admit(half(), &unread).is_none(), "somebody still has a part of the first one");
         drop(rest);
-        let three = Own::admit(half()).unwrap();
+        let three = Own::admit(half(), &unread).unwrap();
         assert_eq!(three.len(), defaults::ANSWER_BYTES / 2);
         drop((two, three));
-        assert_eq!(UNREAD.load(Ordering::Relaxed), 0);
+        assert_eq!(unread.load(Ordering::Relaxed), 0);
     }
 }

@@ -82,6 +82,8 @@ pub struct YjsDoor<P> {
     inside: Option<Inside>,
     frames: TokenBucket,
     updates: TokenBucket,
+    /// Questions, which cost more to answer than to ask.
+    asks: TokenBucket,
     /// Counts the connection where connections are limited, until it is dropped.
     _permit: P,
 }
@@ -93,7 +95,7 @@ struct Inside {
     owner: awareness::Owner,
     /// Who is charged with what it brings.
     by: Owner,
-    may_write: bool,
+    speaker: awareness::Speaker,
     has_spoken: bool,
     was_told_no: bool,
     /// A worker is answering a step 1.
@@ -109,7 +111,8 @@ impl<P: Send> YjsDoor<P> {
         let now = Instant::now();
         let frames = TokenBucket::new(broker.policy().limits.max_commands_per_second, now);
         let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
-        Self { broker, entry, inside: None, frames, updates, _permit: permit }
+        let asks = TokenBucket::new(defaults::ASKS_PER_SECOND, now);
+        Self { broker, entry, inside: None, frames, updates, asks, _permit: permit }
     }
 
     fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
@@ -135,14 +138,14 @@ impl<P: Send> YjsDoor<P> {
             .subscribe(cx, &session.owner(cx.peer()), name, &live)
             .map_err(|error| closing_of(error.into()))?;
         cx.start(&topic, &joined);
-        let room = self.broker.room(name, cx.now_ms()).ok_or(TRY_AGAIN)?;
+        let room = self.broker.room(name, cx.now_ms());
         let may_write = grant.allows(Verb::Publish, name);
         let inside = Inside {
             topic,
             room,
             owner: cx.member().client.0,
             by: session.owner(cx.peer()),
-            may_write,
+            speaker: awareness::Speaker { user: grant.user.clone(), may_write },
             has_spoken: false,
             was_told_no: false,
             answering: Arc::default(),
@@ -165,7 +168,9 @@ impl<P: Send> YjsDoor<P> {
             return cx.send(&said(message::step1(&inside.room.vector(&there))));
         }
         let (room, address) = (inside.room.clone(), cx.address());
-        self.broker.join_later(move || address.send(said(message::step1(&room.vector(&there)))));
+        self.broker.join_later(&inside.topic.name, move || {
+            address.send(said(message::step1(&room.vector(&there))));
+        });
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Closing> {
@@ -176,9 +181,14 @@ impl<P: Send> YjsDoor<P> {
             return Err(YjsDialect.closing(CloseCode::TokenExpired));
         }
         match Message::decode(bytes)? {
+            Message::Step1(_) | Message::QueryAwareness
+                if !self.asks.take(defaults::ASKS_PER_SECOND, cx.now()) =>
+            {
+                Err(TRY_AGAIN)
+            }
             Message::Step1(vector) => Ok(answer(&self.broker, cx, inside, vector)?),
             Message::Step2(update) | Message::Update(update) if update == EMPTY => Ok(()),
-            Message::Step2(_) | Message::Update(_) if !inside.may_write => {
+            Message::Step2(_) | Message::Update(_) if !inside.speaker.may_write => {
                 if !std::mem::replace(&mut inside.was_told_no, true) {
                     cx.send(&said(message::denied("read-only: changes are not taken")));
                 }
@@ -198,7 +208,8 @@ impl<P: Send> YjsDoor<P> {
                 let first = !std::mem::replace(&mut inside.has_spoken, true);
                 let broker = &self.broker;
                 let notify = |feed| broker.notify(feed);
-                let reminders = inside.room.hear(&entries, inside.owner, first, cx.now_ms(), notify);
+                let reminders =
+                    inside.room.hear(&entries, inside.owner, &inside.speaker, first, cx.now_ms(), notify);
                 reminders.into_iter().for_each(|reminder| cx.send(&said(reminder)));
                 Ok(())
             }
@@ -290,7 +301,7 @@ fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) 
     }
     let (address, offering, topic) = (cx.address(), inside.offering.clone(), inside.topic.clone());
     let (draft, broker_too, now_ms) = (draft(cx, inside.by.clone(), update), broker.clone(), cx.now_ms());
-    broker.join_later(move || {
+    broker.join_later(&inside.topic.name, move || {
         if let Err(error) = broker_too.offer(&topic, draft, now_ms) {
             address.end(closing_of(error.into()));
         }

@@ -19,6 +19,7 @@ pub(crate) mod signing;
 mod stream;
 mod token;
 mod transcript;
+pub(crate) mod yjs;
 
 pub(crate) use client::{Client, Ending};
 pub(crate) use connect::Connect;
