@@ -160,9 +160,10 @@ impl Broker {
         let place = self.conversions.enter(name).ok_or(DocumentError::Busy)?;
         let (done, wait) = oneshot::channel();
         self.workers.convert.submit(move || {
-            // Until the work is done, whether somebody still waits for it or not.
-            let _place = place;
-            drop(done.send(work()));
+            let outcome = work();
+            // Taken until the work is done, whether somebody still waits for it or not, and free before anybody hears of that.
+            drop(place);
+            drop(done.send(outcome));
         });
         wait.await.unwrap_or(Err(DocumentError::Failed))
     }
