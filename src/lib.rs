@@ -66,7 +66,7 @@
 //! | `shard-N`, one per core | its connections, their doors, its feeds | its inbox; topics' locks |
 //! | `store` | commits | its queue; topics' locks; shards' inboxes |
 //! | `load-N` | topics that are read from the disk; whoever asked pauses meanwhile | shards' inboxes; topics' locks |
-//! | `joins`, `merge` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
+//! | `join-N`, `merge-N`, `convert-N` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
 //! # Queues

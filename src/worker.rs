@@ -119,7 +119,7 @@ mod tests {
     fn one_long_job_does_not_hold_up_the_next() {
         let crew = Crew::start("test", 2).unwrap();
         let (release, held) = mpsc::channel::<()>();
-        crew.submit(move || drop(held.recv()));
+        crew.submit(move || assert!(held.recv().is_err()));
         let (done, wait) = mpsc::channel();
         crew.submit(move || done.send(1).unwrap());
         assert_eq!(wait.recv(), Ok(1));
