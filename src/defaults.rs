@@ -369,8 +369,12 @@ pub const AWARENESS_TABLE_BYTES: usize = 4 * 1024 * 1024;
 /// Clients of one document that are told apart.
 pub const AWARENESS_CLIENTS: usize = 10_000;
 
-/// Questions about a document ("what do I lack?", "who is here?") from one connection a second: a client asks when it connects.
-pub const ASKS_PER_SECOND: u32 = 5;
+/// How often in a second one connection may ask what it lacks of a document: a client asks when it connects, and some every few
+/// seconds. A small document is copied for each answer.
+pub const STEPS_PER_SECOND: u32 = 100;
+
+/// How often in a second one connection may ask who is in a document, which may be answered with [`AWARENESS_TABLE_BYTES`].
+pub const QUERIES_PER_SECOND: u32 = 5;
 
 /// Clients that one connection may have spoken for, those that are gone among them: a provider speaks for one, and forwards what other tabs of its browser say.
 pub const AWARENESS_CLIENTS_PER_CONNECTION: usize = 32;

@@ -82,8 +82,9 @@ pub struct YjsDoor<P> {
     inside: Option<Inside>,
     frames: TokenBucket,
     updates: TokenBucket,
-    /// Questions, which cost more to answer than to ask.
+    /// Questions what it lacks, and who is here: they cost more to answer than to ask.
     asks: TokenBucket,
+    queries: TokenBucket,
     /// Counts the connection where connections are limited, until it is dropped.
     _permit: P,
 }
@@ -111,8 +112,9 @@ impl<P: Send> YjsDoor<P> {
         let now = Instant::now();
         let frames = TokenBucket::new(broker.policy().limits.max_commands_per_second, now);
         let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
-        let asks = TokenBucket::new(defaults::ASKS_PER_SECOND, now);
-        Self { broker, entry, inside: None, frames, updates, asks, _permit: permit }
+        let asks = TokenBucket::new(defaults::STEPS_PER_SECOND, now);
+        let queries = TokenBucket::new(defaults::QUERIES_PER_SECOND, now);
+        Self { broker, entry, inside: None, frames, updates, asks, queries, _permit: permit }
     }
 
     fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
@@ -181,9 +183,8 @@ impl<P: Send> YjsDoor<P> {
             return Err(YjsDialect.closing(CloseCode::TokenExpired));
         }
         match Message::decode(bytes)? {
-            Message::Step1(_) | Message::QueryAwareness
-                if !self.asks.take(defaults::ASKS_PER_SECOND, cx.now()) =>
-            {
+            Message::Step1(_) if !self.asks.take(defaults::STEPS_PER_SECOND, cx.now()) => Err(TRY_AGAIN),
+            Message::QueryAwareness if !self.queries.take(defaults::QUERIES_PER_SECOND, cx.now()) => {
                 Err(TRY_AGAIN)
             }
             Message::Step1(vector) => Ok(answer(&self.broker, cx, inside, vector)?),
