@@ -31,6 +31,7 @@
 //! - [`tap`]: what is published, whatever the topic
 //! - [`durable`]: durable topics' way to the store and back
 //! - [`provider`]: what each provider signs, and what becomes of its webhooks; pure
+//! - [`collab`]: documents in use: editors, merging, changes from outside, versions
 //! - [`broker`]: topics by name and the verbs on them
 //! - [`worker`]: threads for what takes longer than a shard may: reading from the disk, merging
 //! - [`doors`]: wire protocols
@@ -95,6 +96,7 @@
 pub mod auth;
 pub mod broker;
 pub mod clock;
+pub mod collab;
 pub mod config;
 pub mod defaults;
 pub mod document;

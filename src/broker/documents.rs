@@ -2,18 +2,15 @@
 
 use std::sync::{Arc, atomic::AtomicUsize};
 
-use bytes::Bytes;
 use dashmap::Entry;
-use fanwire_proto::{Offset, Payload, Position, TopicName};
+use fanwire_proto::{Offset, Payload, TopicName};
 
-use super::{Broker, PublishError, Room, sweep::as_gauge};
+use super::{Broker, PublishError, sweep::as_gauge};
 use crate::{
-    document::{
-        compact::{self, CannotMerge, Compacted},
-        coverage::Coverage,
-    },
+    collab::{self, Room},
+    document::coverage::Coverage,
     memory::Class,
-    topic::{Draft, FeedRef, Kind, Refusal, Topic, Updates},
+    topic::{Draft, FeedRef, Kind, Refusal, Topic},
 };
 
 impl Broker {
@@ -72,7 +69,7 @@ impl Broker {
         if topic.kind == Kind::Document && topic.claim_merge(now_ms) {
             let (topic, durable) = (topic.clone(), self.durable.clone());
             self.workers.merge.submit(move || {
-                merge(&topic);
+                collab::merge(&topic);
                 if topic.wants_commit() {
                     durable.begin_commit(&topic);
                 }
@@ -93,50 +90,4 @@ impl Broker {
             self.merge_if_due(&topic, now_ms);
         }
     }
-}
-
-impl Updates {
-    /// The bytes of the updates after an offset.
-    pub fn after(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
-        let newer = self.updates.iter().filter(move |update| update.message.offset > offset);
-        newer.filter_map(|update| match &update.message.payload {
-            Payload::Bytes(bytes) => Some(bytes.as_ref()),
-            Payload::Json(_) => None,
-        })
-    }
-}
-
-/// Merges what a document has so far.
-fn merge(topic: &Topic) {
-    let log = topic.mergeable();
-    match merged(&log) {
-        Ok(Some((offset, state, apart))) => {
-            let upto = Position { epoch: log.position.epoch, offset };
-            topic.merged(upto, state, &apart);
-        }
-        // The next one may be what the others wait for.
-        Ok(None) => topic.not_merged(log.updates.len() + 1, false),
-        Err(error) => {
-            tracing::warn!(topic = %topic.name, %error, "a document cannot be merged; it is set aside and served update by update");
-            // What failed takes long and will fail again.
-            topic.not_merged(2 * log.updates.len(), true);
-        }
-    }
-}
-
-/// The last offset that is merged, the state, and what is left apart; `None` if there is nothing to merge.
-fn merged(log: &Updates) -> Result<Option<(Offset, Bytes, Vec<Offset>)>, CannotMerge> {
-    let updates: Vec<&[u8]> = log.after(Offset::ZERO).collect();
-    let Compacted { state, apart } = compact::compact(&updates)?;
-    // The state stands where the last update stands that is in it; what is behind is left as it is.
-    let Some(last) = (0..updates.len()).rev().find(|index| apart.binary_search(index).is_err()) else {
-        return Ok(None);
-    };
-    if last == 0 {
-        // It is one already.
-        return Ok(None);
-    }
-    let offset_of = |index: &usize| log.updates[*index].message.offset;
-    let apart = apart.iter().filter(|index| **index < last).map(offset_of).collect();
-    Ok(Some((offset_of(&last), state.into(), apart)))
 }

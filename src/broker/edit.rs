@@ -10,16 +10,11 @@ use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
-    document::{
-        CannotRead,
-        compact::{self, CannotMerge},
-        content,
-        edit::{self, CannotEdit, Content},
-        update::EMPTY,
-    },
+    collab::{CannotChange, Condition, NewContent, root_or_only, state_of, update_to},
+    document::{CannotRead, compact::CannotMerge, content, edit::CannotEdit},
     durable::{NOT_KEPT, Trouble},
     shard::Order,
-    store::{Batch, StoreError},
+    store::StoreError,
     topic::{Kind, KindRule, Refusal, Updates},
 };
 
@@ -81,6 +76,15 @@ pub enum DocumentError {
     TooManyVersions(usize),
 }
 
+impl From<CannotChange> for DocumentError {
+    fn from(error: CannotChange) -> Self {
+        match error {
+            CannotChange::Unmergeable(error) => error.into(),
+            CannotChange::Uneditable(error) => error.into(),
+        }
+    }
+}
+
 impl From<CannotEdit> for DocumentError {
     fn from(error: CannotEdit) -> Self {
         match error {
@@ -109,28 +113,6 @@ impl From<Trouble> for DocumentError {
     fn from(trouble: Trouble) -> Self {
         NoTopic::from(trouble).into()
     }
-}
-
-/// What a document is to become.
-#[derive(Clone, Debug)]
-pub enum NewContent {
-    /// What an update makes.
-    State(Bytes),
-    /// A text, map or list for each name.
-    Json(serde_json::Map<String, Value>),
-    /// A text in one root; without a name, in the only one there is, or in `text`.
-    Text(Option<String>, String),
-}
-
-/// When a document is to be changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Condition {
-    /// Whatever it is.
-    Always,
-    /// If nothing was ever written to it.
-    IfNew,
-    /// If it stands here.
-    IfAt(Position),
 }
 
 impl Broker {
@@ -226,7 +208,7 @@ impl Broker {
         let (broker, name) = (self.clone(), of.clone());
         let change = move || {
             let there = broker.document(&name, now_ms)?;
-            condition.check(&there)?;
+            condition.check(&there).map_err(DocumentError::Changed)?;
             let Some(update) = update_to(&there, &new, broker.new_editor())? else {
                 return Ok((there.position, None));
             };
@@ -285,67 +267,8 @@ impl Broker {
         }
         self.rooms.remove(of);
         let (broker, name) = (self.clone(), of.clone());
-        let forget = move || {
-            let mut batch = Batch::default();
-            broker.forget_versions(&name, &mut batch)?;
-            Ok(batch)
-        };
-        let batch = self.convert(of, forget).await?;
+        let batch = self.convert(of, move || broker.forget_versions(&name)).await?;
         // Comes after the commit above, so with this everything is gone.
         Ok(self.durable.committer().keep(batch).await?)
     }
-}
-
-impl Condition {
-    fn check(self, there: &Updates) -> Result<(), DocumentError> {
-        let holds = match self {
-            Self::Always => true,
-            Self::IfNew => there.updates.is_empty(),
-            Self::IfAt(position) => position == there.position,
-        };
-        if holds { Ok(()) } else { Err(DocumentError::Changed(there.position)) }
-    }
-}
-
-/// Everything in one update.
-pub(super) fn state_of(there: &Updates) -> Result<Bytes, CannotMerge> {
-    let updates: Vec<&[u8]> = there.after(Offset::ZERO).collect();
-    match updates[..] {
-        [] => Ok(Bytes::from_static(EMPTY)),
-        [one] => Ok(Bytes::copy_from_slice(one)),
-        ref many => Ok(compact::compact(many)?.state.into()),
-    }
-}
-
-/// What has to be published so that a document becomes something else; `None` for nothing.
-fn update_to(there: &Updates, new: &NewContent, client: u64) -> Result<Option<Bytes>, DocumentError> {
-    // Of what has gaps only the whole part can be read, and that is what an edit is made on.
-    let state = state_of(there)?;
-    let now = [state.as_ref()];
-    let update = match new {
-        // A first content stays as it is, so that bringing it twice is bringing it once.
-        NewContent::State(wanted) if there.updates.is_empty() => Some(wanted.to_vec()),
-        NewContent::State(wanted) => edit::edit(&now, &Content::Updates(&[wanted]), client)?,
-        NewContent::Json(roots) => edit::edit(&now, &Content::Json(roots), client)?,
-        NewContent::Text(root, text) => {
-            let root = root_or_only(root.clone(), &now)?;
-            edit::edit(&now, &Content::Text(&root, text), client)?
-        }
-    };
-    Ok(update.map(Into::into))
-}
-
-/// Where text is looked for if nobody says where.
-const DEFAULT_ROOT: &str = "text";
-
-fn root_or_only(root: Option<String>, updates: &[&[u8]]) -> Result<String, CannotRead> {
-    if let Some(root) = root {
-        return Ok(root);
-    }
-    let roots = content::json(updates)?;
-    let mut names = roots.as_object().into_iter().flat_map(|roots| roots.keys());
-    Ok(match (names.next(), names.next()) {
-        (Some(only), None) => only.clone(),
-        _ => DEFAULT_ROOT.to_owned(),
-    })
 }

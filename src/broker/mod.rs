@@ -1,7 +1,6 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
-mod conversions;
 #[cfg(test)]
 mod damage_test;
 mod documents;
@@ -14,7 +13,6 @@ mod pressure;
 mod publish;
 mod read;
 mod revocations;
-mod room;
 mod subscribe;
 mod sweep;
 mod unserved;
@@ -26,9 +24,8 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use conversions::Conversions;
 use dashmap::DashMap;
-pub use edit::{Condition, DocumentError, NewContent};
+pub use edit::DocumentError;
 use fanwire_proto::{ClientId, Pattern, TopicName};
 pub use inspect::ConnectionPage;
 use lookup::Restoring;
@@ -37,14 +34,12 @@ use parking_lot::Mutex;
 pub use publish::{PublishError, Published};
 use revocations::Revocations;
 pub use revocations::RevokeError;
-pub use room::Room;
 pub use subscribe::SubscribeError;
 use tokio::sync::Notify;
-use versions::NewVersions;
-pub use versions::Version;
 
 use crate::{
     auth::Authenticator,
+    collab::{Conversions, NewVersions, Room},
     durable::{Durable, Run, Trouble},
     memory::{Accounts, Memory, Plan},
     metrics::Metrics,

@@ -27,8 +27,6 @@ pub mod compact;
 pub mod content;
 pub mod coverage;
 pub mod edit;
-#[cfg(test)]
-mod hostile;
 mod item;
 pub mod lib0;
 pub mod message;

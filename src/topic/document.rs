@@ -117,6 +117,17 @@ impl Document {
     }
 }
 
+impl Updates {
+    /// The bytes of the updates after an offset.
+    pub fn after(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
+        let newer = self.updates.iter().filter(move |update| update.message.offset > offset);
+        newer.filter_map(|update| match &update.message.payload {
+            Payload::Bytes(bytes) => Some(bytes.as_ref()),
+            Payload::Json(_) => None,
+        })
+    }
+}
+
 impl State {
     pub(super) fn weigh_on(&mut self, memory: &Memory, charge: Option<Charge>) {
         if let Store::Document(document) = &mut self.store {

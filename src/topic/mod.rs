@@ -10,6 +10,8 @@
 //! across another lock or an `.await`; what must happen outside (a wake-up) is handed out as a [`FeedRef`].
 
 mod commit;
+#[cfg(test)]
+mod conditions_model;
 mod conflated;
 mod dedupe;
 mod document;

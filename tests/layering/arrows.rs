@@ -7,16 +7,20 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &[]),
     (
         "broker",
-        &["auth", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic", "worker"],
+        &[
+            "auth", "collab", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic",
+            "worker",
+        ],
     ),
     ("clock", &[]),
+    ("collab", &["document", "durable", "memory", "store", "topic"]),
     ("config", &["auth", "broker", "memory", "provider", "shard", "store", "topic", "wire"]),
     ("defaults", &[]),
     (
         "doors",
         &[
-            "auth", "broker", "clock", "document", "durable", "fetch", "memory", "provider", "session",
-            "shard", "store", "tap", "topic", "wire",
+            "auth", "broker", "clock", "collab", "document", "durable", "fetch", "memory", "provider",
+            "session", "shard", "store", "tap", "topic", "wire",
         ],
     ),
     ("document", &[]),

@@ -12,7 +12,6 @@ const EXCEPTIONS: &[&str] = &[
     "broker/mod.rs",
     "broker/publish.rs",
     "broker/subscribe.rs",
-    "broker/versions.rs",
     "config/consistency.rs",
     "config/credentials.rs",
     "config/mod.rs",

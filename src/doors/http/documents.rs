@@ -22,7 +22,8 @@ use super::{
 };
 use crate::{
     auth::Verb,
-    broker::{Condition, DocumentError, NewContent},
+    broker::DocumentError,
+    collab::{Condition, NewContent},
     topic::KindRule,
 };
 

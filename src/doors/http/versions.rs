@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     auth::Verb,
-    broker::{self, Condition, NewContent},
+    collab::{self, Condition, NewContent},
     defaults,
 };
 
@@ -41,10 +41,10 @@ pub(super) struct Version {
     bytes: u64,
 }
 
-impl From<broker::Version> for Version {
-    fn from(version: broker::Version) -> Self {
+impl From<collab::Version> for Version {
+    fn from(version: collab::Version) -> Self {
         let position = version.position();
-        let broker::Version { id, name, time, bytes, .. } = version;
+        let collab::Version { id, name, time, bytes, .. } = version;
         Self { version: id, name, time, epoch: position.epoch, offset: position.offset, bytes }
     }
 }

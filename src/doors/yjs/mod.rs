@@ -19,7 +19,7 @@ mod dialect;
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Instant,
@@ -34,8 +34,9 @@ use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
 use super::errors::Failure;
 use crate::{
     auth::{Grant, Verb},
-    broker::{Broker, Missing, Room},
+    broker::{Broker, Missing, SubscribeError},
     clock::unix_ms,
+    collab::Room,
     defaults,
     document::{
         Malformed, awareness,
@@ -79,6 +80,8 @@ pub enum Refused {
 pub struct YjsDoor<P> {
     broker: Arc<Broker>,
     entry: Result<(Session, TopicName), Refused>,
+    /// Why the document could not be read from the disk.
+    away: Arc<OnceLock<Closing>>,
     inside: Option<Inside>,
     frames: TokenBucket,
     updates: TokenBucket,
@@ -114,7 +117,17 @@ impl<P: Send> YjsDoor<P> {
         let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
         let asks = TokenBucket::new(defaults::STEPS_PER_SECOND, now);
         let queries = TokenBucket::new(defaults::QUERIES_PER_SECOND, now);
-        Self { broker, entry, inside: None, frames, updates, asks, queries, _permit: permit }
+        Self {
+            broker,
+            entry,
+            away: Arc::default(),
+            inside: None,
+            frames,
+            updates,
+            asks,
+            queries,
+            _permit: permit,
+        }
     }
 
     fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
@@ -156,10 +169,10 @@ impl<P: Send> YjsDoor<P> {
         if may_write {
             self.ask(cx, &inside);
         }
-        let whispers = inside.room.whispers.clone();
+        let awareness = inside.room.awareness_topic.clone();
         self.inside = Some(inside);
-        let everybody = cx.subscribe(&whispers, &SubscribeOptions::default()).map_err(|_| TRY_AGAIN)?;
-        cx.start(&whispers, &everybody);
+        let everybody = cx.subscribe(&awareness, &SubscribeOptions::default()).map_err(|_| TRY_AGAIN)?;
+        cx.start(&awareness, &everybody);
         Ok(())
     }
 
@@ -229,14 +242,17 @@ impl<P: Send> Door for YjsDoor<P> {
             Ok((session, name))
                 if session.check(Verb::Subscribe, name, cx.now_ms()).is_ok() && self.broker.is_away(name) =>
             {
-                let paused = cx.pause();
+                let (paused, away) = (cx.pause(), self.away.clone());
                 self.broker.fetch(
                     name,
                     Missing::Make(session.owner(cx.peer())),
                     cx.now_ms(),
                     move |fetched| {
-                        // What is wrong is found again when the door goes on.
-                        drop((fetched, paused));
+                        if let Err(error) = fetched {
+                            // Nobody else sets it.
+                            let _ = away.set(closing_of(SubscribeError::from(error).into()));
+                        }
+                        drop(paused);
                     },
                 );
             }
@@ -245,7 +261,12 @@ impl<P: Send> Door for YjsDoor<P> {
     }
 
     fn resumed(&mut self, cx: &mut Cx<'_>) {
-        if let Err(closing) = self.enter(cx) {
+        // Looked for again, it would be read from the disk on the shard's thread.
+        let entered = match self.away.get() {
+            Some(closing) => Err(*closing),
+            None => self.enter(cx),
+        };
+        if let Err(closing) = entered {
             cx.close_with(closing);
         }
     }

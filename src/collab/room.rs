@@ -22,9 +22,9 @@ use crate::{
 /// What the clients of a document share.
 pub struct Room {
     /// Passes awareness on.
-    pub whispers: Arc<Topic>,
+    pub awareness_topic: Arc<Topic>,
     awareness: Mutex<Awareness>,
-    census: Mutex<Census>,
+    known: Mutex<KnownClocks>,
 }
 
 struct Awareness {
@@ -34,28 +34,29 @@ struct Awareness {
 }
 
 /// What is in the document, up to some update.
-struct Census {
+struct KnownClocks {
     epoch: Epoch,
     upto: Offset,
     clocks: Clocks,
 }
 
 impl Room {
-    pub(super) fn new(epoch: Epoch, now_ms: u64) -> Self {
+    /// Nobody is in it.
+    pub fn new(epoch: Epoch, now_ms: u64) -> Self {
         // Orders name topics, and nobody can name this one.
         let name = TopicName::hidden("awareness");
         let max_age = Some(Duration::from_millis(defaults::AWARENESS_TIMEOUT_MS));
         let kind = KindRule::Latest { max_keys: 2 * defaults::AWARENESS_CLIENTS, max_age };
-        let whispers = Topic::new(
+        let awareness_topic = Topic::new(
             name,
             Arc::new(Rule { kind, presence: false, keeping: Keeping::Memory }),
             epoch,
             now_ms,
         );
         Self {
-            whispers: Arc::new(whispers),
+            awareness_topic: Arc::new(awareness_topic),
             awareness: Mutex::new(Awareness { table: Table::default(), told_ms: now_ms }),
-            census: Mutex::new(Census { epoch, upto: Offset::ZERO, clocks: Clocks::default() }),
+            known: Mutex::new(KnownClocks { epoch, upto: Offset::ZERO, clocks: Clocks::default() }),
         }
     }
 
@@ -98,19 +99,21 @@ impl Room {
         awareness.table.states().map(|(client, owner, json)| (client, owner, json.clone())).collect()
     }
 
-    pub(super) fn sweep(&self, now_ms: u64, mut notify: impl FnMut(FeedRef)) {
+    /// Removes who has not been heard of, and lets everybody hear something now and then.
+    pub fn sweep(&self, now_ms: u64, mut notify: impl FnMut(FeedRef)) {
         let mut awareness = self.awareness.lock();
         let changes = awareness.table.expire(now_ms);
         self.tell(&mut awareness, changes, now_ms, &mut notify);
         if now_ms.saturating_sub(awareness.told_ms) >= defaults::ROOM_KEEPALIVE_MS {
-            self.whisper(String::new(), Bytes::from_static(message::KEEPALIVE), now_ms, notify);
+            self.pass_on(String::new(), Bytes::from_static(message::KEEPALIVE), now_ms, notify);
             awareness.told_ms = now_ms;
         }
         // Values that are too old go; the topic itself goes with the room.
-        self.whispers.expire(now_ms, u64::MAX);
+        self.awareness_topic.expire(now_ms, u64::MAX);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether nobody is known here, not even as gone.
+    pub fn is_empty(&self) -> bool {
         self.awareness.lock().table.is_empty()
     }
 
@@ -123,12 +126,12 @@ impl Room {
         mut notify: impl FnMut(FeedRef),
     ) {
         for Change { client, message } in changes {
-            self.whisper(client.to_string(), message, now_ms, &mut notify);
+            self.pass_on(client.to_string(), message, now_ms, &mut notify);
             awareness.told_ms = now_ms;
         }
     }
 
-    fn whisper(&self, key: String, message: Bytes, now_ms: u64, notify: impl FnMut(FeedRef)) {
+    fn pass_on(&self, key: String, message: Bytes, now_ms: u64, notify: impl FnMut(FeedRef)) {
         let draft = Draft {
             payload: Payload::Bytes(message),
             key: Some(key),
@@ -137,14 +140,14 @@ impl Room {
             from: None,
             by: crate::memory::Owner::Broker,
         };
-        if let Err(error) = self.whispers.publish(draft, None, || None, now_ms, notify) {
+        if let Err(error) = self.awareness_topic.publish(draft, None, || None, now_ms, notify) {
             tracing::debug!(%error, "awareness was not passed on");
         }
     }
 
-    /// Bytes of updates that have come since the last census.
+    /// Bytes of updates that have come since the state vector was last worked out.
     pub fn unseen_bytes(&self, document: &Updates) -> usize {
-        let upto = self.census.lock().upto(document.position.epoch);
+        let upto = self.known.lock().upto(document.position.epoch);
         document.after(upto).map(<[u8]>::len).sum()
     }
 
@@ -153,9 +156,9 @@ impl Room {
     pub fn vector(&self, document: &Updates) -> Vec<u8> {
         let epoch = document.position.epoch;
         let (upto, mut clocks) = {
-            let census = self.census.lock();
-            let upto = census.upto(epoch);
-            (upto, if upto == Offset::ZERO { Clocks::default() } else { census.clocks.clone() })
+            let known = self.known.lock();
+            let upto = known.upto(epoch);
+            (upto, if upto == Offset::ZERO { Clocks::default() } else { known.clocks.clone() })
         };
         for update in document.after(upto) {
             if let Err(error) = clocks.add_update(update) {
@@ -163,15 +166,15 @@ impl Room {
             }
         }
         let vector = clocks.encode();
-        let mut census = self.census.lock();
-        if census.upto(epoch) <= document.position.offset {
-            *census = Census { epoch, upto: document.position.offset, clocks };
+        let mut known = self.known.lock();
+        if known.upto(epoch) <= document.position.offset {
+            *known = KnownClocks { epoch, upto: document.position.offset, clocks };
         }
         vector
     }
 }
 
-impl Census {
+impl KnownClocks {
     /// How far it has come in this epoch.
     fn upto(&self, epoch: Epoch) -> Offset {
         if self.epoch == epoch { self.upto } else { Offset::ZERO }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{
+use crate::document::{
     CannotRead, check,
     compact::{CannotMerge, compact, diff},
     content,

@@ -18,11 +18,11 @@ struct Counts {
 
 /// The places there are.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Conversions(Arc<Mutex<Counts>>);
+pub struct Conversions(Arc<Mutex<Counts>>);
 
 impl Conversions {
     /// A place for a request; `None` if all are taken, or those of the document.
-    pub(super) fn enter(&self, document: &TopicName) -> Option<Conversion> {
+    pub fn enter(&self, document: &TopicName) -> Option<Conversion> {
         let mut counts = self.0.lock();
         let mine = counts.of.get(document).copied().unwrap_or(0);
         if counts.all >= defaults::CONVERSIONS || mine >= defaults::CONVERSIONS_PER_DOCUMENT {
@@ -36,7 +36,7 @@ impl Conversions {
 
 /// A place that is taken for as long as this exists.
 #[derive(Debug)]
-pub(super) struct Conversion {
+pub struct Conversion {
     counts: Arc<Mutex<Counts>>,
     document: TopicName,
 }
