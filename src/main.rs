@@ -13,7 +13,7 @@ use std::{
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanwire::{
     auth::{Audience, Claims, NewKey},
-    clock::unix_ms,
+    clock::machine_ms,
     config::{Config, LogFormat, RuleSettings, Settings, Sources},
     server::Server,
 };
@@ -170,7 +170,7 @@ fn token(arguments: TokenArguments) -> Outcome {
     let config = arguments.source.sources().load()?;
     let secret = config.secret.ok_or("`auth_hmac_secret` is not configured")?;
     let some = |patterns: Vec<String>| (!patterns.is_empty()).then_some(patterns);
-    let now_ms = unix_ms();
+    let now_ms = machine_ms();
     let claims = Claims {
         sub: arguments.user,
         exp: (arguments.ttl_s > 0).then(|| now_ms / 1_000 + arguments.ttl_s),

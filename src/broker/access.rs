@@ -8,6 +8,7 @@ use tokio::sync::oneshot;
 use super::{Broker, RevokeError};
 use crate::{
     auth::{Grant, InvalidToken},
+    clock,
     shard::{Order, Who},
     store::StoreError,
 };
@@ -15,7 +16,11 @@ use crate::{
 impl Broker {
     /// What a credential allows at this time.
     pub fn authenticate(&self, credential: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
-        let grant = self.policy.load().authenticator.verify(credential, now_ms)?;
+        // Whoever dated it has no other clock than the machine's; from here on it is told by ours.
+        let machine_ms = clock::machine_ms();
+        let mut grant = self.policy.load().authenticator.verify(credential, machine_ms)?;
+        grant.expires_ms =
+            grant.expires_ms.map(|ends| now_ms.saturating_add(ends.saturating_sub(machine_ms)));
         if self.is_revoked(&grant, now_ms) { Err(InvalidToken::Revoked) } else { Ok(grant) }
     }
 

@@ -4,9 +4,22 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Batch, Space, Store, StoreError};
+use crate::{
+    clock::{self, Boot},
+    store::{Batch, Space, Store, StoreError},
+};
 
 const KEY: Bytes = Bytes::from_static(b"run");
+
+/// Where the broker's clock was.
+const CLOCK: Bytes = Bytes::from_static(b"clock");
+
+#[derive(Serialize, Deserialize)]
+struct ClockNote {
+    at_ms: u64,
+    /// Name of the machine's start, and milliseconds since then.
+    boot: Option<(String, u64)>,
+}
 
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -25,10 +38,20 @@ pub struct Run {
     lost: u64,
 }
 
+/// Has the broker's clock go on where the store says that it was; what cannot be read is as if nothing had been noted.
+fn resume_clock(store: &dyn Store) {
+    let note = store.get(Space::Store, &CLOCK).ok().flatten();
+    let note = note.and_then(|note| rmp_serde::from_slice::<ClockNote>(&note).ok());
+    if let Some(ClockNote { at_ms, boot }) = note {
+        clock::resume(&clock::Note { at_ms, boot: boot.map(|(id, up_ms)| Boot { id, up_ms }) });
+    }
+}
+
 impl Run {
     /// Counts a crash unless the run before ended in order. The batch notes that this one has begun: it has to be written
     /// before anything else of it.
     pub fn begin(store: &dyn Store) -> Result<(Self, Batch), StoreError> {
+        resume_clock(store);
         let lost = store.lost_commits();
         let note = match store.get(Space::Store, &KEY) {
             Ok(None) => Ok(Note { crashes: 0, ended: true, lost: 0 }),
@@ -59,6 +82,10 @@ impl Run {
             .map_err(|error| StoreError::Io(error.to_string().into()))?;
         let mut batch = Batch::default();
         batch.put(Space::Store, KEY, note);
+        let clock::Note { at_ms, boot } = clock::note();
+        let clock = ClockNote { at_ms, boot: boot.map(|boot| (boot.id, boot.up_ms)) };
+        let clock = rmp_serde::to_vec(&clock).map_err(|error| StoreError::Io(error.to_string().into()))?;
+        batch.put(Space::Store, CLOCK, clock);
         Ok(batch)
     }
 }

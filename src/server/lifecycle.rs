@@ -360,6 +360,7 @@ async fn sweep(front: Arc<Front>) {
             }
             continue;
         }
+        crate::clock::follow();
         // It may read topics from the disk.
         let broker = front.broker.clone();
         if let Err(error) = tokio::task::spawn_blocking(move || broker.sweep(unix_ms())).await {

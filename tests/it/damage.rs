@@ -42,24 +42,18 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Changes one bit behind each place in the tables where these bytes are; returns how many that were.
-fn flip_after(data: &Path, bytes: &[u8]) -> usize {
+/// Changes one bit of a value in each table that has this in it; returns how many those were. Keys are in indexes, too,
+/// and a table whose index is damaged may keep the broker from starting, which is another matter.
+fn flip(data: &Path, value: &str) -> usize {
     let mut count = 0;
     for path in files(&data.join("db/keyspaces")) {
-        if !path.parent().unwrap().ends_with("tables") {
-            continue;
-        }
         let mut content = fs::read(&path).unwrap();
-        let at: Vec<usize> = (0..content.len().saturating_sub(bytes.len()))
-            .filter(|at| content[*at..].starts_with(bytes))
-            .collect();
-        for at in &at {
-            content[at + bytes.len() + 20] ^= 4;
-        }
-        if !at.is_empty() {
+        let at = content.windows(value.len()).position(|window| window == value.as_bytes());
+        if let Some(at) = at.filter(|_| path.parent().unwrap().ends_with("tables")) {
+            content[at + value.len() / 2] ^= 4;
             fs::write(&path, content).unwrap();
+            count += 1;
         }
-        count += at.len();
     }
     count
 }
@@ -86,7 +80,7 @@ async fn a_damaged_document_is_refused_and_not_given_as_empty() {
     server.signal("TERM");
     server.exit().await;
     write_out(&data, Space::Messages);
-    assert!(flip_after(&data, b"doc:b\0") > 0, "the document is in a table");
+    assert!(flip(&data, &"b".repeat(100)) > 0, "the document is in a table");
     let mut server = start(&data);
     for (method, body) in [("GET", ""), ("PUT", "{}")] {
         let answer = call(&server, method, "b", body).await;
@@ -130,7 +124,7 @@ async fn a_damaged_log_goes_on_behind_the_damage_and_keeps_what_comes() {
     server.signal("TERM");
     server.exit().await;
     write_out(&data, Space::Messages);
-    assert!(flip_after(&data, b"safe:b\0") > 0, "the topic is in a table");
+    assert!(flip(&data, &"b".repeat(100)) > 0, "the topic is in a table");
     let highest = places[4]["offset"].as_u64().unwrap();
     let mut kept: Vec<Value> = Vec::new();
     for round in 0..3 {

@@ -8,8 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "broker",
         &[
-            "auth", "collab", "document", "durable", "memory", "metrics", "shard", "store", "tap", "topic",
-            "worker",
+            "auth", "clock", "collab", "document", "durable", "memory", "metrics", "shard", "store", "tap",
+            "topic", "worker",
         ],
     ),
     ("clock", &[]),

@@ -11,7 +11,7 @@ use dashmap::DashMap;
 
 use super::turns::Turns;
 use crate::{
-    clock::unix_ms,
+    clock::{machine_ms, unix_ms},
     defaults,
     fetch::{FetchError, fetch_with},
     provider::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
@@ -63,7 +63,7 @@ impl Certificates for OfSource<'_> {
     fn find(&self, address: &str) -> Option<Arc<Certificate>> {
         let _ = self.asked.set(address.to_owned());
         let found = self.fetched.found.get(&key(self.source, address))?;
-        found.usable(unix_ms()).cloned()
+        found.usable(machine_ms()).cloned()
     }
 }
 

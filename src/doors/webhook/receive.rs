@@ -12,7 +12,7 @@ use fanwire_proto::ErrorCode;
 
 use super::{Incoming, NotTaken, Peer, routes::Shared};
 use crate::{
-    clock::unix_ms,
+    clock::machine_ms,
     doors::http::{Code, Problem, not_found, read_body},
     provider::{Answer, Source, Uncodable},
 };
@@ -70,7 +70,8 @@ fn with_methods(source: &Source, mut response: Response) -> Response {
 
 async fn take(shared: &Shared, source: Arc<Source>, request: Request) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
-    let received_ms = unix_ms();
+    // Compared with what the sender dated.
+    let received_ms = machine_ms();
     let webhooks = &shared.webhooks;
     let Parts { method, uri, headers, extensions, .. } = parts;
     let lost = || Problem::internal("the connection's address is not known");
