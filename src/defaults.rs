@@ -20,6 +20,10 @@ pub const MAX_OUTBOX_BYTES: usize = 1024 * 1024;
 /// an attacker who sends a byte at a time gets no more.
 pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 
+/// Seconds that an HTTP connection may wait for its next request: longer than the pools of common proxies and back ends
+/// keep theirs (ALB and nginx 60, Go 90), so that it is the client who closes and no request meets a closed connection.
+pub const KEEP_ALIVE_S: u64 = 120;
+
 /// Seconds that an HTTP client may leave its answer unread, event streams included: as long as two pings would take.
 pub const WRITE_TIMEOUT_S: u64 = 60;
 
@@ -215,6 +219,16 @@ pub const HTTP_HEAD_BYTES: usize = 16 * 1024;
 /// Bytes of request bodies held at once, by all HTTP requests together; beyond it requests are refused as `overloaded`.
 /// About four thousand of the largest messages.
 pub const HTTP_BODIES_BYTES: usize = 256 * 1024 * 1024;
+
+/// Callers among whom that is shared: one user, key or address holds this part of it at most, and the largest body there
+/// may be in any case.
+pub const HTTP_BODIES_CALLERS: usize = 8;
+
+/// The largest body that any request may have, in bytes: a webhook's.
+pub const HTTP_BODY_BYTES_MAX: usize = WEBHOOK_BODY_BYTES_MAX;
+
+/// Bytes of an order to control connections of others: a name and a topic, many times over.
+pub const CONTROL_BODY_BYTES: usize = 16 * 1024;
 
 /// Bytes of a batch of messages: a thousand of common size.
 pub const BATCH_BYTES: usize = 4 * 1024 * 1024;

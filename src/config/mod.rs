@@ -3,6 +3,7 @@
 
 mod consistency;
 mod credentials;
+mod origins;
 mod rules;
 mod settings;
 mod sources;
@@ -108,6 +109,8 @@ pub struct TlsFiles {
 pub struct DoorLimits {
     /// From connecting to a complete request.
     pub handshake_timeout: Duration,
+    /// Until the next request of a connection.
+    pub keep_alive: Duration,
     /// In all.
     pub max_connections: usize,
     /// From one address.
@@ -141,6 +144,7 @@ impl Config {
         let credentials = Credentials::read(&settings, place, &mut mistakes);
         let authenticator = credentials.authenticator(&settings);
         let tls = consistency::tls(&settings, place, &mut mistakes);
+        origins::check(&settings, place, &mut mistakes);
         consistency::rules(&settings, place, &mut mistakes);
         consistency::durable(&settings, place, &mut mistakes);
         consistency::exposure(&settings, authenticator.is_configured(), place, &mut mistakes);
@@ -215,6 +219,7 @@ impl Config {
                 handshake_timeout: Duration::from_millis(
                     settings.handshake_timeout_ms.map_or(1, NonZeroU64::get),
                 ),
+                keep_alive: seconds(settings.keep_alive_s),
                 max_connections: count(settings.max_connections),
                 max_connections_per_address: count(settings.max_connections_per_address),
                 max_requests_per_second: settings.max_requests_per_second.unwrap_or(NonZeroU32::MAX),
@@ -315,6 +320,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         max_commands_per_second: NonZeroU32::new(defaults::MAX_COMMANDS_PER_SECOND),
         max_outbox_bytes: NonZeroUsize::new(defaults::MAX_OUTBOX_BYTES),
         handshake_timeout_ms: NonZeroU64::new(defaults::HANDSHAKE_TIMEOUT_MS),
+        keep_alive_s: NonZeroU64::new(defaults::KEEP_ALIVE_S),
         max_connections: NonZeroUsize::new(defaults::MAX_CONNECTIONS),
         max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
         max_requests_per_second: NonZeroU32::new(defaults::MAX_REQUESTS_PER_SECOND),

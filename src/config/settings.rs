@@ -63,8 +63,8 @@ pub struct Settings {
     /// loopback pages while it listens on loopback
     #[arg(long, env = "FANWIRE_ALLOWED_ORIGINS", value_name = "ORIGIN", value_delimiter = ',')]
     pub allowed_origins: Option<Vec<String>>,
-    /// Networks (`10.0.0.0/8`) of reverse proxies whose `X-Forwarded-Proto` and `X-Forwarded-Host` are believed, for webhooks of
-    /// providers that sign the address
+    /// Networks (`10.0.0.0/8`) of reverse proxies that are believed: `X-Forwarded-For` says whose request it is, for limits, logs and
+    /// lists; `X-Forwarded-Proto` and `X-Forwarded-Host` how it was called, for webhooks of providers that sign the address
     #[arg(long, env = "FANWIRE_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
     pub trusted_proxies: Option<Vec<ipnet::IpNet>>,
     /// Secret of at least 32 bytes that client tokens (JWT, HS256) are signed with; turns authentication on
@@ -127,6 +127,9 @@ pub struct Settings {
     /// Milliseconds from connecting to a complete request [default: 10000]
     #[arg(long, env = "FANWIRE_HANDSHAKE_TIMEOUT_MS", value_name = "MS")]
     pub handshake_timeout_ms: Option<std::num::NonZeroU64>,
+    /// Seconds that an HTTP connection may wait for its next request; more than any proxy in front keeps it [default: 120]
+    #[arg(long, env = "FANWIRE_KEEP_ALIVE_S", value_name = "SECONDS")]
+    pub keep_alive_s: Option<std::num::NonZeroU64>,
     /// Connections in all [default: 100000, or what the file descriptor limit allows]
     #[arg(long, env = "FANWIRE_MAX_CONNECTIONS", value_name = "COUNT")]
     pub max_connections: Option<NonZeroUsize>,
@@ -192,7 +195,7 @@ impl Settings {
             auth_hmac_secret auth_hmac_secret_file auth_public_key_file auth_jwks_file auth_jwks_url auth_audience auth_issuer
             auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes deflate deflate_level
             deflate_min_bytes max_subscriptions
-            max_commands_per_second max_outbox_bytes handshake_timeout_ms max_connections
+            max_commands_per_second max_outbox_bytes handshake_timeout_ms keep_alive_s max_connections
             max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
     }
 }

@@ -41,6 +41,13 @@ impl Failure {
         Self::new(ErrorCode::Forbidden, "this needs an API key with `admin`")
     }
 
+    /// Whoever brings a broker for one machine before others has to say who may look after it.
+    pub fn not_admin_by_proxy() -> Self {
+        let what = "this broker has no credentials and was reached through a proxy (by its `Host` or forwarding headers), so \
+                    nobody may look after it this way: configure a `[[key]]` with `admin = true`";
+        Self::new(ErrorCode::Forbidden, what)
+    }
+
     /// Addresses are written to logs.
     pub fn key_in_address() -> Self {
         Self::new(ErrorCode::InvalidToken, "an API key goes into the Authorization header")

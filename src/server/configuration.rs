@@ -5,20 +5,21 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 
 use super::Front;
 use crate::{
-    clock::unix_ms,
-    doors::{errors::Failure, http::authorize},
+    broker::Broker,
+    doors::http::{Admin, HasBroker},
 };
 
-pub(super) async fn show(State(front): State<Arc<Front>>, headers: HeaderMap) -> Response {
-    match authorize(&front.broker, &headers, unix_ms()) {
-        Ok(grant) if grant.admin => Json(&front.settings.load().effective).into_response(),
-        Ok(_) => Failure::not_admin().into_response(),
-        Err(failure) => failure.into_response(),
+impl HasBroker for Arc<Front> {
+    fn broker(&self) -> &Broker {
+        &self.broker
     }
+}
+
+pub(super) async fn show(State(front): State<Arc<Front>>, _: Admin) -> Response {
+    Json(&front.settings.load().effective).into_response()
 }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::{Front, origin};
+use super::Front;
 
 /// How long a browser may remember the answer.
 const REMEMBER: Duration = Duration::from_secs(600);
@@ -15,7 +15,10 @@ const REMEMBER: Duration = Duration::from_secs(600);
 pub(super) fn layer(front: &Arc<Front>) -> CorsLayer {
     let front = front.clone();
     let allowed = move |_: &HeaderValue, parts: &Parts| {
-        origin::is_allowed(&parts.headers, &front.settings.load().allowed_origins, front.on_loopback)
+        let Some(origin) = parts.headers.get(header::ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+            return false;
+        };
+        front.settings.load().pages.includes(origin, &parts.headers).is_ok()
     };
     let accepted = [
         header::AUTHORIZATION,

@@ -31,7 +31,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{Front, gate::Permit, origin};
+use super::{Front, gate::Permit};
 use crate::{
     auth::{Grant, KEY_PREFIX, Verb},
     clock::unix_ms,
@@ -92,11 +92,8 @@ pub(super) async fn events(State(front): State<Arc<Front>>, request: Request) ->
 }
 
 async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
-    let settings = front.settings.load_full();
     // A stream is joined by whoever asks, even if the browser then keeps it from the page.
-    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
-        return Err(Failure::new(ErrorCode::Forbidden, "pages of this origin may not subscribe"));
-    }
+    front.may_act(&request)?;
     let text = request.uri().query().unwrap_or_default();
     let query = read_query(text, request.headers())?;
     if text.len() + Positions::text_bytes_max(&query.topics) > RESUME_BYTES_MAX {

@@ -22,6 +22,19 @@ pub(super) struct Gate {
 pub(super) struct Permit {
     gate: Arc<Gate>,
     address: IpAddr,
+    /// The place of the proxy's connection that the client came by.
+    by: Option<Arc<Self>>,
+}
+
+/// Why there is no place; names the setting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(super) enum Full {
+    /// All together have as many as they may.
+    #[error("there are as many connections as `max_connections` allows")]
+    All,
+    /// The address has as many as it may.
+    #[error("this address has as many connections as `max_connections_per_address` allows")]
+    Address,
 }
 
 impl Gate {
@@ -31,23 +44,26 @@ impl Gate {
         address: IpAddr,
         max: usize,
         max_per_address: usize,
-    ) -> Option<Permit> {
+    ) -> Result<Permit, Full> {
         if self.open.fetch_add(1, Ordering::Relaxed) >= max {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return Err(Full::All);
         }
+        self.count(address, max_per_address).inspect_err(|_| {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+        })?;
+        Ok(Permit { gate: self.clone(), address, by: None })
+    }
+
+    fn count(&self, address: IpAddr, max_per_address: usize) -> Result<(), Full> {
         let mut count = self.by_address.entry(address).or_insert(0);
         if *count >= max_per_address {
-            drop(count);
-            self.open.fetch_sub(1, Ordering::Relaxed);
-            return None;
+            return Err(Full::Address);
         }
         *count += 1;
-        Some(Permit { gate: self.clone(), address })
+        Ok(())
     }
-}
 
-impl Gate {
     /// How many connections are open.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -59,11 +75,27 @@ impl Permit {
     pub(super) fn address(&self) -> IpAddr {
         self.address
     }
+
+    /// The place of a client who came by this connection. Behind a proxy it is counted by its own address, for as long as
+    /// its request or its socket lasts.
+    pub(super) fn of_client(
+        self: Arc<Self>,
+        client: IpAddr,
+        max_per_address: usize,
+    ) -> Result<Arc<Self>, Full> {
+        if client == self.address {
+            return Ok(self);
+        }
+        self.gate.count(client, max_per_address)?;
+        Ok(Arc::new(Self { gate: self.gate.clone(), address: client, by: Some(self) }))
+    }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.open.fetch_sub(1, Ordering::Relaxed);
+        if self.by.is_none() {
+            self.gate.open.fetch_sub(1, Ordering::Relaxed);
+        }
         if let Entry::Occupied(mut entry) = self.gate.by_address.entry(self.address) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
@@ -83,11 +115,28 @@ mod tests {
         let (a, b): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         let first = gate.enter(a, 3, 2).unwrap();
         let _second = gate.enter(a, 3, 2).unwrap();
-        assert!(gate.enter(a, 3, 2).is_none(), "address full");
+        assert_eq!(gate.enter(a, 3, 2).unwrap_err(), Full::Address);
         let _third = gate.enter(b, 3, 2).unwrap();
-        assert!(gate.enter(b, 3, 2).is_none(), "all full");
+        assert_eq!(gate.enter(b, 3, 2).unwrap_err(), Full::All);
         drop(first);
-        assert!(gate.enter(b, 3, 2).is_some());
-        assert!(gate.enter(a, 3, 2).is_some());
+        assert!(gate.enter(b, 3, 2).is_ok());
+        assert!(gate.enter(a, 3, 2).is_ok());
+    }
+
+    #[test]
+    fn clients_behind_a_proxy_are_counted_by_themselves() {
+        let gate = Arc::new(Gate::default());
+        let (proxy, a): (IpAddr, IpAddr) = ([10, 0, 0, 1].into(), [9, 9, 9, 9].into());
+        let connection = Arc::new(gate.enter(proxy, 9, usize::MAX).unwrap());
+        let first = connection.clone().of_client(a, 2).unwrap();
+        let second = connection.clone().of_client(a, 2).unwrap();
+        assert_eq!(connection.clone().of_client(a, 2).unwrap_err(), Full::Address);
+        assert_eq!((first.address(), gate.open()), (a, 1));
+        drop(first);
+        let third = connection.clone().of_client(a, 2).unwrap();
+        drop((connection, second));
+        assert_eq!(gate.open(), 1, "a socket is left");
+        drop(third);
+        assert_eq!((gate.open(), gate.by_address.len()), (0, 0));
     }
 }

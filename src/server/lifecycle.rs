@@ -13,7 +13,8 @@ use fanwire_proto::TopicName;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
-    Front, FrontSettings, Protocols, accept_all, bind, gate::Gate, jwks, routes, throttle::Throttle, tls,
+    Front, FrontSettings, Noise, Protocols, accept_all, bind, gate::Gate, jwks, origin::Pages, routes,
+    throttle::Throttle, tls,
 };
 use crate::{
     auth::KeySet,
@@ -22,10 +23,12 @@ use crate::{
     config::{Config, StoreSettings},
     defaults,
     doors::{
-        http::{self, HttpDoor},
+        control,
+        http::{self, Bodies, HttpDoor},
         webhook::{self, Webhooks},
     },
     durable::Run,
+    memory::Class,
     metrics::Metrics,
     shard::{ShardHandle, Shards},
     store::{Committer, Disk, DiskOptions, Memory, Store, StoreError},
@@ -129,7 +132,7 @@ pub struct Server {
 impl Server {
     /// Starts shards and front. Must be called on a tokio runtime, which then serves the front.
     pub fn start(config: &Config) -> Result<Self, StartError> {
-        let settings = front_settings(config)?;
+        let settings = front_settings(config, config.listen.ip().is_loopback())?;
         let tls = settings.tls.is_some();
         let listen_error = |source| StartError::Listen { address: config.listen, source };
         let listener = bind(config.listen).map_err(listen_error)?;
@@ -153,7 +156,7 @@ impl Server {
             settings: ArcSwap::from_pointee(settings),
             gate: Arc::new(Gate::default()),
             protocols: Protocols::register(),
-            on_loopback: address.ip().is_loopback(),
+            noise: Noise::default(),
             ending: watch::Sender::new(false),
         });
         let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
@@ -161,9 +164,11 @@ impl Server {
             broker: broker.clone(),
             metrics: rendered,
             body_timeout: config.door.handshake_timeout,
+            bodies: Arc::new(Bodies::new(broker.memory().share(Class::Bodies).clone())),
         });
         let coming_in = webhook::router(api.clone(), webhooks.clone());
-        let http = http::router(api.clone(), webhook::watching(api, webhooks.clone()));
+        let beside = webhook::watching(api.clone(), webhooks.clone()).merge(control::routes());
+        let http = http::router(api, beside);
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http, coming_in))).abort_handle();
         fetch_keys(config);
@@ -195,7 +200,7 @@ impl Server {
         if open && !self.address.ip().is_loopback() {
             return Err(StartError::Exposed(self.address));
         }
-        let settings = front_settings(config)?;
+        let settings = front_settings(config, self.address.ip().is_loopback())?;
         for shard in self.front.broker.shards() {
             shard.limit(config.shard.clone());
         }
@@ -333,9 +338,17 @@ fn webhook_settings(config: &Config) -> webhook::Settings {
     }
 }
 
-fn front_settings(config: &Config) -> Result<FrontSettings, StartError> {
+fn front_settings(config: &Config, on_loopback: bool) -> Result<FrontSettings, StartError> {
+    let authenticator = &config.authenticator;
+    let pages = Pages {
+        allowed: config.allowed_origins.clone(),
+        on_loopback,
+        anonymous: authenticator.anonymous,
+        open: on_loopback && !authenticator.is_configured(),
+    };
     Ok(FrontSettings {
-        allowed_origins: config.allowed_origins.clone(),
+        pages,
+        trusted_proxies: config.trusted_proxies.clone(),
         limits: config.door,
         tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
         throttle: Throttle::new(config.door.max_requests_per_second, &config.authenticator.api_keys),

@@ -1,14 +1,16 @@
 //! The front: accepts connections, speaks HTTP and TLS to them, and gives WebSockets to the shards. Runs on a small
 //! ordinary runtime of its own.
 
+mod client;
 mod configuration;
-mod control;
 mod cors;
 mod events;
 mod gate;
 mod jwks;
 mod lifecycle;
 mod origin;
+mod patience;
+mod seldom;
 mod stream;
 mod throttle;
 mod tls;
@@ -19,7 +21,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
@@ -32,7 +34,8 @@ use axum::{
 };
 use fanwire_proto::{ErrorCode, Format};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
+use ipnet::IpNet;
 pub use lifecycle::{Server, StartError};
 use socket2::SockRef;
 use tokio::{
@@ -44,9 +47,12 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use self::{
-    gate::{Gate, Permit},
+    gate::{Full, Gate, Permit},
+    origin::{Foreign, Pages},
+    patience::{Patience, Patient},
+    seldom::Seldom,
     stream::Stream,
-    throttle::Throttle,
+    throttle::{Denied, Throttle},
 };
 use crate::{
     broker::Broker,
@@ -54,7 +60,7 @@ use crate::{
     defaults,
     doors::{
         errors::Failure,
-        http::{bearer, method_not_allowed},
+        http::{Sender, bearer, method_not_allowed},
         native::NativeDialect,
         webhook::Peer,
         yjs::YjsDialect,
@@ -64,7 +70,8 @@ use crate::{
 
 /// The part of the front's settings that can be reloaded.
 struct FrontSettings {
-    allowed_origins: Vec<String>,
+    pages: Pages,
+    trusted_proxies: Vec<IpNet>,
     limits: DoorLimits,
     tls: Option<TlsAcceptor>,
     throttle: Throttle,
@@ -81,7 +88,8 @@ struct Front {
     settings: ArcSwap<FrontSettings>,
     gate: Arc<Gate>,
     protocols: Protocols,
-    on_loopback: bool,
+    /// What strangers can fill the log with.
+    noise: Noise,
     /// True once HTTP connections are to end after the request at hand.
     ending: watch::Sender<bool>,
 }
@@ -112,6 +120,36 @@ impl Protocols {
     }
 }
 
+/// Counts of what is logged now and then only.
+#[derive(Default)]
+struct Noise {
+    foreign: Seldom,
+    turned_away: Seldom,
+    not_accepted: Seldom,
+}
+
+impl Front {
+    /// Refuses a page to connect, subscribe or do anything else with an effect.
+    fn may_act(&self, request: &Request) -> Result<(), Failure> {
+        let facts = facts(request);
+        self.settings.load().pages.may_act(&facts).map_err(|foreign| self.refuse_page(&foreign))
+    }
+
+    /// Says why, to the page and now and then to the log: the one is seen by whoever wrote the page, the other by whoever
+    /// can change the setting.
+    fn refuse_page(&self, foreign: &Foreign) -> Failure {
+        if let Some(count) = self.noise.foreign.count(Instant::now()) {
+            tracing::warn!(count, "a page was refused: {foreign}");
+        }
+        Failure::new(ErrorCode::Forbidden, foreign.to_string())
+    }
+}
+
+/// What tells of a request which page it is from.
+fn facts(request: &Request) -> origin::Request<'_> {
+    origin::Request { headers: request.headers(), method: request.method(), path: request.uri().path() }
+}
+
 /// Connections the kernel may hold until they are accepted.
 const ACCEPT_BACKLOG: i32 = 4096;
 
@@ -138,7 +176,6 @@ fn routes(front: &Arc<Front>, http: Router, webhooks: Router) -> Router {
         .route("/yjs/{*topic}", get(upgrade::upgrade_yjs))
         .route("/v1/events", get(events::events))
         .route("/v1/config", get(configuration::show))
-        .merge(control::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(front.clone())
         .merge(http)
@@ -150,9 +187,11 @@ fn routes(front: &Arc<Front>, http: Router, webhooks: Router) -> Router {
 async fn accept_all(front: Arc<Front>, listener: TcpListener, routes: Router) {
     loop {
         match listener.accept().await {
-            Ok((tcp, peer)) => admit(&front, tcp, peer.ip(), &routes),
+            Ok((tcp, peer)) => admit(&front, tcp, peer.ip().to_canonical(), &routes),
             Err(error) => {
-                tracing::warn!(%error, "no connection could be accepted");
+                if let Some(count) = front.noise.not_accepted.count(Instant::now()) {
+                    tracing::warn!(%error, count, "connections could not be accepted");
+                }
                 tokio::time::sleep(ACCEPT_RETRY).await;
             }
         }
@@ -160,27 +199,36 @@ async fn accept_all(front: Arc<Front>, listener: TcpListener, routes: Router) {
 }
 
 fn admit(front: &Arc<Front>, tcp: TcpStream, address: IpAddr, routes: &Router) {
-    let limits = front.settings.load().limits;
-    let place = front.gate.enter(address, limits.max_connections, limits.max_connections_per_address);
-    match place {
-        Some(permit) => {
+    let settings = front.settings.load();
+    let limits = settings.limits;
+    // The clients behind a proxy are told apart when they ask for something.
+    let per_address = match client::is_trusted(address, &settings.trusted_proxies) {
+        true => usize::MAX,
+        false => limits.max_connections_per_address,
+    };
+    match front.gate.enter(address, limits.max_connections, per_address) {
+        Ok(permit) => {
             tokio::spawn(serve_connection(front.clone(), tcp, Arc::new(permit), routes.clone()));
         }
-        None => {
+        Err(full) => {
             front.broker.metrics.turned_away.increment(1);
-            tracing::debug!(%address, "turned away: too many connections");
-            tokio::spawn(turn_away(tcp));
+            if let Some(count) = front.noise.turned_away.count(Instant::now()) {
+                tracing::warn!(%address, count, "connections were turned away: {full}");
+            }
+            tokio::spawn(turn_away(tcp, full));
         }
     }
 }
 
 /// Says why in the least possible words; a TLS client will only see the end.
-async fn turn_away(mut tcp: TcpStream) {
-    const PROBLEM: &str = r#"{"type":"/docs/errors#overloaded","title":"Service Unavailable","status":503,"code":"overloaded","detail":"too many connections","retry":true}"#;
+async fn turn_away(mut tcp: TcpStream, full: Full) {
+    let problem = format!(
+        r#"{{"type":"/docs/errors#overloaded","title":"Service Unavailable","status":503,"code":"overloaded","detail":"{full}","retry":true}}"#
+    );
     let answer = format!(
         "HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\nconnection: close\r\n\
-         content-type: application/problem+json\r\ncontent-length: {}\r\n\r\n{PROBLEM}",
-        PROBLEM.len()
+         content-type: application/problem+json\r\ncontent-length: {}\r\n\r\n{problem}",
+        problem.len()
     );
     let farewell = async {
         tcp.write_all(answer.as_bytes()).await?;
@@ -196,6 +244,7 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
     if let Err(error) = tune(&tcp) {
         return tracing::debug!(%error, "a client left at once");
     }
+    let connected = tokio::time::Instant::now();
     let settings = front.settings.load_full();
     let timeout = settings.limits.handshake_timeout;
     let stream = match &settings.tls {
@@ -207,12 +256,21 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
         },
     };
     let front_ending = front.ending.subscribe();
+    let patience = Patience::new(connected, timeout, settings.limits.keep_alive);
+    let stream = Patient::new(stream, patience.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        answer(front.clone(), permit.clone(), routes.clone(), request.map(axum::body::Body::new))
+        patience.begin();
+        let answer =
+            answer(front.clone(), permit.clone(), routes.clone(), request.map(axum::body::Body::new));
+        let patience = patience.clone();
+        async move {
+            let response: Response = answer.await?;
+            Ok::<_, Infallible>(response.map(|body| patience.until_written(body)))
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(timeout)
+        // Waiting for heads is a matter of `patience`.
+        .header_read_timeout(None)
         .max_buf_size(defaults::HTTP_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
@@ -242,39 +300,37 @@ async fn answer(
     mut request: Request,
 ) -> Result<Response, Infallible> {
     let settings = front.settings.load();
-    if let Err(wait) = settings.throttle.check(permit.address(), bearer(request.headers())) {
-        return Ok(too_many_requests(wait));
+    let address = client::address(permit.address(), request.headers(), &settings.trusted_proxies);
+    if let Err(denied) = settings.throttle.check(address, bearer(request.headers())) {
+        return Ok(too_many_requests(&denied));
     }
     front.broker.metrics.http_requests.increment(1);
     if !origin::names_one_host(request.version(), request.headers()) {
         let failure = Failure::new(ErrorCode::BadRequest, "a request needs one `Host` header");
         return Ok(failure.into_response());
     }
-    // A page may send some requests without asking first; the browser only keeps it from reading the answer.
-    let open = front.on_loopback && !front.broker.policy().authenticator.is_configured();
-    if open && !origin::is_for_us(request.headers(), &settings.allowed_origins) {
-        let failure = Failure::new(ErrorCode::Forbidden, "this broker answers to localhost only");
-        return Ok(failure.into_response());
+    if let Err(foreign) = settings.pages.may_call(&facts(&request)) {
+        return Ok(front.refuse_page(&foreign).into_response());
     }
-    if !request.method().is_safe()
-        && !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback)
-    {
-        let failure = Failure::new(ErrorCode::Forbidden, "pages of this origin may not publish");
+    let proxy = Peer { address: permit.address(), tls: settings.tls.is_some() };
+    let through_proxy = settings.pages.is_through_proxy(request.headers());
+    let Ok(permit) = permit.of_client(address, settings.limits.max_connections_per_address) else {
+        let failure = Failure::new(ErrorCode::Overloaded, Full::Address.to_string());
         return Ok(failure.into_response());
-    }
-    let tls = settings.tls.is_some();
+    };
     drop(settings);
-    request.extensions_mut().insert(Peer { address: permit.address(), tls });
-    request.extensions_mut().insert(permit);
+    let extensions = request.extensions_mut();
+    extensions.insert(proxy);
+    extensions.insert(Sender { address, through_proxy });
+    extensions.insert(permit);
     routes.oneshot(request).await
 }
 
-fn too_many_requests(wait: Duration) -> Response {
-    let failure =
-        Failure::new(ErrorCode::RateLimited, "too many requests from this address or with this key");
+fn too_many_requests(denied: &Denied) -> Response {
+    let failure = Failure::new(ErrorCode::RateLimited, denied.to_string());
     let mut response = failure.into_response();
     // Whole seconds, rounded up (RFC 9110 §10.2.3).
-    let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+    let seconds = denied.wait.as_secs() + u64::from(denied.wait.subsec_nanos() > 0);
     response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     response
 }

@@ -1,6 +1,6 @@
 //! Requests a second, from one address and with one API key.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
@@ -14,6 +14,24 @@ pub(super) struct Throttle {
     by_key: Vec<(KeyHash, DefaultDirectRateLimiter)>,
 }
 
+/// Too many requests; says of whom.
+#[derive(Debug)]
+pub(super) struct Denied {
+    /// Until there is room for another one.
+    pub(super) wait: Duration,
+    /// Whether it was the key's limit, not the address's.
+    by_key: bool,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.by_key {
+            true => "too many requests with this key, see `max_requests_per_second` of its `[[key]]`",
+            false => "too many requests from this address, see `max_requests_per_second`",
+        })
+    }
+}
+
 impl Throttle {
     pub(super) fn new(per_address: NonZeroU32, keys: &[ApiKey]) -> Self {
         let limited = |key: &ApiKey| {
@@ -24,22 +42,25 @@ impl Throttle {
         Self { by_address, by_key: keys.iter().filter_map(limited).collect() }
     }
 
-    /// Counts a request; the time to wait when there were too many.
-    pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Duration> {
-        self.by_address
-            .check_key(&address)
-            .map_err(|denied| denied.wait_time_from(self.by_address.clock().now()))?;
+    /// Counts a request; refuses it when there were too many.
+    pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Denied> {
+        self.by_address.check_key(&address).map_err(|denied| Denied {
+            wait: denied.wait_time_from(self.by_address.clock().now()),
+            by_key: false,
+        })?;
         match credential.filter(|credential| credential.starts_with(KEY_PREFIX)) {
             Some(key) if !self.by_key.is_empty() => self.check_key(&KeyHash::of(key)),
             _ => Ok(()),
         }
     }
 
-    fn check_key(&self, hash: &KeyHash) -> Result<(), Duration> {
+    fn check_key(&self, hash: &KeyHash) -> Result<(), Denied> {
         let Some((_, bucket)) = self.by_key.iter().find(|(known, _)| known.matches(hash)) else {
             return Ok(());
         };
-        bucket.check().map_err(|denied| denied.wait_time_from(bucket.clock().now()))
+        bucket
+            .check()
+            .map_err(|denied| Denied { wait: denied.wait_time_from(bucket.clock().now()), by_key: true })
     }
 
     /// Forgets addresses with full buckets.
@@ -59,7 +80,7 @@ mod tests {
         let throttle = Throttle::new(NonZeroU32::new(2).unwrap(), &[]);
         let (a, b): (IpAddr, IpAddr) = ([127, 0, 0, 1].into(), [127, 0, 0, 2].into());
         assert!(throttle.check(a, None).is_ok() && throttle.check(a, None).is_ok());
-        let wait = throttle.check(a, None).unwrap_err();
+        let wait = throttle.check(a, None).unwrap_err().wait;
         assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500));
         assert!(throttle.check(b, None).is_ok());
     }

@@ -13,7 +13,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
-use super::{Front, gate::Permit, origin, stream::Stream};
+use super::{Front, gate::Permit, patience::Patient, stream::Stream};
 use crate::{
     auth::{Grant, KEY_PREFIX},
     clock::unix_ms,
@@ -39,10 +39,7 @@ fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Resp
     if front.broker.is_draining() {
         return Err(refuse(Failure::new(ErrorCode::Draining, "the broker is draining")));
     }
-    let settings = front.settings.load();
-    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
-        return Err(refuse(Failure::new(ErrorCode::Forbidden, "pages of this origin may not connect")));
-    }
+    front.may_act(&request).map_err(refuse)?;
     let format = choose_format(request.headers())?;
     let grant = grant_of(front, &request).map_err(refuse)?;
     let Some(permit) = request.extensions_mut().remove::<Arc<Permit>>() else {
@@ -99,10 +96,7 @@ fn accept_yjs(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<
 
 /// Who comes in to which document.
 fn entry_of(front: &Front, request: &Request) -> Result<(Grant, TopicName), Refused> {
-    let settings = front.settings.load();
-    if !origin::is_allowed(request.headers(), &settings.allowed_origins, front.on_loopback) {
-        return Err(Refused::Forbidden);
-    }
+    front.may_act(request).map_err(|_| Refused::Forbidden)?;
     let grant = grant_of(front, request).ok().flatten().ok_or(Refused::Unauthorized)?;
     // A provider puts the name into the address as it is; a browser escapes of it what it must.
     let room = request.uri().path().strip_prefix("/yjs/").ok_or(Refused::BadName)?;
@@ -201,11 +195,11 @@ async fn hand_over(front: Arc<Front>, switched: OnUpgrade, guest: Guest) {
 
 fn adopt(front: &Front, upgraded: Upgraded, guest: Guest) -> std::io::Result<()> {
     let parts = upgraded
-        .downcast::<TokioIo<Stream>>()
+        .downcast::<TokioIo<Patient<Stream>>>()
         .map_err(|_| std::io::Error::other("not a connection of this server"))?;
     let Guest { spoken, user, origin, door } = guest;
     let newcomer = Newcomer {
-        socket: parts.io.into_inner().into_socket()?,
+        socket: parts.io.into_inner().into_inner().into_socket()?,
         spoken,
         member: Member { client: front.broker.new_client(), user, info: None },
         origin,

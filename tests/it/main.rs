@@ -51,9 +51,12 @@ mod http_cloudevents;
 mod http_cost;
 mod http_documents;
 mod http_hostile;
+mod http_patience;
 mod http_publish;
 mod http_read;
 mod http_stream;
+
+mod web_pages;
 
 mod auth;
 mod config;

@@ -33,8 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "metrics", "shard", "store",
-            "wire", "worker",
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "memory", "metrics", "shard",
+            "store", "wire", "worker",
         ],
     ),
     // What providers of webhooks sign.

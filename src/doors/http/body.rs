@@ -1,13 +1,8 @@
 //! Request bodies: read within limits, and turned into payloads.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
-
 use axum::{
     body::{Body, Bytes, HttpBody},
-    http::{HeaderMap, header},
+    http::{HeaderMap, header, request::Parts},
 };
 use bytes::BytesMut;
 use fanwire_proto::{ErrorCode, Payload, Tags};
@@ -15,9 +10,9 @@ use futures_util::StreamExt;
 
 use super::{
     Api,
+    bodies::{Holding, NoRoom, Payer},
     problem::{Code, Problem},
 };
-use crate::defaults;
 
 /// Longest `Content-Type` that is kept, in bytes: what a tag may have.
 const CONTENT_TYPE_BYTES_MAX: usize = 200;
@@ -25,46 +20,27 @@ const CONTENT_TYPE_BYTES_MAX: usize = 200;
 /// Bytes of a body that room is made for at once.
 const ROOM_BYTES: usize = 512 * 1024;
 
-/// Counts the bytes of all bodies that are held.
-#[derive(Default)]
-pub(super) struct Held(AtomicUsize);
-
-/// Some body's share of them, given back when dropped.
-struct Share {
-    held: Arc<Held>,
-    bytes: usize,
-}
-
-impl Share {
-    fn grow(&mut self, bytes: usize) -> Result<(), Problem> {
-        self.bytes += bytes;
-        match self.held.0.fetch_add(bytes, Ordering::Relaxed) + bytes > defaults::HTTP_BODIES_BYTES {
-            true => Err(overloaded()),
-            false => Ok(()),
-        }
-    }
-}
-
-impl Drop for Share {
-    fn drop(&mut self) {
-        self.held.0.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-fn overloaded() -> Problem {
-    Problem::new(Code::Protocol(ErrorCode::Overloaded), "too many request bodies are being read")
-}
-
 /// A body that was read, for as long as it is needed.
 pub(in crate::doors) struct Read {
     /// Its content.
     pub(in crate::doors) bytes: Bytes,
-    _share: Share,
+    _held: Holding,
 }
 
-/// Reads a body of at most `limit` bytes within the door's time.
+/// Reads a body of at most `limit` bytes within the door's time, at the expense of whoever the request's credential names.
 pub(in crate::doors) async fn read_body(
     api: &Api,
+    parts: &Parts,
+    body: Body,
+    limit: usize,
+) -> Result<Read, Problem> {
+    read_body_for(api, api.door.bodies.payer_of(parts), &parts.headers, body, limit).await
+}
+
+/// The same at somebody's expense.
+pub(in crate::doors) async fn read_body_for(
+    api: &Api,
+    payer: Payer,
     headers: &HeaderMap,
     body: Body,
     limit: usize,
@@ -76,13 +52,13 @@ pub(in crate::doors) async fn read_body(
     }
     // What is announced need not come, so not all of it is made room for.
     let expected = usize::try_from(body.size_hint().lower()).unwrap_or(limit).min(ROOM_BYTES);
-    let mut share = Share { held: api.held.clone(), bytes: 0 };
+    let mut share = Holding::new(&api.door.bodies, payer);
     let read = async {
         let mut frames = body.into_data_stream();
         let mut whole = BytesMut::new();
         while let Some(frame) = frames.next().await {
             let frame = frame.map_err(|_| Problem::bad_request("the body is cut off or malformed"))?;
-            share.grow(frame.len())?;
+            share.grow(frame.len()).map_err(overloaded)?;
             if whole.len() + frame.len() > limit {
                 return Err(too_large());
             }
@@ -97,9 +73,13 @@ pub(in crate::doors) async fn read_body(
         Ok(whole.freeze())
     };
     match tokio::time::timeout(api.door.body_timeout, read).await {
-        Ok(bytes) => Ok(Read { bytes: bytes?, _share: share }),
+        Ok(bytes) => Ok(Read { bytes: bytes?, _held: share }),
         Err(_) => Err(Problem::new(Code::Timeout, "the body took too long")),
     }
+}
+
+fn overloaded(none: NoRoom) -> Problem {
+    Problem::new(Code::Protocol(ErrorCode::Overloaded), none.to_string())
 }
 
 /// Bodies are taken as they are, so they must not be compressed.

@@ -1,27 +1,45 @@
 //! Who sends a request, the topic in its path, and what the one may do with the other.
 
-use std::net::{IpAddr, Ipv4Addr};
-
 use axum::{
-    extract::{FromRef, FromRequestParts, Path},
+    extract::{FromRequestParts, Path},
     http::{HeaderMap, request::Parts},
 };
 use fanwire_proto::{ErrorCode, TopicName};
 
-use super::{Api, bearer, credentials::authorize, problem::Code, problem::Problem};
+use super::{
+    bearer,
+    bodies::Bodies,
+    credentials::{Sender, authorize},
+    problem::{Code, Problem},
+};
 use crate::{
-    auth::Grant, auth::Verb, broker::Broker, clock::unix_ms, doors::errors::Failure, doors::webhook::Peer,
-    memory::Owner, session::owner_of,
+    auth::{Grant, Verb},
+    broker::Broker,
+    clock::unix_ms,
+    doors::errors::Failure,
+    memory::Owner,
+    session::owner_of,
 };
 
 /// Somebody with a grant, and the time of the request.
 pub(super) struct Caller {
     grant: Grant,
-    address: IpAddr,
     /// When the request came.
     pub(super) now_ms: u64,
     /// When the credential was checked.
     checked_ms: u64,
+    sender: Sender,
+}
+
+/// What routes that ask who calls have at hand.
+pub trait HasBroker {
+    /// The broker.
+    fn broker(&self) -> &Broker;
+
+    /// Where bodies are charged for, if any are read.
+    fn bodies(&self) -> Option<&Bodies> {
+        None
+    }
 }
 
 /// How long a credential that was checked is good for within one request.
@@ -43,7 +61,11 @@ impl Caller {
 
     /// Refuses who may not look after the broker.
     pub(super) fn must_be_admin(&self) -> Result<(), Problem> {
-        if self.grant.admin { Ok(()) } else { Err(Failure::not_admin().into()) }
+        match (self.grant.admin, self.sender.through_proxy) {
+            (true, false) => Ok(()),
+            (true, true) => Err(Failure::not_admin_by_proxy().into()),
+            (false, _) => Err(Failure::not_admin().into()),
+        }
     }
 
     /// Moves the clock on and checks the credential again, once a second at most: it may have ended or been revoked.
@@ -58,7 +80,7 @@ impl Caller {
 
     /// Whom what this caller makes the broker keep is charged to.
     pub(super) fn owner(&self) -> Owner {
-        owner_of(Some(&self.grant), self.address)
+        owner_of(Some(&self.grant), self.sender.address)
     }
 
     /// What distinguishes this caller's idempotency keys from other callers'.
@@ -74,20 +96,35 @@ impl Caller {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Caller
-where
-    Api: FromRef<S>,
-{
+impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let api = Api::from_ref(state);
         let now_ms = unix_ms();
-        let grant = authorize(&api.door.broker, &parts.headers, now_ms)?;
-        // Every request of the server has one.
-        let peer = parts.extensions.get::<Peer>().map(|peer| peer.address);
-        let address = peer.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        Ok(Self { grant, address, now_ms, checked_ms: now_ms })
+        let grant = authorize(state.broker(), &parts.headers, now_ms)?;
+        let sender = parts.extensions.get::<Sender>().copied();
+        let sender = sender.ok_or_else(|| Problem::internal("the client's address is not known"))?;
+        if let Some(bodies) = state.bodies() {
+            let payer = match owner_of(Some(&grant), sender.address) {
+                Owner::Address(address) => bodies.stranger(Some(address)),
+                known => bodies.known(&known),
+            };
+            parts.extensions.insert(payer);
+        }
+        Ok(Self { grant, now_ms, checked_ms: now_ms, sender })
+    }
+}
+
+/// Somebody who may look after the broker; checked before anything of a body is read.
+pub struct Admin(pub(super) Caller);
+
+impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let caller = Caller::from_request_parts(parts, state).await?;
+        caller.must_be_admin()?;
+        Ok(Self(caller))
     }
 }
 
@@ -105,7 +142,7 @@ impl<S: Send + Sync> FromRequestParts<S> for TopicPath {
 }
 
 /// Checks a topic's name.
-pub(super) fn topic_name(name: &str) -> Result<TopicName, Problem> {
+pub(in crate::doors) fn topic_name(name: &str) -> Result<TopicName, Problem> {
     TopicName::new(name).map_err(|error| bad_topic(error.to_string()))
 }
 

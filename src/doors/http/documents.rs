@@ -126,7 +126,7 @@ pub(super) async fn replace(
         KindRule::Document(ref bounds) => bounds.max_bytes,
         _ => return Err(problem_of(DocumentError::WrongKind)),
     };
-    let body = read_body(&api, &parts.headers, body, limit).await?;
+    let body = read_body(&api, &parts, body, limit).await?;
     let content = content_of(&parts.headers, root.map(|root| root.into_owned()), &body.bytes)?;
     let position =
         api.door.broker.replace(&topic, content, condition, caller.now_ms).await.map_err(problem_of)?;

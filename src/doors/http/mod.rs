@@ -1,6 +1,7 @@
 //! The HTTP door: publishing by `POST`, and the small pages that operators and probes read.
 
 mod away;
+mod bodies;
 mod body;
 mod caller;
 mod credentials;
@@ -24,13 +25,16 @@ use axum::{
     Router,
     body::Bytes,
     extract::{FromRef, Request, State},
-    http::{HeaderValue, Uri, header},
+    http::{HeaderValue, Uri, header, request::Parts},
     middleware::{self, Next},
     response::{IntoResponse, Response},
     routing::get,
 };
-pub(super) use body::read_body;
-pub use credentials::{authorize, bearer};
+pub use bodies::Bodies;
+pub(super) use body::{read_body, read_body_for};
+pub(super) use caller::topic_name;
+pub use caller::{Admin, HasBroker};
+pub use credentials::{Sender, bearer};
 use fanwire_proto::ErrorCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 pub(super) use openapi::WATCH;
@@ -39,8 +43,8 @@ pub use problem::{Code, Problem};
 pub(super) use query::{count, query};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
-pub(super) use watch::Admin;
 
+use self::bodies::Payer;
 use super::errors::Failure;
 use crate::{broker::Broker, durable::Trouble};
 
@@ -53,6 +57,8 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Time to read a request's body.
     pub body_timeout: Duration,
+    /// Memory for request bodies.
+    pub bodies: Arc<Bodies>,
 }
 
 /// What the routes share, and those of other doors that read requests as these do.
@@ -60,7 +66,6 @@ pub struct HttpDoor {
 pub struct Api {
     door: HttpDoor,
     answers: Arc<publish::Answers>,
-    held: Arc<body::Held>,
     watch: Arc<watch::Watch>,
 }
 
@@ -70,11 +75,26 @@ impl FromRef<Api> for HttpDoor {
     }
 }
 
+impl HasBroker for Api {
+    fn broker(&self) -> &Broker {
+        &self.door.broker
+    }
+
+    fn bodies(&self) -> Option<&Bodies> {
+        Some(&self.door.bodies)
+    }
+}
+
 impl Api {
+    /// At whose expense a request's body is read.
+    pub(in crate::doors) fn payer_of(&self, parts: &Parts) -> Payer {
+        self.door.bodies.payer_of(parts)
+    }
+
     /// What routes of this door need.
     pub fn new(door: HttpDoor) -> Self {
         let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
-        Self { door, answers, held: Arc::default(), watch: Arc::default() }
+        Self { door, answers, watch: Arc::default() }
     }
 }
 

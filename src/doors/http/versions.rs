@@ -79,7 +79,7 @@ const BODY_BYTES: usize = 4096;
 async fn read_json<T: for<'a> Deserialize<'a>>(api: &Api, request: Request) -> Result<T, Problem> {
     let (parts, body) = request.into_parts();
     let [] = query(&parts.uri, [])?;
-    let body = read_body(api, &parts.headers, body, BODY_BYTES).await?;
+    let body = read_body(api, &parts, body, BODY_BYTES).await?;
     serde_json::from_slice(&body.bytes).map_err(|error| Problem::bad_request(format!("the body: {error}")))
 }
 

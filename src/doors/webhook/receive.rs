@@ -13,7 +13,7 @@ use fanwire_proto::ErrorCode;
 use super::{Incoming, NotTaken, Peer, routes::Shared};
 use crate::{
     clock::machine_ms,
-    doors::http::{Code, Problem, not_found, read_body},
+    doors::http::{Code, Problem, not_found, read_body_for},
     provider::{Answer, Source, Uncodable},
 };
 
@@ -73,6 +73,8 @@ async fn take(shared: &Shared, source: Arc<Source>, request: Request) -> Result<
     // Compared with what the sender dated.
     let received_ms = machine_ms();
     let webhooks = &shared.webhooks;
+    // Until its signature is checked, it is a stranger's.
+    let payer = shared.api.payer_of(&parts);
     let Parts { method, uri, headers, extensions, .. } = parts;
     let lost = || Problem::internal("the connection's address is not known");
     let peer = extensions.get::<Peer>().copied().ok_or_else(lost)?;
@@ -84,7 +86,7 @@ async fn take(shared: &Shared, source: Arc<Source>, request: Request) -> Result<
     if uncoded.contains_key(header::CONTENT_ENCODING) {
         uncoded.to_mut().remove(header::CONTENT_ENCODING);
     }
-    let read = match read_body(&shared.api, &uncoded, body, source.max_body_bytes).await {
+    let read = match read_body_for(&shared.api, payer, &uncoded, body, source.max_body_bytes).await {
         Ok(read) => read,
         Err(problem) => {
             webhooks.note_unread(&incoming, &problem.detail);

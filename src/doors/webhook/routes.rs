@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::{Router, extract::FromRef, middleware, routing::any};
+use axum::{Router, middleware, routing::any};
 use utoipa_axum::router::OpenApiRouter;
 
 use super::{Webhooks, deliveries, receive};
-use crate::doors::http::{Api, close_after_chunks};
+use crate::{
+    broker::Broker,
+    doors::http::{Api, Bodies, HasBroker, close_after_chunks},
+};
 
 /// What the routes share.
 #[derive(Clone)]
@@ -15,9 +18,13 @@ pub(super) struct Shared {
     pub(super) webhooks: Arc<Webhooks>,
 }
 
-impl FromRef<Shared> for Api {
-    fn from_ref(shared: &Shared) -> Self {
-        shared.api.clone()
+impl HasBroker for Shared {
+    fn broker(&self) -> &Broker {
+        self.api.broker()
+    }
+
+    fn bodies(&self) -> Option<&Bodies> {
+        self.api.bodies()
     }
 }
 

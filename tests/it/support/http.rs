@@ -40,13 +40,30 @@ pub(crate) async fn post(address: SocketAddr, path: &str, headers: &str, body: &
 
 /// Sends a request whose head lacks only `Host` and the blank line, and reads until the server closes.
 pub(crate) async fn request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
+    raw_request(address, &format!("{head}Host: {address}\r\nConnection: close\r\n"), body).await
+}
+
+/// Sends a request whose head lacks only the blank line, and reads until its answer is there or the server closes.
+pub(crate) async fn raw_request(address: SocketAddr, head: &str, body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let head = format!("{head}Host: {address}\r\nConnection: close\r\n\r\n");
+    let head = format!("{head}\r\n");
     // A server that refuses early may close before it has read everything; its answer still counts.
     let _ = stream.write_all(&[head.as_bytes(), body].concat()).await;
     let mut bytes = Vec::new();
-    let _ = within(PATIENCE, stream.read_to_end(&mut bytes)).await;
+    let read =
+        async { while !is_whole(&bytes) && stream.read_buf(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    within(PATIENCE, read).await;
     parse(&bytes)
+}
+
+/// Whether an answer to a request that did not ask for the end of the connection has come.
+fn is_whole(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    let Some((head, body)) = text.split_once("\r\n\r\n") else { return false };
+    let head = head.to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    let length = length.and_then(|length| length.trim().parse::<usize>().ok());
+    head.starts_with("http/1.1 101") || length.is_some_and(|length| body.len() >= length)
 }
 
 fn parse(bytes: &[u8]) -> Answer {

@@ -24,7 +24,7 @@ pub(crate) mod yjs;
 pub(crate) use client::{Client, Ending};
 pub(crate) use connect::Connect;
 pub(crate) use encoding::{Encoding, bin};
-pub(crate) use http::{Answer, get, post, request};
+pub(crate) use http::{Answer, get, post, raw_request, request};
 pub(crate) use random::Random;
 pub(crate) use raw::{Frame, Raw, deflate, mask, opcode};
 pub(crate) use server::{Launch, Scratch, Server};

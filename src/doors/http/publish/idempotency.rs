@@ -253,7 +253,7 @@ pub(super) async fn once(
 ) -> Result<Response, Problem> {
     let broker = &*api.door.broker;
     let Some(key) = key_of(&parts.headers)? else {
-        let body = read_body(api, &parts.headers, body, limit).await?;
+        let body = read_body(api, &parts, body, limit).await?;
         let sent = work(&mut Publisher::new(broker, caller, ack, None), &parts, &body.bytes)?;
         return Ok(sent.answer(ack).await?.into_response());
     };
@@ -265,7 +265,7 @@ pub(super) async fn once(
         let detail = "a request with this `Idempotency-Key` is being worked on";
         return Err(Problem::new(Code::IdempotencyInProgress, detail));
     }
-    let body = read_body(api, &parts.headers, body, limit).await?;
+    let body = read_body(api, &parts, body, limit).await?;
     let this = fingerprint(&parts, &body.bytes);
     match found {
         Found::Known { fingerprint, answer } if fingerprint == this => {

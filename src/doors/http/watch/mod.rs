@@ -14,14 +14,12 @@ mod tap;
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{FromRef, FromRequestParts},
-    http::request::Parts,
-};
+use axum::extract::FromRef;
 pub(super) use sampler::Watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, caller::Caller, problem::Problem};
+use super::Api;
+pub(super) use super::caller::Admin;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -29,22 +27,6 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(stats::stats_stream))
         .routes(routes!(connections::connections))
         .routes(routes!(tap::tap))
-}
-
-/// Somebody who may look after the broker.
-pub(in crate::doors) struct Admin(Caller);
-
-impl<S: Send + Sync> FromRequestParts<S> for Admin
-where
-    Api: FromRef<S>,
-{
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, state).await?;
-        caller.must_be_admin()?;
-        Ok(Self(caller))
-    }
 }
 
 impl FromRef<Api> for Arc<Watch> {
