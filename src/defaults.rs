@@ -100,6 +100,29 @@ pub const PING_S: u64 = 25;
 /// Seconds a client has to answer a ping: a phone that changes networks needs several.
 pub const PONG_TIMEOUT_S: u64 = 10;
 
+/// Stack of every thread, in bytes: several times what the deepest input that is taken needs.
+pub const STACK_BYTES: usize = 2 * 1024 * 1024;
+
+/// Milliseconds that a thread may do nothing before it counts as standing still: far beyond any turn of a shard. From then on
+/// `/readyz` says so and it is given no new connections.
+pub const STALLED_MS: u64 = 3_000;
+
+/// Seconds after which a thread that stands still takes the process down: what comes back by itself has come back by then.
+pub const MAX_STALL_S: u64 = 30;
+
+/// How many times as long a thread may take that waits for the disk: disks of clouds stand still for a minute now and then.
+pub const STALLED_WORK_FACTOR: u32 = 10;
+
+/// Milliseconds that an order to all shards waits for those that do not answer.
+pub const ORDER_MS: u64 = 2_000;
+
+/// Threads of the front that are made at the start for what blocks, and stay: with them everything goes on, if more slowly,
+/// when the system gives no more threads.
+pub const FRONT_BLOCKING_MIN: usize = 4;
+
+/// The most of them.
+pub const FRONT_BLOCKING_MAX: usize = 32;
+
 /// Time that draining may take, from SIGTERM to exit: below the 30 s that orchestrators allow.
 pub const DRAIN_MS: u64 = 10_000;
 

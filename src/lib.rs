@@ -36,6 +36,7 @@
 //! - [`worker`]: threads for what takes longer than a shard may: reading from the disk, merging
 //! - [`doors`]: wire protocols
 //! - [`server`]: accepting, TLS, HTTP, reload, drain
+//! - [`liveness`]: whether the threads still work
 //! - [`config`]: settings, checked
 //! - [`metrics`], [`defaults`]: every count, every limit; [`clock`]: the time of day
 //!
@@ -70,6 +71,9 @@
 //! | `join-N`, `merge-N`, `convert-N` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
+//! Each has a stack of [`defaults::STACK_BYTES`]. If one of them ends, the process ends; `watchdog` looks whether they stand still
+//! ([`liveness`]).
+//!
 //! # Queues
 //! | queue | bound | when full |
 //! |---|---|---|
@@ -103,6 +107,7 @@ pub mod document;
 pub mod doors;
 pub mod durable;
 pub mod fetch;
+pub mod liveness;
 pub mod memory;
 pub mod metrics;
 pub mod provider;

@@ -8,6 +8,7 @@ use std::{
     io::{IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
+    time::Duration,
 };
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -15,11 +16,18 @@ use fanwire::{
     auth::{Audience, Claims, NewKey},
     clock::machine_ms,
     config::{Config, LogFormat, RuleSettings, Settings, Sources},
+    defaults,
     server::Server,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// How long an idle thread of the front is kept: ten years.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// How long what blocks a thread of the front may go on at the end.
+const LAST_JOBS: Duration = Duration::from_secs(1);
 
 /// Descriptors that are not client connections: listener, pollers, wakers, standard streams, files being read.
 const DESCRIPTOR_RESERVE: u64 = 64;
@@ -214,9 +222,16 @@ fn serve(arguments: ServeArguments) -> Outcome {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.shards.clamp(1, 4))
         .thread_name("front")
+        .thread_stack_size(defaults::STACK_BYTES)
+        .max_blocking_threads(defaults::FRONT_BLOCKING_MAX)
+        // Those that are there are kept: more may not be had when they are needed.
+        .thread_keep_alive(FOR_EVER)
         .enable_all()
         .build()?;
-    runtime.block_on(run(&sources, &config))
+    let outcome = runtime.block_on(run(&sources, &config));
+    // What blocks a thread still is not waited for.
+    runtime.shutdown_timeout(LAST_JOBS);
+    outcome
 }
 
 async fn run(sources: &Sources, config: &Config) -> Outcome {

@@ -14,7 +14,10 @@ use std::{
 use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 
-use crate::defaults;
+use crate::{
+    defaults,
+    liveness::{self, Pulse},
+};
 
 type Job = Box<dyn FnOnce() + Send>;
 
@@ -22,30 +25,32 @@ type Job = Box<dyn FnOnce() + Send>;
 #[derive(Clone)]
 pub struct Crew {
     jobs: mpsc::Sender<Job>,
+    pulse: Pulse,
 }
 
 impl Crew {
     /// Starts so many threads, one at least, which end with the last handle.
     pub fn start(name: &str, threads: usize) -> io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
+        let (queue, pulse) = (Arc::new(Mutex::new(queue)), Pulse::of_queue(name));
         for number in 0..threads.max(1) {
-            let queue = queue.clone();
-            let thread = std::thread::Builder::new().name(format!("{name}-{number}"));
-            thread.stack_size(defaults::WORKER_STACK_BYTES).spawn(move || work(&queue))?;
+            let (queue, pulse) = (queue.clone(), pulse.clone());
+            let name = format!("{name}-{number}");
+            liveness::start(&name, defaults::WORKER_STACK_BYTES, move || work(&queue, &pulse))?;
         }
-        Ok(Self { jobs })
+        Ok(Self { jobs, pulse })
     }
 
     /// Queues a job.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) {
+        self.pulse.owe(1);
         if self.jobs.send(Box::new(job)).is_err() {
             tracing::error!("a worker is gone");
         }
     }
 }
 
-fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
+fn work(queue: &Mutex<mpsc::Receiver<Job>>, pulse: &Pulse) {
     loop {
         // One waits with the lock for a job, the others for the lock.
         let Ok(job) = queue.lock().recv() else { return };
@@ -54,6 +59,7 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>) {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a job of a worker ended in a panic");
         }
+        pulse.done(1);
     }
 }
 
@@ -99,6 +105,12 @@ impl Workers {
             merge: Crew::start("merge", defaults::DOCUMENT_THREADS)?,
             convert: Crew::start("convert", defaults::DOCUMENT_THREADS)?,
         })
+    }
+
+    /// Their signs of life.
+    pub fn pulses(&self) -> Vec<Pulse> {
+        let pools = self.loads.workers.iter().chain(&self.joins.workers);
+        pools.chain([&self.merge, &self.convert]).map(|crew| crew.pulse.clone()).collect()
     }
 }
 

@@ -1,6 +1,6 @@
-//! A topic that is read from the disk holds nobody up but those who want it: with a store whose reads are held, and one
-//! shard for everybody.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+//! What concerns one connection holds up nobody else on its shard: a topic that is read from the disk, with a store whose reads
+//! are held, and a door that panics.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
     os::unix::net::UnixStream,
@@ -16,7 +16,7 @@ use fanwire::{
     durable::Run,
     memory::Plan,
     metrics::Metrics,
-    shard::{Newcomer, Origin, ShardLimits, Shards, Socket},
+    shard::{Cx, Door, Inbound, Newcomer, Origin, ShardLimits, Shards, Socket},
     store::{Committer, Faulty, Memory, Pace},
     topic::{Keeping, KindRule, Retention, Rule, Rules},
     wire::{self, Dialects, Framing},
@@ -78,21 +78,25 @@ fn start_with(kept: &Arc<Memory>, kind: KindRule) -> World {
 
 impl World {
     fn client(&self) -> Client {
-        let (ours, theirs) = UnixStream::pair().unwrap();
-        ours.set_read_timeout(Some(PATIENCE)).unwrap();
         let broker = self.broker.clone();
         let grant = broker.anonymous();
+        let mut client = self.visitor(NativeDoor::new(broker, Format::Json, grant, 60, ()));
+        assert_eq!(client.next()["type"], "welcome");
+        client
+    }
+
+    fn visitor(&self, door: impl Door + 'static) -> Client {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        ours.set_read_timeout(Some(PATIENCE)).unwrap();
         self.broker.shards()[0].adopt(Newcomer {
             socket: Socket::local(theirs).unwrap(),
             spoken: Dialects::default().register(NativeDialect::new(Format::Json), Framing::WebSocket),
             member: Member { client: self.broker.new_client(), user: None, info: None },
             origin: Origin { door: "test", address: std::net::Ipv4Addr::LOCALHOST.into() },
-            door: Box::new(NativeDoor::new(broker, Format::Json, grant, 60, ())),
+            door: Box::new(door),
             input: Vec::new(),
         });
-        let mut client = Client(WebSocket::from_raw_socket(ours, Role::Client, None), Vec::new());
-        assert_eq!(client.next()["type"], "welcome");
-        client
+        Client(WebSocket::from_raw_socket(ours, Role::Client, None), Vec::new())
     }
 
     fn end(self) {
@@ -133,6 +137,32 @@ impl Client {
         self.send(&json!({ "type": "publish", "id": data, "topic": topic, "data": data }));
         self.expect("ok")
     }
+}
+
+/// A door with a fault.
+struct Faulted;
+
+impl Door for Faulted {
+    fn opened(&mut self, _: &mut Cx<'_>) {}
+
+    fn received(&mut self, _: &mut Cx<'_>, _: Inbound<'_>) {
+        panic!("on purpose");
+    }
+
+    fn tick(&mut self, _: &mut Cx<'_>) {}
+}
+
+#[test]
+fn a_panic_costs_its_own_connection_only() {
+    let world = start(&Arc::default());
+    let (mut other, mut unlucky) = (world.client(), world.visitor(Faulted));
+    unlucky.send(&json!({}));
+    let Message::Close(Some(close)) = unlucky.0.read().unwrap() else { panic!("no close frame") };
+    assert_eq!(u16::from(close.code), 1011);
+    other.publish("small", 1);
+    world.client().publish("small", 2);
+    drop((other, unlucky));
+    world.end();
 }
 
 /// A store in which `big` has messages, as a broker left it.

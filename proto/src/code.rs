@@ -100,6 +100,8 @@ pub enum CloseCode {
     InvalidText,
     /// 1009: a message over the size limit.
     TooBig,
+    /// 1011: a fault of the broker.
+    Internal,
     /// 4000: nobody presented a token within a ping interval, and one is needed.
     TokenMissing,
     /// 4001: the token ended; a new connection needs a new one.
@@ -121,6 +123,7 @@ impl CloseCode {
         Self::Unsupported,
         Self::InvalidText,
         Self::TooBig,
+        Self::Internal,
         Self::TokenMissing,
         Self::TokenExpired,
         Self::Disconnected,
@@ -137,6 +140,7 @@ impl CloseCode {
             Self::Unsupported => 1003,
             Self::InvalidText => 1007,
             Self::TooBig => 1009,
+            Self::Internal => 1011,
             Self::TokenMissing => 4000,
             Self::TokenExpired => 4001,
             Self::Disconnected => 4002,
@@ -154,6 +158,7 @@ impl CloseCode {
             Self::Unsupported => "wrong frame type for the subprotocol",
             Self::InvalidText => "text is not UTF-8",
             Self::TooBig => "message too big",
+            Self::Internal => "internal error",
             Self::TokenMissing => "token missing",
             Self::TokenExpired => "token expired",
             Self::Disconnected => "disconnected",

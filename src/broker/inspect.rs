@@ -1,11 +1,12 @@
 //! For those who look after the broker: all topics at a glance, and the connections, a page at a time.
 
-use std::{cmp::Reverse, sync::Arc};
+use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 
 use super::Broker;
 use crate::{
+    defaults,
     shard::{Connection, ConnectionQuery, Listing, Order, ShardHandle},
     topic::Topic,
 };
@@ -40,8 +41,13 @@ impl Broker {
         while let Some(handle) = self.shards.get(shard) {
             let (done, report) = oneshot::channel();
             handle.order(Order::List { query: query.clone(), from: slot, done });
-            // A shard that has ended has no connections.
-            let Listing { connections, matched, next } = report.await.unwrap_or_default();
+            let patience = match handle.pulse().is_stalled() {
+                true => Duration::ZERO,
+                false => Duration::from_millis(defaults::ORDER_MS),
+            };
+            // A shard that has ended has no connections, and one that stands still is passed over.
+            let report = tokio::time::timeout(patience, report).await;
+            let Listing { connections, matched, next } = report.ok().and_then(Result::ok).unwrap_or_default();
             page.matched += matched;
             page.connections.extend(connections);
             (shard, slot) = next.map_or((shard + 1, 0), |next| (shard, next));

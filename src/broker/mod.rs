@@ -181,9 +181,14 @@ impl Broker {
         ClientId(self.next_client.fetch_add(1, Ordering::Relaxed).wrapping_mul(SPREAD))
     }
 
-    /// The shard with the fewest connections.
+    /// The shard with the fewest connections, of those that work.
     pub fn least_loaded_shard(&self) -> Option<&ShardHandle> {
-        self.shards.iter().min_by_key(|shard| shard.connections())
+        self.working_shards().min_by_key(|shard| shard.connections())
+    }
+
+    /// The shards that do not stand still.
+    pub(in crate::broker) fn working_shards(&self) -> impl Iterator<Item = &ShardHandle> {
+        self.shards.iter().filter(|shard| !shard.pulse().is_stalled())
     }
 
     /// Opens a tap on all topics that a pattern matches.

@@ -72,6 +72,8 @@ pub struct Config {
     pub deflate: Option<Deflation>,
     /// Time that draining may take.
     pub drain: Duration,
+    /// Time that a thread may stand still.
+    pub max_stall: Duration,
     /// Which topic is which kind.
     pub rules: Rules,
     /// Where webhooks come in.
@@ -230,6 +232,7 @@ impl Config {
                 least: settings.deflate_min_bytes.unwrap_or(0),
             }),
             drain: Duration::from_millis(settings.drain_ms.unwrap_or(0)),
+            max_stall: seconds(settings.max_stall_s),
             rules: rules::rules(
                 &settings.default.unwrap_or_default(),
                 settings.rule.as_deref().unwrap_or_default(),
@@ -332,6 +335,7 @@ fn with_defaults(mut settings: Settings) -> Settings {
         ping_s: NonZeroU64::new(ping_s),
         pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),
         drain_ms: Some(defaults::DRAIN_MS),
+        max_stall_s: NonZeroU64::new(defaults::MAX_STALL_S),
         ..Settings::default()
     })
 }

@@ -159,6 +159,10 @@ pub struct Settings {
     /// Milliseconds that draining may take after SIGTERM [default: 10000]
     #[arg(long, env = "FANWIRE_DRAIN_MS", value_name = "MS")]
     pub drain_ms: Option<u64>,
+    /// Seconds that a thread may do nothing before the process ends, ten times as long if it waits for the disk; `/readyz` tells
+    /// earlier [default: 30]
+    #[arg(long, env = "FANWIRE_MAX_STALL_S", value_name = "SECONDS")]
+    pub max_stall_s: Option<std::num::NonZeroU64>,
     /// The rule of topics that no pattern matches (file only).
     #[arg(skip)]
     pub default: Option<RuleSettings>,
@@ -196,6 +200,6 @@ impl Settings {
             auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes deflate deflate_level
             deflate_min_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms keep_alive_s max_connections
-            max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms default key rule source)
+            max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms max_stall_s default key rule source)
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Barrier, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -28,6 +28,7 @@ use crate::{
         webhook::{self, Webhooks},
     },
     durable::Run,
+    liveness::{Pulse, Watchdog},
     memory::Class,
     metrics::Metrics,
     shard::{ShardHandle, Shards},
@@ -37,6 +38,12 @@ use crate::{
 
 /// How often old messages and unused topics are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long the threads of the front may take to begin.
+const THREADS_MADE: Duration = Duration::from_secs(5);
+
+/// How often the front gives a sign of life.
+const BEAT: Duration = Duration::from_millis(250);
 
 /// How long a shard may take to finish a turn while draining.
 const SYNC: Duration = Duration::from_secs(2);
@@ -70,9 +77,12 @@ pub enum StartError {
     /// The configuration has something that cannot be shown.
     #[error("cannot show the configuration: {0}")]
     Settings(#[from] serde_json::Error),
-    /// Threads, pollers or wakers cannot be had.
+    /// Pollers or wakers cannot be had.
     #[error("cannot start the shards: {0}")]
     Shards(#[source] io::Error),
+    /// The system gives no threads.
+    #[error("cannot start: {0}")]
+    Threads(#[source] io::Error),
     /// The data directory.
     #[error("data directory {path}: {source}{}", advice(.source))]
     Store {
@@ -132,6 +142,7 @@ pub struct Server {
 impl Server {
     /// Starts shards and front. Must be called on a tokio runtime, which then serves the front.
     pub fn start(config: &Config) -> Result<Self, StartError> {
+        have_blocking_threads().map_err(StartError::Threads)?;
         let settings = front_settings(config, config.listen.ip().is_loopback())?;
         let tls = settings.tls.is_some();
         let listen_error = |source| StartError::Listen { address: config.listen, source };
@@ -140,7 +151,11 @@ impl Server {
         let (metrics, rendered) = Metrics::new();
         let keeper = Keeper::open(&config.store)?;
         let shards = Shards::prepare(config.shards).map_err(StartError::Shards)?;
-        let workers = Workers::start().map_err(StartError::Shards)?;
+        let workers = Workers::start().map_err(StartError::Threads)?;
+        let watchdog = Arc::new(Watchdog::default());
+        watchdog.watch(workers.pulses());
+        watchdog.watch(shards.handles().iter().map(|shard| shard.pulse().clone()));
+        watchdog.watch([keeper.committer.pulse().clone(), beating()]);
         let broker = Arc::new(Broker::new(
             shards.handles(),
             config.policy(),
@@ -150,7 +165,7 @@ impl Server {
             workers,
         )?);
         broker.restore_revocations().map_err(StartError::Revocations)?;
-        let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Shards)?;
+        let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Threads)?;
         let front = Arc::new(Front {
             broker: broker.clone(),
             settings: ArcSwap::from_pointee(settings),
@@ -164,11 +179,13 @@ impl Server {
             broker: broker.clone(),
             metrics: rendered,
             body_timeout: config.door.handshake_timeout,
+            watchdog: watchdog.clone(),
             bodies: Arc::new(Bodies::new(broker.memory().share(Class::Bodies).clone())),
         });
         let coming_in = webhook::router(api.clone(), webhooks.clone());
         let beside = webhook::watching(api.clone(), webhooks.clone()).merge(control::routes());
         let http = http::router(api, beside);
+        watchdog.start(config.max_stall).map_err(StartError::Threads)?;
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, http, coming_in))).abort_handle();
         fetch_keys(config);
@@ -242,14 +259,15 @@ impl Server {
             for shard in broker.shards() {
                 shard.finish(left);
             }
-            let failed = shards.into_iter().filter_map(|shard| shard.join().err()).count();
+            shards.into_iter().for_each(|shard| drop(shard.join()));
             keeper.close();
-            failed
         });
-        match ended.await {
-            Ok(0) => tracing::info!(took = ?started.elapsed(), "drained"),
-            Ok(failed) => tracing::error!(failed, "shards ended with a panic"),
-            Err(error) => tracing::error!(%error, "draining failed"),
+        // A thread that stands still is not waited for.
+        let left = limit.saturating_sub(started.elapsed()) + SYNC;
+        match tokio::time::timeout(left, ended).await {
+            Ok(Ok(())) => tracing::info!(took = ?started.elapsed(), "drained"),
+            Ok(Err(error)) => tracing::error!(%error, "draining failed"),
+            Err(_) => tracing::error!(took = ?started.elapsed(), "not drained: a thread does not end"),
         }
         self.front.ending.send_replace(true);
         let answered = async {
@@ -315,6 +333,42 @@ impl Keeper {
             tracing::error!(%error, "the end could not be noted");
         }
     }
+}
+
+/// Makes threads of the front for what blocks. Without them, such work would wait for ever, and nobody would hear of it,
+/// where the system gives none when it is needed.
+fn have_blocking_threads() -> io::Result<()> {
+    let (here, arrived) = mpsc::sync_channel(defaults::FRONT_BLOCKING_MIN);
+    let release = Arc::new(Barrier::new(defaults::FRONT_BLOCKING_MIN));
+    for _ in 0..defaults::FRONT_BLOCKING_MIN {
+        let (here, release) = (here.clone(), release.clone());
+        tokio::task::spawn_blocking(move || {
+            // Whoever waits for it may have given up.
+            let _ = here.try_send(());
+            // So that none of them does the work of two.
+            release.wait();
+        });
+    }
+    for _ in 0..defaults::FRONT_BLOCKING_MIN {
+        arrived.recv_timeout(THREADS_MADE).map_err(|_| {
+            let what = "the system gives no more threads; see `ulimit -u` and the limit of tasks";
+            io::Error::new(io::ErrorKind::WouldBlock, what)
+        })?;
+    }
+    Ok(())
+}
+
+/// The front's sign of life: as long as it beats, one of its threads takes up what is to be done.
+fn beating() -> Pulse {
+    let pulse = Pulse::of_loop("front");
+    let front = pulse.clone();
+    tokio::spawn(async move {
+        loop {
+            front.beat();
+            tokio::time::sleep(BEAT).await;
+        }
+    });
+    pulse
 }
 
 /// Waits until every shard has finished what it was doing; false when one does not by the deadline.

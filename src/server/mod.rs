@@ -135,6 +135,17 @@ impl Front {
         self.settings.load().pages.may_act(&facts).map_err(|foreign| self.refuse_page(&foreign))
     }
 
+    /// Whether there is a shard for a new connection.
+    fn takes_sockets(&self) -> Result<(), Failure> {
+        if self.broker.is_draining() {
+            return Err(Failure::new(ErrorCode::Draining, "the broker is draining"));
+        }
+        match self.broker.least_loaded_shard() {
+            Some(_) => Ok(()),
+            None => Err(Failure::new(ErrorCode::Overloaded, "no shard is at work, see `/readyz`")),
+        }
+    }
+
     /// Says why, to the page and now and then to the log: the one is seen by whoever wrote the page, the other by whoever
     /// can change the setting.
     fn refuse_page(&self, foreign: &Foreign) -> Failure {

@@ -36,9 +36,7 @@ pub(super) async fn upgrade(State(front): State<Arc<Front>>, request: Request) -
 }
 
 fn accept(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Response>> {
-    if front.broker.is_draining() {
-        return Err(refuse(Failure::new(ErrorCode::Draining, "the broker is draining")));
-    }
+    front.takes_sockets().map_err(refuse)?;
     front.may_act(&request).map_err(refuse)?;
     let format = choose_format(request.headers())?;
     let grant = grant_of(front, &request).map_err(refuse)?;
@@ -71,9 +69,7 @@ pub(super) async fn upgrade_yjs(State(front): State<Arc<Front>>, request: Reques
 /// Whoever speaks the protocol gets a connection, be it only to hear why there is none: a browser shows a close code,
 /// but not the status of a handshake.
 fn accept_yjs(front: &Arc<Front>, mut request: Request) -> Result<Response, Box<Response>> {
-    if front.broker.is_draining() {
-        return Err(refuse(Failure::new(ErrorCode::Draining, "the broker is draining")));
-    }
+    front.takes_sockets().map_err(refuse)?;
     let entry = entry_of(front, &request);
     let mut response = handshake(&request)?;
     // A browser wants one of those that it has offered.

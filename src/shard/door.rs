@@ -1,6 +1,11 @@
 //! The seam between a shard and the protocols it runs without knowing them.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::Bytes;
 use fanwire_proto::{CloseCode, Member, Payload, Position, TopicName};
@@ -232,5 +237,48 @@ impl Cx<'_> {
     /// This turn's time in milliseconds since 1970.
     pub fn now_ms(&self) -> u64 {
         self.core.now_ms
+    }
+}
+
+/// A door whose panic costs its own connection and nobody else's.
+pub(super) struct Guarded(pub(super) Box<dyn Door>);
+
+impl Guarded {
+    /// What the door shares with others is behind locks that do not poison, and changed in one step; what is its own ends
+    /// with it.
+    fn call(&mut self, cx: &mut Cx<'_>, call: impl FnOnce(&mut dyn Door, &mut Cx<'_>)) {
+        let door = &mut *self.0;
+        if catch_unwind(AssertUnwindSafe(|| call(door, cx))).is_err() {
+            tracing::error!(client = %cx.member().client, "a connection is closed because of a panic");
+            // It may have got stuck in the middle of a frame.
+            cx.core.replies.clear();
+            cx.close(CloseCode::Internal);
+        }
+    }
+}
+
+impl Door for Guarded {
+    fn opened(&mut self, cx: &mut Cx<'_>) {
+        self.call(cx, |door, cx| door.opened(cx));
+    }
+
+    fn received(&mut self, cx: &mut Cx<'_>, frame: Inbound<'_>) {
+        self.call(cx, |door, cx| door.received(cx, frame));
+    }
+
+    fn resumed(&mut self, cx: &mut Cx<'_>) {
+        self.call(cx, |door, cx| door.resumed(cx));
+    }
+
+    fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
+        self.call(cx, |door, cx| door.settled(cx, settlement));
+    }
+
+    fn tick(&mut self, cx: &mut Cx<'_>) {
+        self.call(cx, |door, cx| door.tick(cx));
+    }
+
+    fn leaving(&mut self, cx: &mut Cx<'_>) {
+        self.call(cx, |door, cx| door.leaving(cx));
     }
 }

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 use super::{Newcomer, Order, Settlement, ShardLimits};
 use crate::{
+    liveness::Pulse,
     topic::{FeedRef, ShardId},
     wire::{Body, Closing, Spoken},
 };
@@ -96,6 +97,7 @@ struct Shared {
     asleep: AtomicBool,
     waker: Waker,
     connections: AtomicUsize,
+    pulse: Pulse,
 }
 
 /// A shard as other threads see it.
@@ -113,6 +115,7 @@ impl ShardHandle {
             asleep: AtomicBool::new(false),
             waker,
             connections: AtomicUsize::new(0),
+            pulse: Pulse::of_loop(&format!("shard-{}", id.0)),
         };
         Self { id, shared: Arc::new(shared) }
     }
@@ -153,6 +156,11 @@ impl ShardHandle {
     /// Orders the shard to deliver what is left and end its connections, within `limit`.
     pub fn finish(&self, limit: Duration) {
         self.push(Job::Finish(limit));
+    }
+
+    /// Its sign of life.
+    pub fn pulse(&self) -> &Pulse {
+        &self.shared.pulse
     }
 
     /// How many connections it owns or is about to.

@@ -56,13 +56,14 @@ pub use tally::{Tally, TallySink};
 
 use self::{
     conn::Conn,
+    door::Guarded,
     drain::Drain,
     inbox::Job,
     input::Input,
     keepalive::{Sweep, TICK},
     timers::{Endings, Timer, Timers},
 };
-use crate::{clock::unix_ms, topic::ShardId};
+use crate::{clock::unix_ms, defaults, liveness, topic::ShardId};
 
 /// The waker's token; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
@@ -99,7 +100,7 @@ impl Shards {
         let peers = self.handles;
         let start = |(index, poll): (usize, Poll)| {
             let shard = Shard::new(index, poll, peers.clone(), limits.clone(), Box::new(sink()))?;
-            std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard.run())
+            liveness::start(&format!("shard-{index}"), defaults::STACK_BYTES, move || shard.run())
         };
         self.polls.into_iter().enumerate().map(start).collect()
     }
@@ -164,11 +165,11 @@ impl Shard {
         self.core.timers.set(self.core.now + TICK, Timer::Sweep);
         while !self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.core)) {
             if let Err(error) = self.wait(&mut events) {
-                tracing::error!(%error, "a shard cannot wait for its sockets");
-                return;
+                liveness::end_process(&format!("a shard cannot wait for its sockets: {error}"));
             }
             self.turn(&events);
         }
+        self.core.handle.pulse().retire();
     }
 
     /// Sleeps until there is something to do.
@@ -181,6 +182,7 @@ impl Shard {
         };
         let waited = self.poll.poll(events, timeout);
         self.core.handle.wake_up();
+        self.core.handle.pulse().beat();
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
@@ -298,7 +300,7 @@ impl Shard {
         self.core.learn(&spoken);
         let conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
         let slot = self.core.conns.insert(conn);
-        let door_slot = self.doors.insert(door);
+        let door_slot = self.doors.insert(Box::new(Guarded(door)));
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.tally.opened += 1;
         if let Err(error) = self.core.conns[slot].socket.register(&self.core.registry, Token(slot)) {

@@ -21,6 +21,10 @@ use parking_lot::{Condvar, Mutex};
 use tokio::sync::oneshot;
 
 use super::{Batch, Space, Store, StoreError};
+use crate::{
+    defaults,
+    liveness::{self, Pulse},
+};
 
 /// Something to be kept.
 pub trait Job: Send {
@@ -60,6 +64,7 @@ struct Shared {
     /// What has to be written before anything else.
     first: Mutex<Batch>,
     counts: Counts,
+    pulse: Pulse,
 }
 
 /// What was committed since the start.
@@ -112,9 +117,10 @@ impl Committer {
             failing: AtomicBool::new(trouble.is_some()),
             first: Mutex::new(if trouble.is_some() { first } else { Batch::default() }),
             counts: Counts::default(),
+            pulse: Pulse::of_queue("store"),
         });
         let committer = Self { shared: shared.clone() };
-        let thread = std::thread::Builder::new().name("store".into()).spawn(move || {
+        let thread = liveness::start("store", defaults::STACK_BYTES, move || {
             if catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
                 give_up(&shared);
             }
@@ -135,6 +141,7 @@ impl Committer {
             return job.settled(&Err(StoreError::Closed));
         }
         queue.jobs.push(job);
+        self.shared.pulse.owe(1);
         if queue.jobs.len() == 1 {
             self.shared.changed.notify_one();
         }
@@ -149,6 +156,11 @@ impl Committer {
             let _queue = self.shared.queue.lock();
             self.shared.changed.notify_one();
         }
+    }
+
+    /// The thread's sign of life.
+    pub fn pulse(&self) -> &Pulse {
+        &self.shared.pulse
     }
 
     /// What was committed since the start.
@@ -235,13 +247,16 @@ fn run(shared: &Shared) {
             true => wait_to_retry(shared),
             false => gather(shared),
         };
-        let Some(jobs) = jobs else { return };
+        let Some(jobs) = jobs else { return shared.pulse.retire() };
+        let count = jobs.len() as u64;
         commit(shared, jobs);
+        shared.pulse.done(count);
     }
 }
 
 /// After a panic nothing more is taken: whoever asks is told so, and what waits is told, too.
 fn give_up(shared: &Shared) {
+    shared.pulse.retire();
     let mut queue = shared.queue.lock();
     queue.closing = true;
     queue.trouble = Some(StoreError::Io("its thread ended in a panic".into()));

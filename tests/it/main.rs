@@ -72,6 +72,7 @@ mod drain;
 mod durable;
 mod jwks;
 mod metrics;
+mod stalls;
 mod store_command;
 mod tls;
 mod watch;

@@ -19,35 +19,36 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doors",
         &[
-            "auth", "broker", "clock", "collab", "document", "durable", "fetch", "memory", "provider",
-            "session", "shard", "store", "tap", "topic", "wire",
+            "auth", "broker", "clock", "collab", "document", "durable", "fetch", "liveness", "memory",
+            "provider", "session", "shard", "store", "tap", "topic", "wire",
         ],
     ),
     ("document", &[]),
     ("durable", &["clock", "shard", "store", "tap", "topic"]),
     ("fetch", &[]),
     // Budgets and who uses them; below everything that keeps something.
+    ("liveness", &[]),
     ("memory", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
     (
         "server",
         &[
-            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "memory", "metrics", "shard",
-            "store", "wire", "worker",
+            "auth", "broker", "clock", "config", "doors", "durable", "fetch", "liveness", "memory",
+            "metrics", "shard", "store", "wire", "worker",
         ],
     ),
     // What providers of webhooks sign.
     ("provider", &[]),
     ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["auth", "clock", "topic", "wire"]),
-    ("store", &["clock"]),
+    ("shard", &["auth", "clock", "liveness", "topic", "wire"]),
+    ("store", &["clock", "liveness"]),
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),
     // What protocols have in common: it knows none of them.
     ("wire", &[]),
-    ("worker", &[]),
+    ("worker", &["liveness"]),
 ];
 
 #[test]

@@ -46,7 +46,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::bodies::Payer;
 use super::errors::Failure;
-use crate::{broker::Broker, durable::Trouble};
+use crate::{broker::Broker, durable::Trouble, liveness::Watchdog};
 
 /// What the server hands to the routes.
 #[derive(Clone)]
@@ -57,6 +57,8 @@ pub struct HttpDoor {
     pub metrics: PrometheusHandle,
     /// Time to read a request's body.
     pub body_timeout: Duration,
+    /// Knows which threads stand still.
+    pub watchdog: Arc<Watchdog>,
     /// Memory for request bodies.
     pub bodies: Arc<Bodies>,
 }
@@ -142,21 +144,30 @@ async fn healthy() -> &'static str {
 
 /// Ready for work
 ///
-/// `ready`, and a second line beginning with `degraded:` while durable topics take no messages. That is no reason to send
-/// clients elsewhere: reading and everything in memory goes on.
+/// `ready`, and further lines beginning with `degraded:` while durable topics take no messages, or a thread that waits for the
+/// disk has done nothing for a while. That is no reason to send clients elsewhere: reading and everything in memory goes on.
+/// While a thread that owns connections does nothing, 503.
 #[utoipa::path(get, path = "/readyz", tag = openapi::OPERATE, responses((status = 200, body = String, description = "It takes work")))]
 async fn ready(State(door): State<HttpDoor>) -> Response {
     if door.broker.is_draining() {
         return Failure::new(ErrorCode::Draining, "the broker is draining").into_response();
     }
-    match door.broker.trouble() {
-        None => "ready\n",
-        Some(Trouble::Full) => "ready\ndegraded: durable publishes are refused, the disk is full\n",
-        Some(Trouble::Failed) => {
-            "ready\ndegraded: durable publishes are refused, the store fails; the broker's log says why\n"
-        }
+    let stalled = door.watchdog.stalled();
+    if let Some(thread) = stalled.iter().find(|thread| thread.is_loop) {
+        return Failure::new(ErrorCode::Overloaded, thread.to_string()).into_response();
     }
-    .into_response()
+    let mut text = String::from("ready\n");
+    match door.broker.trouble() {
+        None => {}
+        Some(Trouble::Full) => text.push_str("degraded: durable publishes are refused, the disk is full\n"),
+        Some(Trouble::Failed) => text.push_str(
+            "degraded: durable publishes are refused, the store fails; the broker's log says why\n",
+        ),
+    }
+    for thread in stalled {
+        text.push_str(&format!("degraded: {thread}\n"));
+    }
+    text.into_response()
 }
 
 /// Counts

@@ -60,7 +60,7 @@ impl Dialect for YjsDialect {
             CloseCode::OutboxFull => 1013,
             // It reads its token anew before it comes back.
             CloseCode::TokenExpired | CloseCode::PingTimeout => closing.code,
-            CloseCode::Normal | CloseCode::GoingAway => closing.code,
+            CloseCode::Normal | CloseCode::GoingAway | CloseCode::Internal => closing.code,
         };
         Closing { code: number, ..closing }
     }
