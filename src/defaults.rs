@@ -212,6 +212,38 @@ pub const DEFLATE_LEVEL: u8 = 6;
 /// Least payload that is compressed, in bytes: what is smaller fits into the same packet either way.
 pub const DEFLATE_MIN_BYTES: u16 = 256;
 
+/// What the input of one connection may cost in one turn of a shard before others get theirs. A frame costs one (a fragment or a
+/// ping is one, too), each KiB of it one, and what a command does what it takes: about 2 µs each. So a hundred connections that
+/// send without pause hold one up for some ten milliseconds.
+pub const TURN_COST: u32 = 64;
+
+/// The same for all connections together, before messages are fanned out.
+pub const TURN_INPUT_COST: u32 = 1_024;
+
+/// Messages of a history or of a snapshot that cost one.
+pub const COST_MESSAGES: usize = 8;
+
+/// Members of a list that cost one.
+pub const COST_MEMBERS: usize = 16;
+
+/// Watchers of presence who have to hear of somebody who comes, and then goes, that cost one.
+pub const COST_WATCHERS: usize = 4;
+
+/// What coming to a topic, or leaving it, costs.
+pub const COST_MEMBERSHIP: usize = 2;
+
+/// What checking a credential costs: a signature takes some hundred microseconds.
+pub const COST_CREDENTIAL: usize = 50;
+
+/// What a credential costs in addition that is not good: nobody needs many of those.
+pub const COST_REFUSED_CREDENTIAL: usize = 1_000;
+
+/// Credentials that one connection may present in vain, one after the other; then it is closed.
+pub const CREDENTIALS_REFUSED: u32 = 5;
+
+/// Keys that a token is checked with at most that does not say which one it is signed with.
+pub const KEYS_TRIED: usize = 16;
+
 /// Bytes read from sockets at a time, through a buffer the shard's connections share.
 pub const READ_BYTES: usize = 64 * 1024;
 

@@ -55,7 +55,7 @@ impl Broker {
         }
         loop {
             let topic = self.find_or_make(name, owner, cx.now_ms())?;
-            if options.watch && topic.members().is_none() {
+            if options.watch && !topic.keeps_presence() {
                 return Err(SubscribeError::PresenceOff);
             }
             match cx.subscribe(&topic, options) {

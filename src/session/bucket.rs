@@ -27,6 +27,12 @@ impl TokenBucket {
         }
         enough
     }
+
+    /// Takes what something has cost beside the token that was taken for it. What is not there is owed, so that whatever costs
+    /// more than the bucket holds can be done, but not often.
+    pub fn owe(&mut self, cost: u32) {
+        self.tokens -= f64::from(cost);
+    }
 }
 
 #[cfg(test)]
@@ -34,6 +40,17 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn what_is_owed_is_paid_before_anything_else() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(10, start);
+        assert!(bucket.take(10, start));
+        bucket.owe(24);
+        let at = |seconds: f64| start + Duration::from_secs_f64(seconds);
+        assert!(!bucket.take(10, start) && !bucket.take(10, at(1.5)));
+        assert!(bucket.take(10, at(1.7)));
+    }
 
     #[test]
     fn exactly_the_rate_passes() {

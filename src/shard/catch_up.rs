@@ -6,8 +6,8 @@ use fanwire_proto::Offset;
 use super::{
     conn::SubRef,
     core::Core,
-    feed::{Pending, SubState, change_frame, gather, join},
-    subscriptions::take_waiting,
+    feed::{SubState, change_frame, gather, join},
+    waiting::Pending,
 };
 use crate::{
     defaults,
@@ -70,9 +70,14 @@ impl Core {
                 Bytes::new()
             }
             SubState::Apart(apart) => {
-                let values = take_waiting(&mut apart.waiting, defaults::CATCH_UP_BYTES);
+                let (values, left_out) = apart.waiting.take(defaults::CATCH_UP_BYTES);
+                self.tally.conflated += left_out;
                 self.tally.deliveries += values.len() as u64;
-                join(values.iter().map(|Pending { value, skipped }| value.bytes_after(speaker, *skipped)))
+                join(
+                    values
+                        .iter()
+                        .map(|Pending { value, skipped }| value.bytes_after(speaker, (*skipped).into())),
+                )
             }
             SubState::Live | SubState::From(_) => Bytes::new(),
         };

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, num::NonZeroU32, time::Instant};
 
+use bytes::BytesMut;
 use fanwire_proto::Member;
 
 use super::{backlog::Backlog, socket::Socket};
@@ -89,9 +90,15 @@ pub(super) struct Conn {
     /// Present in the middle of a message.
     pub(super) partial: Option<Box<Partial>>,
     /// Input that waits until the client has read its replies, or its door goes on.
-    pub(super) unread: Option<Box<[u8]>>,
+    pub(super) unread: Option<BytesMut>,
     /// Its door waits for something from another thread; until then nothing is decoded.
     pub(super) paused: bool,
+    /// Its door has more to do than its turn had room for; until then nothing is decoded.
+    pub(super) yielded: bool,
+    /// In the queue of those with more to read or to do.
+    pub(super) in_turn: bool,
+    /// The peer sends no more than what is in the socket.
+    pub(super) hung_up: bool,
     /// The socket had more to read when reading stopped.
     pub(super) read_again: bool,
     pub(super) subs: Vec<SubRef>,
@@ -134,6 +141,9 @@ impl Conn {
             partial: None,
             unread: None,
             paused: false,
+            yielded: false,
+            in_turn: false,
+            hung_up: false,
             read_again: false,
             subs: Vec::new(),
             lagging: false,
@@ -161,7 +171,7 @@ impl Conn {
 
     /// Whether its input has to wait.
     pub(super) fn reads_nothing(&self) -> bool {
-        self.paused || self.backlog_bytes() > defaults::READ_PAUSE_BYTES
+        self.paused || self.yielded || self.backlog_bytes() > defaults::READ_PAUSE_BYTES
     }
 
     pub(super) fn backlog_bytes(&self) -> usize {

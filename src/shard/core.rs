@@ -45,11 +45,13 @@ pub(super) struct Core {
     pub(super) conns: Slab<Conn>,
     pub(super) feeds: Slab<Feed>,
     pub(super) feed_of: FxHashMap<FeedKey, u32>,
+    /// How many feeds with a rate of their own a topic has, by its address; none for most.
+    pub(super) rates: FxHashMap<usize, usize>,
     /// Feeds with a pass to run, in turn.
     pub(super) runnable: VecDeque<u32>,
     /// Connections with subscriptions that read on in the history, in turn.
     pub(super) catching: VecDeque<u32>,
-    /// Connections with more to read.
+    /// Connections with more to read or to do, in turn; each once.
     pub(super) readable: VecDeque<u32>,
     /// Connections written to in this turn.
     pub(super) dirty: Vec<u32>,
@@ -65,6 +67,8 @@ pub(super) struct Core {
     pub(super) frames: Vec<Bytes>,
     /// What subscribers share in the slice of a pass that runs; empty between slices.
     pub(super) shared: SliceFrames,
+    /// What the connection whose input is handled has cost in this turn, see [`defaults::TURN_COST`].
+    pub(super) spent: u32,
     /// What the connection whose door runs is about to be sent.
     pub(super) replies: Vec<u8>,
     pub(super) scratch: Vec<u8>,
@@ -86,6 +90,11 @@ pub(super) struct FeedKey {
 }
 
 impl FeedKey {
+    /// The topic's address, if it is one of those with a rate of their own.
+    pub(super) fn rated(&self) -> Option<usize> {
+        (!self.interval.is_zero()).then_some(self.topic)
+    }
+
     pub(super) fn new(topic: &Arc<Topic>, interval: Duration) -> Self {
         // The feed holds the topic, so the address stays its own for as long as the key is in use.
         Self { topic: Arc::as_ptr(topic) as usize, interval }
@@ -135,6 +144,15 @@ impl Core {
 
     pub(super) fn has_work(&self) -> bool {
         !self.runnable.is_empty() || !self.catching.is_empty() || !self.readable.is_empty()
+    }
+
+    /// Queues a connection whose input is to be read, or whose door has more to do.
+    pub(super) fn want_read(&mut self, slot: u32) {
+        if let Some(conn) = self.conns.get_mut(slot as usize)
+            && !std::mem::replace(&mut conn.in_turn, true)
+        {
+            self.readable.push_back(slot);
+        }
     }
 
     /// Makes a feed run now, or when its pause is over.

@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     auth::Credential,
+    defaults,
     topic::{Asker, Joined, Placed, Refusal, Topic},
     wire::{Body, Closing, Spoken},
 };
@@ -215,6 +216,21 @@ impl Cx<'_> {
     pub fn pause(&mut self) -> Paused {
         self.core.conns[self.slot as usize].paused = true;
         Paused(self.address())
+    }
+
+    /// Says what the door has just done costs beside the frame that asked for it, see [`defaults::TURN_COST`].
+    pub fn charge(&mut self, cost: u32) {
+        self.core.spent = self.core.spent.saturating_add(cost);
+    }
+
+    /// Whether the connection has had its share of the turn. A door with more to do [puts it off](Self::put_off).
+    pub fn is_spent(&self) -> bool {
+        self.core.spent >= defaults::TURN_COST
+    }
+
+    /// Has [`resumed`](Door::resumed) called when it is this connection's turn again; nothing is decoded until then.
+    pub fn put_off(&mut self) {
+        self.core.conns[self.slot as usize].yielded = true;
     }
 
     /// Where others can send this connection something.

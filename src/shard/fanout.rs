@@ -18,7 +18,6 @@ use rustc_hash::FxHashMap;
 use super::{
     core::Core,
     feed::{Apart, Feed, Pass, Sub, SubState, Turn, change_frame},
-    subscriptions::offer,
 };
 use crate::{
     defaults,
@@ -237,7 +236,7 @@ impl Core {
                 None => pass.skipped.get(index).copied().unwrap_or(0),
             };
             if blocked || !apart.waiting.is_empty() {
-                self.tally.conflated += offer(&mut apart.waiting, value, skipped);
+                self.tally.conflated += apart.waiting.add(value, skipped);
             } else {
                 let speaker = self.speaker(encoding);
                 frames.extend_from_slice(&value.bytes_after(speaker, skipped));
@@ -263,7 +262,7 @@ impl Core {
         watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
         if blocked || !watch.missed.is_empty() {
             watch.missed.extend(new.iter().cloned());
-            if watch.missed.len() > defaults::WATCHER_BACKLOG {
+            if watch.missed.len() > defaults::WATCHER_BACKLOG && !watch.collapse() {
                 return self.end_watcher(topic, sub);
             }
             return self.schedule_catch_up(sub.conn);

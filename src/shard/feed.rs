@@ -18,12 +18,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::{Epoch, Offset};
+use fanwire_proto::{ClientId, Epoch, Offset};
 use rustc_hash::FxHashMap;
 
+use super::waiting::Waiting;
 use crate::{
     defaults,
-    topic::{Changes, Conflated, KeyCount, Placed, PresenceChange, Topic},
+    topic::{Changes, KeyCount, Placed, PresenceChange, Topic},
     wire::{Encoding, Notice, Speaker},
 };
 
@@ -47,13 +48,7 @@ pub(super) struct Apart {
     /// The numbers of the values of its snapshot that the feed has not passed on yet.
     pub(super) counts: FxHashMap<Arc<str>, KeyCount>,
     /// What waits until its connection takes it.
-    pub(super) waiting: Conflated<Pending>,
-}
-
-/// A value that waits for one subscriber.
-pub(super) struct Pending {
-    pub(super) value: Arc<Placed>,
-    pub(super) skipped: u64,
+    pub(super) waiting: Waiting,
 }
 
 /// One subscriber in the dense list.
@@ -71,6 +66,24 @@ pub(super) struct Watch {
     pub(super) upto: u64,
     /// Changes that wait until its connection takes them.
     pub(super) missed: VecDeque<Arc<PresenceChange>>,
+}
+
+impl Watch {
+    /// Leaves out changes of members who came and went meanwhile, and all but the last one of others. Returns whether enough
+    /// is left out to go on.
+    pub(super) fn collapse(&mut self) -> bool {
+        let mut first_and_last: FxHashMap<ClientId, (bool, usize)> = FxHashMap::default();
+        for (index, change) in self.missed.iter().enumerate() {
+            first_and_last.entry(change.member.client).or_insert((change.joined, index)).1 = index;
+        }
+        let mut index = 0;
+        self.missed.retain(|change| {
+            let (came, last) = first_and_last.get(&change.member.client).copied().unwrap_or((false, index));
+            index += 1;
+            last + 1 == index && (change.joined || !came)
+        });
+        self.missed.len() <= defaults::WATCHER_BACKLOG / 4 * 3
+    }
 }
 
 impl Sub {
@@ -274,7 +287,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use fanwire_proto::Member;
+
     use crate::topic::Rule;
+
+    #[test]
+    fn whoever_comes_and_goes_is_told_of_once_or_not_at_all() {
+        let change = |client: u64, joined: bool| {
+            let member = Member { client: ClientId(client), user: None, info: None };
+            let topic = "t".parse().unwrap();
+            Arc::new(PresenceChange { topic, member, joined, encoded: Default::default() })
+        };
+        let mut watch = Watch { upto: 0, missed: VecDeque::new() };
+        for _ in 0..defaults::WATCHER_BACKLOG {
+            watch.missed.extend([change(1, true), change(1, false), change(2, false), change(2, true)]);
+        }
+        watch.missed.extend([change(3, false), change(4, true), change(2, false)]);
+        assert!(watch.collapse());
+        let left: Vec<_> =
+            watch.missed.iter().map(|change| (change.member.client.0, change.joined)).collect();
+        assert_eq!(left, [(3, false), (4, true), (2, false)]);
+        watch.missed = (0..defaults::WATCHER_BACKLOG as u64).map(|client| change(client, true)).collect();
+        assert!(!watch.collapse(), "so many different ones are too many");
+    }
 
     fn feed(subs: u32) -> Feed {
         let rule = Arc::new(Rule::default());

@@ -1,10 +1,12 @@
-//! From the socket to the door: reading, decoding, and stopping while the client does not read its replies.
+//! From the socket to the door: reading, decoding, and stopping when the turn is used up or the client does not read its replies.
 
 use std::io;
 
+use bytes::{Buf, BytesMut};
 use slab::Slab;
 
 use super::{
+    conn::Conn,
     core::Core,
     door::{Cx, Door, Inbound},
 };
@@ -12,6 +14,9 @@ use crate::{
     defaults,
     wire::websocket::{Decoder, Incoming, Opcode, Rules, append_close, append_frame},
 };
+
+/// Bytes that come out of compressed messages that cost one: what a turn has room for is inflated in about a millisecond.
+const INFLATED_COST_BYTES: usize = defaults::INFLATED_BYTES / defaults::TURN_COST as usize;
 
 /// What the shard's connections share for reading.
 pub(super) struct Input {
@@ -24,68 +29,94 @@ impl Input {
         Self { buffer: vec![0; defaults::READ_BYTES], decoder: Decoder::default() }
     }
 
-    /// Reads one buffer from a connection and lets its door answer. What is left in the socket is read in the next
-    /// turn, so that one busy client does not hold up the others.
-    pub(super) fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
+    /// Gives a connection its turn: its door goes on where it stopped, or what came before or one buffer of what is in the
+    /// socket is decoded and answered. The rest waits for the next turn, so that one busy client does not hold up the others.
+    pub(super) fn take_turn(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
+        core.spent = 0;
+        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
+        conn.in_turn = false;
+        if std::mem::take(&mut conn.yielded) && conn.is_open() {
+            conn.read_again = true;
+            doors[slot as usize].resumed(&mut Cx { core, slot });
+            core.stage_replies(slot);
+        } else {
+            self.read(core, doors, slot);
+        }
+        let goes_on = |conn: &Conn| conn.yielded || conn.read_again && !conn.reads_nothing();
+        if core.conns.get(slot as usize).is_some_and(goes_on) {
+            core.want_read(slot);
+        }
+    }
+
+    fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
         let Some(conn) = core.conns.get_mut(slot as usize) else { return };
         if conn.is_open() && conn.reads_nothing() {
             conn.read_again = true;
             return;
         }
         conn.read_again = false;
-        if let Some(mut unread) = conn.unread.take() {
+        if let Some(unread) = conn.unread.take() {
             conn.read_again = true;
-            self.decode(core, doors, slot, &mut unread);
-            return self.go_on(core, slot);
+            return self.decode(core, doors, slot, unread);
         }
         match conn.socket.read(&mut self.buffer) {
             Ok(0) => core.dead.push(slot),
             Ok(count) => {
                 conn.heard = true;
-                conn.read_again = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
+                let more = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
+                conn.read_again = more || conn.hung_up;
                 core.tally.bytes_in += count as u64;
                 let mut input = std::mem::take(&mut self.buffer);
-                self.decode(core, doors, slot, &mut input[..count]);
+                let left = self.decode_some(core, doors, slot, &mut input[..count]);
+                if let (Some(left), Some(conn)) = (left, core.conns.get_mut(slot as usize)) {
+                    conn.unread = Some(input[count - left..count].into());
+                }
                 self.buffer = input;
-                self.go_on(core, slot);
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => core.readable.push_back(slot),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => conn.read_again = true,
             Err(_) => core.dead.push(slot),
         }
     }
 
-    fn go_on(&self, core: &mut Core, slot: u32) {
-        if core.conns.get(slot as usize).is_some_and(|conn| conn.read_again && !conn.reads_nothing()) {
-            core.readable.push_back(slot);
-        }
-    }
-
-    /// Decodes input and hands each message to the door.
+    /// Decodes input that is kept if the turn ends before it does.
     pub(super) fn decode(
         &mut self,
         core: &mut Core,
         doors: &mut Slab<Box<dyn Door>>,
         slot: u32,
-        mut input: &mut [u8],
+        mut input: BytesMut,
     ) {
-        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
-        if !conn.is_open() {
-            return;
+        let left = self.decode_some(core, doors, slot, &mut input);
+        if let (Some(left), Some(conn)) = (left, core.conns.get_mut(slot as usize)) {
+            input.advance(input.len() - left);
+            conn.unread = Some(input);
         }
+    }
+
+    /// Decodes input and hands each message to the door. Returns how many bytes have to wait, if the connection has to stop
+    /// before their end.
+    fn decode_some(
+        &mut self,
+        core: &mut Core,
+        doors: &mut Slab<Box<dyn Door>>,
+        slot: u32,
+        mut input: &mut [u8],
+    ) -> Option<usize> {
+        let conn = core.conns.get_mut(slot as usize).filter(|conn| conn.is_open())?;
         if conn.paused {
             // Only what came along with the handshake comes here then.
-            conn.unread = Some((&*input).into());
-            return;
+            return Some(input.len());
         }
         let (mut partial, encoding) = (conn.partial.take(), conn.encoding);
         let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
         let rules = Rules::new(limit, encoding.framing.is_deflated());
-        let mut inflated = 0;
+        let mut left = None;
         loop {
             let goes_on = match self.decoder.next(&mut partial, rules, &mut input) {
                 Ok(Some(incoming)) => receive(core, doors, slot, incoming),
-                Ok(None) => false,
+                // It stops between many fragments, too.
+                Ok(None) => !input.is_empty(),
                 Err(violation) => {
                     core.tally.closed_violation += 1;
                     core.refuse(slot, violation);
@@ -97,24 +128,35 @@ impl Input {
                 break;
             }
             core.flush_if_much(slot);
-            inflated += self.decoder.take_cost().inflated;
+            let cost = self.decoder.take_cost();
+            let inflated = u32::try_from(cost.inflated / INFLATED_COST_BYTES).unwrap_or(u32::MAX);
+            core.spent = core.spent.saturating_add(cost.frames).saturating_add(inflated);
             let conn = &mut core.conns[slot as usize];
-            if conn.reads_nothing() || inflated > defaults::INFLATED_BYTES {
-                conn.unread = Some((&*input).into());
+            if conn.reads_nothing() || core.spent >= defaults::TURN_COST {
+                left = Some(input.len());
                 conn.read_again = true;
                 break;
             }
         }
         let conn = &mut core.conns[slot as usize];
-        if conn.is_open() {
-            conn.partial = partial;
+        if !conn.is_open() {
+            // It has seen a close or an error and reads no more.
+            return None;
         }
+        conn.partial = partial;
+        left
     }
 }
 
 /// Returns whether to decode on.
 fn receive(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, incoming: Incoming<'_>) -> bool {
     core.tally.frames_in += 1;
+    let bytes = match &incoming {
+        Incoming::Text(text) => text.len(),
+        Incoming::Binary(bytes) => bytes.len(),
+        Incoming::Ping(_) | Incoming::Pong(_) | Incoming::Close(_) => 0,
+    };
+    core.spent = core.spent.saturating_add(u32::try_from(bytes / 1024).unwrap_or(u32::MAX));
     let door = &mut doors[slot as usize];
     match incoming {
         Incoming::Text(text) => door.received(&mut Cx { core, slot }, Inbound::Text(&text)),

@@ -30,6 +30,7 @@ mod socket;
 mod subscriptions;
 mod tally;
 mod timers;
+mod waiting;
 
 use std::{
     collections::VecDeque,
@@ -136,6 +137,7 @@ impl Shard {
             conns: Slab::new(),
             feeds: Slab::new(),
             feed_of: FxHashMap::default(),
+            rates: FxHashMap::default(),
             runnable: VecDeque::new(),
             catching: VecDeque::new(),
             readable: VecDeque::new(),
@@ -146,6 +148,7 @@ impl Shard {
             lingering: Vec::new(),
             frames: Vec::new(),
             shared: Default::default(),
+            spent: 0,
             replies: Vec::new(),
             scratch: Vec::new(),
             timers: Timers::default(),
@@ -208,23 +211,32 @@ impl Shard {
         self.report();
     }
 
+    /// Takes up what sockets announce, and then handles input in turn: so much of each connection, and so much of all, that
+    /// what others wait for comes soon, however much there is of it.
     fn handle_sockets(&mut self, events: &Events) {
-        for _ in 0..self.core.readable.len() {
-            if let Some(slot) = self.core.readable.pop_front() {
-                self.input.read(&mut self.core, &mut self.doors, slot);
-            }
-        }
         for event in events.iter().filter(|event| event.token() != WAKER) {
             let slot = slot32(event.token().0);
             if event.is_writable() {
                 self.core.handle_writable(slot);
             }
-            if event.is_readable() || event.is_error() {
-                self.input.read(&mut self.core, &mut self.doors, slot);
-            }
-            if event.is_read_closed() {
+            if let Some(conn) = self.core.conns.get_mut(slot as usize)
+                && event.is_read_closed()
+            {
                 // The end may share an edge with the last bytes, and would not be announced again.
-                self.core.readable.push_back(slot);
+                conn.hung_up = true;
+            }
+            if event.is_readable() || event.is_error() || event.is_read_closed() {
+                self.core.want_read(slot);
+            }
+        }
+        let mut left = defaults::TURN_INPUT_COST;
+        for _ in 0..self.core.readable.len() {
+            if left == 0 {
+                return;
+            }
+            if let Some(slot) = self.core.readable.pop_front() {
+                self.input.take_turn(&mut self.core, &mut self.doors, slot);
+                left = left.saturating_sub(self.core.spent.max(1));
             }
         }
     }
@@ -255,11 +267,12 @@ impl Shard {
         let paused = self.core.conns.get_mut(slot as usize).filter(|conn| conn.member.client == client);
         let Some(conn) = paused.filter(|conn| conn.is_open() && conn.paused) else { return };
         conn.paused = false;
+        self.core.spent = 0;
         // It may have answered pings that nobody has read.
         conn.heard = true;
         self.doors[slot as usize].resumed(&mut Cx { core: &mut self.core, slot });
         self.core.stage_replies(slot);
-        self.core.readable.push_back(slot);
+        self.core.want_read(slot);
     }
 
     /// Connections in the middle of a message finish it under the old bound.
@@ -296,7 +309,7 @@ impl Shard {
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, spoken, member, origin, door, mut input } = newcomer;
+        let Newcomer { socket, spoken, member, origin, door, input } = newcomer;
         self.core.learn(&spoken);
         let conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
         let slot = self.core.conns.insert(conn);
@@ -311,10 +324,10 @@ impl Shard {
         self.doors[slot as usize].opened(&mut Cx { core: &mut self.core, slot });
         self.core.stage_replies(slot);
         if !input.is_empty() {
-            self.input.decode(&mut self.core, &mut self.doors, slot, &mut input);
+            self.input.decode(&mut self.core, &mut self.doors, slot, input.as_slice().into());
         }
         // A TLS session may hold input that raises no event any more.
-        self.core.readable.push_back(slot);
+        self.core.want_read(slot);
     }
 
     /// Drops the connections that ended in this turn.

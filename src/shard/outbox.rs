@@ -203,10 +203,11 @@ impl Core {
         if let Phase::Lingering { shut: false, .. } = conn.phase {
             return self.shut(slot);
         }
-        if conn.unread.is_some() || conn.read_again {
-            self.readable.push_back(slot);
+        let (reads, lagging) = (conn.unread.is_some() || conn.read_again, conn.lagging);
+        if reads {
+            self.want_read(slot);
         }
-        if conn.lagging {
+        if lagging {
             self.schedule_catch_up(slot);
         }
     }

@@ -9,11 +9,12 @@ use super::{
     conn::SubRef,
     core::{Core, FeedKey, slot32},
     door::SubscribeOptions,
-    feed::{APART_BYTES, Apart, Feed, Pending, Sub, SubState, Watch, gather},
+    feed::{APART_BYTES, Apart, Feed, Sub, SubState, Watch, gather},
+    waiting::Waiting,
 };
 use crate::{
     defaults,
-    topic::{Conflated, FeedRef, JoinRequest, Joined, Kind, Placed, Refusal, Topic},
+    topic::{FeedRef, JoinRequest, Joined, Kind, Placed, Refusal, Topic},
 };
 
 impl Core {
@@ -56,10 +57,9 @@ impl Core {
         if self.feed_of.contains_key(&FeedKey::new(topic, interval)) {
             return interval;
         }
-        let others =
-            self.feeds.iter().filter(|(_, feed)| Arc::ptr_eq(&feed.topic, topic)).take(defaults::EXACT_RATES);
-        match others.count() {
-            defaults::EXACT_RATES => coarse(interval),
+        let others = FeedKey::new(topic, interval).rated().and_then(|topic| self.rates.get(&topic));
+        match others {
+            Some(&others) if others >= defaults::EXACT_RATES => coarse(interval),
             _ => interval,
         }
     }
@@ -75,6 +75,9 @@ impl Core {
         }
         let slot = slot32(self.feeds.insert(Feed::new(topic.clone(), interval, self.now)));
         self.feed_of.insert(key, slot);
+        if let Some(topic) = key.rated() {
+            *self.rates.entry(topic).or_default() += 1;
+        }
         slot
     }
 
@@ -114,18 +117,14 @@ impl Core {
         }
         self.tally.deliveries += now_count as u64;
         if topic.kind == Kind::Latest && now_count < joined.past.len() {
-            let mut waiting = Conflated::default();
-            for value in &joined.past[now_count..] {
-                offer(&mut waiting, value, 0);
-            }
-            self.set_waiting(at, joined.offset, waiting);
+            self.set_waiting(at, joined.offset, Waiting::of(&joined.past[now_count..]));
         }
         if self.feeds[at.feed as usize].subs[at.index as usize].is_waiting() {
             self.schedule_catch_up(slot);
         }
     }
 
-    fn set_waiting(&mut self, at: SubRef, after: Offset, waiting: Conflated<Pending>) {
+    fn set_waiting(&mut self, at: SubRef, after: Offset, waiting: Waiting) {
         let state = &mut self.feeds[at.feed as usize].subs[at.index as usize].state;
         let counts = match state {
             SubState::Apart(apart) => std::mem::take(&mut apart.counts),
@@ -191,7 +190,16 @@ impl Core {
     fn close_feed_if_unused(&mut self, slot: u32) {
         if self.feeds[slot as usize].subs.is_empty() {
             let feed = self.feeds.remove(slot as usize);
-            self.feed_of.remove(&FeedKey::new(&feed.topic, feed.interval));
+            let key = FeedKey::new(&feed.topic, feed.interval);
+            self.feed_of.remove(&key);
+            if let Some(topic) = key.rated()
+                && let Some(others) = self.rates.get_mut(&topic)
+            {
+                *others -= 1;
+                if *others == 0 {
+                    self.rates.remove(&topic);
+                }
+            }
         }
     }
 }
@@ -207,7 +215,7 @@ fn latest_start(feed: &mut Feed, is_new: bool, joined: &Joined) -> SubState {
         false => SubState::Apart(Box::new(Apart {
             after: joined.offset,
             counts: joined.counts.iter().cloned().collect(),
-            waiting: Conflated::default(),
+            waiting: Waiting::default(),
         })),
     }
 }
@@ -231,27 +239,6 @@ fn first_share(past: &[Arc<Placed>]) -> usize {
         used <= defaults::CATCH_UP_BYTES
     };
     past.iter().take_while(fits).count().max(past.len().min(1))
-}
-
-/// Adds a value to those that wait, counting the one it replaces.
-pub(super) fn offer(waiting: &mut Conflated<Pending>, value: &Arc<Placed>, skipped: u64) -> u64 {
-    let key: Arc<str> = value.message.key.as_deref().unwrap_or_default().into();
-    let older = waiting.get(&key).map_or(0, |older| older.skipped + 1);
-    let pending = Pending { value: value.clone(), skipped: skipped + older };
-    waiting.put(&key, value.message.offset, pending);
-    u64::from(older > 0)
-}
-
-/// Takes waiting values, oldest change first, until their frames reach about `budget` bytes.
-pub(super) fn take_waiting(waiting: &mut Conflated<Pending>, budget: usize) -> Vec<Pending> {
-    let (mut used, mut taken) = (0, Vec::new());
-    while used < budget
-        && let Some((_, pending)) = waiting.pop_oldest()
-    {
-        used += pending.value.weight();
-        taken.push(pending);
-    }
-    taken
 }
 
 /// Adds to a list that often stays at one: a connection's only topic, or a topic's only subscriber.

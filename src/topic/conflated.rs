@@ -39,9 +39,14 @@ impl<V> Conflated<V> {
     }
 
     /// Values that changed after the offset, oldest change first.
-    pub fn after(&self, offset: Offset) -> impl Iterator<Item = (&Arc<str>, &V)> {
+    pub fn after(&self, offset: Offset) -> impl Iterator<Item = (&Arc<str>, &V)> + Clone {
         let newer = (std::ops::Bound::Excluded(offset), std::ops::Bound::Unbounded);
         self.by_offset.range(newer).map(|(_, (key, value))| (key, value))
+    }
+
+    /// Values that changed before the offset, oldest change first.
+    pub fn before(&self, offset: Offset) -> impl DoubleEndedIterator<Item = (&Arc<str>, &V)> + Clone {
+        self.by_offset.range(..offset).map(|(_, (key, value))| (key, value))
     }
 
     /// Removes and returns the value that has not changed for longest, with its key.

@@ -27,6 +27,7 @@ mod state;
 mod store;
 mod subscribe;
 mod unkept;
+mod wakes;
 mod weight;
 
 use std::{sync::Arc, time::Duration};
@@ -45,6 +46,7 @@ pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 use state::State;
 pub use subscribe::{JoinRequest, Joined};
 pub use unkept::{Asker, Settled, Unkept};
+use wakes::Wakes;
 
 use crate::memory::{Charge, Memory, Owner};
 
@@ -278,6 +280,18 @@ impl Topic {
         Self { name: state.name.clone(), kind, tick, keeping, state: Mutex::new(state) }
     }
 
+    /// Does something under the lock, and wakes whoever has to pull then once it is released.
+    fn then_wake<T>(
+        &self,
+        notify: impl FnMut(FeedRef),
+        work: impl FnOnce(&mut State, &mut Wakes<FeedRef>) -> T,
+    ) -> T {
+        let mut wakes = Wakes::default();
+        let outcome = work(&mut self.state.lock(), &mut wakes);
+        wakes.fire(notify);
+        outcome
+    }
+
     /// Numbers a message and keeps it, or has it wait for the disk; `notify` gets each feed that has to pull now.
     /// `asker` is asked for only if the topic has something to tell later.
     pub fn publish(
@@ -288,11 +302,15 @@ impl Topic {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, NotPublished> {
+        let mut wakes = Wakes::default();
         let mut state = self.state.lock();
         if state.closed {
             return Err(NotPublished::Closed(Box::new(draft)));
         }
-        Ok(state.publish(draft, ack, asker, now_ms, notify)?)
+        let taken = state.publish(draft, ack, asker, now_ms, |feed| wakes.push(feed));
+        drop(state);
+        wakes.fire(notify);
+        Ok(taken?)
     }
 
     /// The same, on condition that the topic's last message is the one at `base`, whether it is durable yet or not.
@@ -326,7 +344,7 @@ impl Topic {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> (Vec<Settled>, bool) {
-        self.state.lock().committed(writing, now_ms, notify)
+        self.then_wake(notify, |state, wakes| state.committed(writing, now_ms, |feed| wakes.push(feed)))
     }
 
     /// What was to be written is not durable. The same as for [`committed`](Self::committed).
@@ -351,7 +369,7 @@ impl Topic {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Joined, Refusal> {
-        self.state.lock().join(request, now_ms, notify)
+        self.then_wake(notify, |state, wakes| state.join(request, now_ms, |feed| wakes.push(feed)))
     }
 
     /// Removes a subscriber; its feed is closed with the last one.
@@ -363,12 +381,15 @@ impl Topic {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) {
-        self.state.lock().leave(feed, member, watching, now_ms, notify);
+        let leave = |state: &mut State, wakes: &mut Wakes<FeedRef>| {
+            state.leave(feed, member, watching, now_ms, |feed| wakes.push(feed));
+        };
+        self.then_wake(notify, leave);
     }
 
     /// A subscriber is somebody else from now on: its members change, and those who watch them are told.
     pub fn identify(&self, member: &Member, notify: impl FnMut(FeedRef)) {
-        self.state.lock().identify(member, notify);
+        self.then_wake(notify, |state, wakes| state.identify(member, |feed| wakes.push(feed)));
     }
 
     /// Kind `latest`: removes what is no key of the topic.
@@ -427,12 +448,21 @@ impl Topic {
 
     /// Reads the history.
     pub fn history(&self, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
-        self.state.lock().history(query, now_ms)
+        let (mut reply, messages) = self.state.lock().history(query, now_ms);
+        reply.messages = owned(&messages);
+        reply
     }
 
     /// Who is subscribed, unless the rule keeps no presence.
     pub fn members(&self) -> Option<Members> {
-        self.state.lock().members()
+        let mut found = self.state.lock().members()?;
+        found.members.sort_unstable_by_key(|member| member.client);
+        Some(found)
+    }
+
+    /// Whether the rule keeps presence.
+    pub fn keeps_presence(&self) -> bool {
+        self.state.lock().rule.presence
     }
 
     /// Counts and bounds.

@@ -120,14 +120,13 @@ impl Presence {
         self.changes.drain(..drop);
     }
 
+    /// All members, in no order: that is for after the lock.
     pub(super) fn members(&self) -> Vec<Member> {
         let member = |(&client, profile): (&ClientId, &Profile)| {
             let Profile { user, info } = profile.clone();
             Member { client, user, info }
         };
-        let mut members: Vec<_> = self.members.iter().map(member).collect();
-        members.sort_unstable_by_key(|member| member.client);
-        members
+        self.members.iter().map(member).collect()
     }
 
     pub(super) fn clients(&self) -> usize {

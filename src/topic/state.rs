@@ -6,7 +6,7 @@ use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Position,
 
 use super::{
     Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, Taken,
-    Unkept, dedupe::Dedupe, document::Document, kept::OnDisk, owned, presence::Changes, presence::Presence,
+    Unkept, dedupe::Dedupe, document::Document, kept::OnDisk, presence::Changes, presence::Presence,
     rule::Keeping, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
     store::weight_of, unkept::Gathering, weight::Weight,
 };
@@ -441,25 +441,29 @@ impl State {
         }
     }
 
-    pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> HistoryReply {
+    /// A page of the history, without its messages, and these: they are copied once the lock is released. Costs what the
+    /// page has, whatever is kept.
+    pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> (HistoryReply, Vec<Arc<Placed>>) {
         self.prune(now_ms);
         let since = query.since.filter(|since| since.epoch == self.epoch);
-        let stored: Vec<&Arc<Placed>> = match &self.store {
-            Store::Log(log) | Store::Document(Document { log, .. }) => log.messages.iter().collect(),
-            Store::Latest(latest) => latest.values.after(Offset::ZERO).map(|(_, value)| value).collect(),
-            Store::Volatile(_) => Vec::new(),
-        };
-        let wanted: Vec<&Arc<Placed>> = match (query.reverse, since) {
-            (false, Some(since)) => stored.into_iter().filter(|m| m.message.offset > since.offset).collect(),
-            (true, Some(since)) => {
-                stored.into_iter().rev().filter(|m| m.message.offset < since.offset).collect()
+        let after = since.map_or(Offset::ZERO, |since| since.offset);
+        let before = since.map_or(Offset(u64::MAX), |since| since.offset);
+        let (messages, more) = match (&self.store, query.reverse) {
+            (Store::Volatile(_), _) => (Vec::new(), false),
+            (Store::Log(log) | Store::Document(Document { log, .. }), false) => {
+                page(log.messages.range(log.index_after(after)..), query.limit)
             }
-            (false, None) => stored,
-            (true, None) => stored.into_iter().rev().collect(),
+            (Store::Log(log) | Store::Document(Document { log, .. }), true) => {
+                page(log.messages.range(..log.index_of(before)).rev(), query.limit)
+            }
+            (Store::Latest(latest), false) => {
+                page(latest.values.after(after).map(|(_, value)| value), query.limit)
+            }
+            (Store::Latest(latest), true) => {
+                page(latest.values.before(before).rev().map(|(_, value)| value), query.limit)
+            }
         };
-        let limited = wanted.iter().copied().take(query.limit);
-        let messages = take_batch(limited, defaults::HISTORY_REPLY_BYTES);
-        HistoryReply {
+        let reply = HistoryReply {
             id: None,
             topic: self.name.clone(),
             epoch: self.epoch,
@@ -467,9 +471,10 @@ impl State {
             recovered: query
                 .since
                 .map(|_| since.is_some_and(|since| query.reverse || self.reaches(since.offset))),
-            more: messages.len() < wanted.len(),
-            messages: owned(&messages),
-        }
+            more,
+            messages: Vec::new(),
+        };
+        (reply, messages)
     }
 
     /// Whether everything after the offset is still known.
@@ -481,4 +486,14 @@ impl State {
                 Store::Volatile(_) => offset == self.last,
             }
     }
+}
+
+/// The first of these messages, within the bounds of a reply, and whether there are more.
+fn page<'a>(
+    mut messages: impl Iterator<Item = &'a Arc<Placed>> + Clone,
+    limit: usize,
+) -> (Vec<Arc<Placed>>, bool) {
+    let taken = take_batch(messages.clone().take(limit), defaults::HISTORY_REPLY_BYTES);
+    let more = messages.nth(taken.len()).is_some();
+    (taken, more)
 }

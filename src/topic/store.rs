@@ -123,6 +123,11 @@ impl Log {
         self.messages.partition_point(|entry| entry.message.offset <= offset)
     }
 
+    /// Index of the first message at or above the offset.
+    pub(super) fn index_of(&self, offset: Offset) -> usize {
+        self.messages.partition_point(|entry| entry.message.offset < offset)
+    }
+
     /// Messages above the offset, until their cost reaches `budget`; at least one if there is one.
     pub(super) fn batch_after(&self, offset: Offset, budget: usize) -> Vec<Arc<Placed>> {
         take_batch(self.messages.range(self.index_after(offset)..), budget)

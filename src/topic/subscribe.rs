@@ -40,6 +40,8 @@ pub struct Joined {
     pub upto: Offset,
     /// Members, when asked for.
     pub members: Option<Vec<Member>>,
+    /// How many watch the members.
+    pub watchers: usize,
     /// The number of the last presence change that `members` includes.
     pub members_upto: u64,
     /// Kind `latest`: the values that the feed has not taken over yet, each with its number; all of them for a new
@@ -87,6 +89,7 @@ impl State {
             past,
             upto,
             members,
+            watchers: self.feeds.iter().map(|feed| feed.watchers).sum(),
             members_upto: self.presence.recorded(),
             counts,
         })

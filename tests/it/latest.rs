@@ -202,3 +202,45 @@ async fn a_slow_reader_gets_the_last_value_of_every_key() {
     assert_eq!(received, 1_000);
     slow.expect_nothing().await;
 }
+
+#[tokio::test]
+async fn who_does_not_read_a_large_snapshot_holds_little() {
+    const KEYS: u64 = 10_000;
+    let server = Server::start_patient("[[rule]]\npattern = 'ticker:**'\nkind = 'latest'");
+    let mut writer = Client::connect(&server).await;
+    for round in 0..KEYS / 500 {
+        let values: Vec<Value> = (0..500)
+            .map(|n| json!({ "type": "publish", "topic": TOPIC, "key": format!("key-{}", round * 500 + n), "data": n }))
+            .collect();
+        writer.send(&json!(values)).await;
+        writer.expect_nothing().await;
+    }
+    let subscribe = json!({ "type": "subscribe", "topic": TOPIC });
+    let mut stalled = Vec::new();
+    let mut stall = async |count: usize| {
+        for _ in 0..count {
+            let mut reader = Connect::to(&server).receive_buffer(4_096).open().await;
+            reader.send(&subscribe).await;
+            stalled.push(reader);
+        }
+        // Each has asked; a command after theirs is answered after theirs.
+        writer.expect_nothing().await;
+    };
+    stall(10).await;
+    let before = server.resident_bytes();
+    stall(40).await;
+    let each = (server.resident_bytes() - before) / 40;
+    assert!(each < 400_000, "{each} bytes each");
+    // And everybody gets everything in the end.
+    let mut reader = stalled.pop().unwrap();
+    let count = async {
+        let mut keys = std::collections::BTreeSet::new();
+        while (keys.len() as u64) < KEYS {
+            let event = reader.next().await;
+            if event["type"] == "message" {
+                assert!(keys.insert(event["key"].as_str().unwrap().to_owned()), "{event}");
+            }
+        }
+    };
+    within(LONG_PATIENCE, count).await;
+}

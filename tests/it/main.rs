@@ -33,6 +33,7 @@ mod control;
 
 mod fanout;
 
+mod floods;
 mod limits;
 mod memory;
 mod quotas;

@@ -272,3 +272,34 @@ async fn what_a_token_says_of_its_user_is_seen_by_watchers() {
     let large = json!({ "sub": "eve", "info": "x".repeat(2_000), "exp": seconds_from_now(3600) });
     assert!(Connect::to(&server).token(&mint(SECRET, &large)).attempt().await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_comes_and_goes_without_pause_ends_nobodys_watching() {
+    const WATCHERS: usize = 30;
+    let server = Server::start("shards = 1");
+    let mut watchers = Vec::new();
+    for _ in 0..WATCHERS {
+        let mut watcher = Client::connect(&server).await;
+        watcher.ok(json!({ "type": "subscribe", "topic": "chat:door", "presence": true })).await;
+        watchers.push(watcher);
+    }
+    let steps: Vec<_> = (0..400)
+        .map(
+            |n| json!({ "type": if n % 2 == 0 { "subscribe" } else { "unsubscribe" }, "topic": "chat:door" }),
+        )
+        .collect();
+    let frame = mask(opcode::TEXT, json!(steps).to_string().as_bytes());
+    let flood = tokio::spawn(Raw::websocket(&server, "fanwire.v1.json").await.flood(frame.repeat(20).into()));
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(4);
+    let watch = async |watcher: &mut Client| {
+        while std::time::Instant::now() < until {
+            let event = watcher.next().await;
+            assert!(event["type"] == "join" || event["type"] == "leave", "{event}");
+        }
+    };
+    within(LONG_PATIENCE, futures_util::future::join_all(watchers.iter_mut().map(watch))).await;
+    flood.abort();
+    // In the end everybody knows who is there.
+    let members = watchers[0].ok(json!({ "type": "presence", "topic": "chat:door" })).await;
+    assert!(members["members"].as_array().unwrap().len() >= WATCHERS, "{members}");
+}

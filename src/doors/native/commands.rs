@@ -7,13 +7,16 @@ use super::{
     pause::{Fetched, Undone, away},
 };
 use crate::{
-    auth::{Grant, Verb},
+    auth::{Grant, InvalidToken, Verb},
     broker::{Broker, Missing, Published},
     defaults,
     doors::errors::Failure,
     shard::{Cx, SubscribeOptions},
     topic::{Draft, HistoryQuery, Kind},
 };
+
+/// Bytes of an answer that cost one.
+const COST_BYTES: usize = 4 * 1024;
 
 impl<P: Send> NativeDoor<P> {
     pub(super) fn perform(
@@ -27,7 +30,10 @@ impl<P: Send> NativeDoor<P> {
             Command::Ping => self.say(cx, &Event::Pong { id }),
             Command::Auth { token } => self.auth(cx, id, &token)?,
             Command::Subscribe(subscribe) => self.subscribe(cx, id, subscribe, fetched)?,
-            Command::Unsubscribe { topic } => self.unsubscribe(cx, id, topic)?,
+            Command::Unsubscribe { topic } => {
+                self.charge(cx, defaults::COST_MEMBERSHIP);
+                self.unsubscribe(cx, id, topic)?;
+            }
             Command::Publish(publish) => self.publish(cx, id, publish, fetched)?,
             Command::Presence { topic } => self.presence(cx, id, topic)?,
             Command::History(history) => self.history(cx, id, history, fetched)?,
@@ -40,7 +46,12 @@ impl<P: Send> NativeDoor<P> {
     }
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
-        let grant = self.broker.authenticate(token, cx.now_ms())?;
+        self.charge(cx, defaults::COST_CREDENTIAL);
+        let grant = match self.broker.authenticate(token, cx.now_ms()) {
+            Ok(grant) => grant,
+            Err(invalid) => return Err(self.refuse_credential(cx, invalid)),
+        };
+        self.refused = 0;
         // A narrower token takes effect on what is open, too.
         for topic in cx.topics() {
             let faster =
@@ -58,6 +69,17 @@ impl<P: Send> NativeDoor<P> {
         self.session.renew(grant);
         self.reply(cx, id, &reply);
         Ok(())
+    }
+
+    /// Ends the connection after a few, one after the other: whoever has a credential does not need as many tries.
+    fn refuse_credential(&mut self, cx: &mut Cx<'_>, invalid: InvalidToken) -> Failure {
+        self.refused += 1;
+        if self.refused >= defaults::CREDENTIALS_REFUSED {
+            self.closing = true;
+        }
+        // Others have their turn first.
+        self.charge(cx, defaults::COST_REFUSED_CREDENTIAL);
+        invalid.into()
     }
 
     fn subscribe(
@@ -92,6 +114,7 @@ impl<P: Send> NativeDoor<P> {
         let options = SubscribeOptions { since, last, watch: presence, max_rate };
         let (topic, mut joined) =
             self.broker.subscribe(cx, &self.session.owner(cx.peer()), &topic, &options)?;
+        let members = joined.members.as_ref().map_or(0, Vec::len);
         let reply = Event::Subscribed {
             id,
             topic: topic.name.clone(),
@@ -103,6 +126,10 @@ impl<P: Send> NativeDoor<P> {
         };
         self.reply(cx, id, &reply);
         cx.start(&topic, &joined);
+        // Watchers hear of it twice: when it comes and when it goes.
+        let heard = 2 * joined.watchers / defaults::COST_WATCHERS;
+        let told = joined.past.len() / defaults::COST_MESSAGES + members / defaults::COST_MEMBERS;
+        self.charge(cx, defaults::COST_MEMBERSHIP + heard + told);
         Ok(())
     }
 
@@ -142,6 +169,7 @@ impl<P: Send> NativeDoor<P> {
         let off = || Failure::new(ErrorCode::PresenceOff, "this topic keeps no presence");
         let found = self.broker.members(&topic).ok_or_else(off)?;
         let (members, clients, users) = (found.members, found.clients, found.users);
+        self.charge(cx, members.len() / defaults::COST_MEMBERS);
         self.reply(cx, id, &Event::Members { id, topic, members, clients, users });
         Ok(())
     }
@@ -170,6 +198,8 @@ impl<P: Send> NativeDoor<P> {
             None => self.broker.history(&request.topic, &query, cx.now_ms())?,
         };
         reply.id = id;
+        let bytes: usize = reply.messages.iter().map(|message| message.payload.len()).sum();
+        self.charge(cx, reply.messages.len() / defaults::COST_MESSAGES + bytes / COST_BYTES);
         self.reply(cx, id, &Event::History(reply));
         Ok(())
     }

@@ -43,6 +43,12 @@ pub struct NativeDoor<P> {
     bucket: TokenBucket,
     /// Present while the connection pauses for a topic.
     held: Option<Box<Held>>,
+    /// What is left of a frame whose commands are more than one turn has room for.
+    rest: VecDeque<Result<Request, Rejection>>,
+    /// Credentials that were not taken, one after the other.
+    refused: u32,
+    /// So many that the connection ends.
+    closing: bool,
     /// Counts the connection where connections are limited, until it is dropped.
     _permit: P,
 }
@@ -52,7 +58,19 @@ impl<P: Send> NativeDoor<P> {
     pub fn new(broker: Arc<Broker>, format: Format, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
         let session = Session::new(grant);
-        Self { broker, format, session, ping_s, was_ticked: false, bucket, held: None, _permit: permit }
+        Self {
+            broker,
+            format,
+            session,
+            ping_s,
+            was_ticked: false,
+            bucket,
+            held: None,
+            rest: VecDeque::new(),
+            refused: 0,
+            closing: false,
+            _permit: permit,
+        }
     }
 }
 
@@ -86,7 +104,11 @@ impl<P: Send> Door for NativeDoor<P> {
     }
 
     fn resumed(&mut self, cx: &mut Cx<'_>) {
-        self.go_on(cx);
+        let rest = std::mem::take(&mut self.rest);
+        match self.held.is_some() {
+            true => self.go_on(cx),
+            false => self.handle_all(cx, rest),
+        }
     }
 
     fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
@@ -128,13 +150,28 @@ impl<P: Send> NativeDoor<P> {
         self.say(cx, &Event::Error(ErrorReply { id, code, message, retry: code.retry() }));
     }
 
-    /// Handles requests in their order, until one has to wait.
+    /// Handles requests in their order, until one has to wait or the turn is used up.
     fn handle_all(&mut self, cx: &mut Cx<'_>, mut requests: VecDeque<Result<Request, Rejection>>) {
         while let Some(request) = requests.pop_front() {
             if let Err(away) = self.handle(cx, request) {
                 return self.wait_for(cx, *away, requests);
             }
+            if self.closing {
+                return cx.close(CloseCode::TokenMissing);
+            }
+            cx.charge(1);
+            if cx.is_spent() && !requests.is_empty() {
+                self.rest = requests;
+                return cx.put_off();
+            }
         }
+    }
+
+    /// Charges the client with what a command has done.
+    fn charge(&mut self, cx: &mut Cx<'_>, cost: usize) {
+        let cost = u32::try_from(cost).unwrap_or(u32::MAX);
+        self.bucket.owe(cost);
+        cx.charge(cost);
     }
 
     fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) -> Result<(), Box<Away>> {

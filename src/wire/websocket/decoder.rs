@@ -41,6 +41,9 @@ impl Rules {
     }
 }
 
+/// Fragments after which a call ends even in the middle of a message.
+const FRAGMENTS_AT_ONCE: u32 = 64;
+
 /// What clients have cost beyond the bytes they sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cost {
@@ -106,7 +109,8 @@ struct Unfinished {
 }
 
 impl Decoder {
-    /// Decodes what comes next in `input`, advancing it; nothing once it is used up. `partial` is the connection's own,
+    /// Decodes what comes next in `input`, advancing it; nothing once it is used up, or after so many fragments
+    /// that others should have their turn. `partial` is the connection's own,
     /// and goes on under the rules it began with. After a close or a violation nothing more is to be read.
     pub fn next<'i>(
         &mut self,
@@ -114,8 +118,9 @@ impl Decoder {
         rules: Rules,
         input: &mut &'i mut [u8],
     ) -> Result<Option<Incoming<'i>>, Violation> {
+        let begun = self.cost.frames;
         loop {
-            if input.is_empty() {
+            if input.is_empty() || self.cost.frames.wrapping_sub(begun) >= FRAGMENTS_AT_ONCE {
                 return Ok(None);
             }
             let state = match partial {

@@ -54,7 +54,8 @@ impl Connection {
         let (mut input, mut got) = (&mut piece[..], Vec::new());
         loop {
             match self.decoder.next(&mut self.partial, self.rules, &mut input) {
-                Ok(None) => return got,
+                Ok(None) if input.is_empty() => return got,
+                Ok(None) => {}
                 Ok(Some(incoming)) => got.push(match incoming {
                     Incoming::Text(text) => Got::Text(text.into_owned()),
                     Incoming::Binary(bytes) => Got::Binary(bytes.into_owned()),

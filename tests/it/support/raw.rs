@@ -1,6 +1,6 @@
 //! A client that can break every rule: bytes on a TCP connection, before and after the WebSocket handshake.
 
-use std::{io::Write, net::SocketAddr};
+use std::{io::Write, net::SocketAddr, sync::Arc};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -145,6 +145,14 @@ impl Raw {
     /// Writes; that the server may have closed already is for the reader to find out.
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
         let _ = within(PATIENCE, self.stream.write_all(bytes)).await;
+    }
+
+    /// Sends the same bytes again and again and reads whatever comes, until the connection ends.
+    pub(crate) async fn flood(self, bytes: Arc<[u8]>) {
+        let (mut from, mut to) = self.stream.into_split();
+        let mut nowhere = tokio::io::sink();
+        let write = async { while to.write_all(&bytes).await.is_ok() {} };
+        let _ = tokio::join!(tokio::io::copy(&mut from, &mut nowhere), write);
     }
 
     /// Says that nothing more will be sent, and goes on reading.
