@@ -128,6 +128,7 @@ fn enter(tcp: TcpStream, shard: &ShardHandle, spoken: Spoken, number: u64) -> Re
         origin,
         door: Box::new(Echo),
         input: Vec::new(),
+        permit: None,
     });
     Ok(())
 }

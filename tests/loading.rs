@@ -80,7 +80,7 @@ impl World {
     fn client(&self) -> Client {
         let broker = self.broker.clone();
         let grant = broker.anonymous();
-        let mut client = self.visitor(NativeDoor::new(broker, Format::Json, grant, 60, ()));
+        let mut client = self.visitor(NativeDoor::new(broker, Format::Json, grant, 60));
         assert_eq!(client.next()["type"], "welcome");
         client
     }
@@ -95,6 +95,7 @@ impl World {
             origin: Origin { door: "test", address: std::net::Ipv4Addr::LOCALHOST.into() },
             door: Box::new(door),
             input: Vec::new(),
+            permit: None,
         });
         Client(WebSocket::from_raw_socket(ours, Role::Client, None), Vec::new())
     }

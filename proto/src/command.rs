@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::{ErrorCode, Payload, Position, TopicName};
+use crate::{ClientId, ErrorCode, Payload, Position, TopicName};
 
 /// Labels of a message, carried along unread.
 pub type Tags = BTreeMap<String, String>;
@@ -88,6 +88,8 @@ pub struct Subscribe {
     pub presence: bool,
     /// Kind `latest`: at most this many updates a second; [`MAX_RATE_MIN`] at least.
     pub max_rate: Option<f64>,
+    /// Whether to get what this connection publishes itself.
+    pub echo: bool,
 }
 
 /// Send a message to a topic.
@@ -105,6 +107,8 @@ pub struct Publish {
     pub tags: Option<Tags>,
     /// When the reply comes; without it a durable topic replies once the message is durable, any other at once.
     pub ack: Option<Ack>,
+    /// The client that does not get it.
+    pub except: Option<ClientId>,
 }
 
 /// What the reply to a publish says.

@@ -83,6 +83,7 @@ impl World {
             message_id: None,
             tags: None,
             from: None,
+            not_to: None,
             by: Owner::default(),
         };
         let (receipt, kept) =

@@ -59,8 +59,15 @@ impl World {
     /// Publishes and waits until it is durable.
     fn publish(&self, name: &TopicName, data: u64, now_ms: u64) -> Position {
         let payload = Payload::json(&data.to_string()).unwrap();
-        let draft =
-            Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
+        let draft = Draft {
+            payload,
+            key: None,
+            message_id: None,
+            tags: None,
+            from: None,
+            not_to: None,
+            by: Owner::default(),
+        };
         let (receipt, kept) = self.broker.publish_and_wait(name, draft, Some(Ack::Durable), now_ms).unwrap();
         assert!(kept.unwrap().blocking_recv().unwrap());
         Position { epoch: receipt.epoch, offset: receipt.offset }
@@ -214,7 +221,15 @@ fn publish_and_die(store: &Arc<Memory>, now_ms: u64) -> Position {
     world.since(&name(), None, now_ms);
     world.flush();
     let payload = Payload::json("1").unwrap();
-    let draft = Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
+    let draft = Draft {
+        payload,
+        key: None,
+        message_id: None,
+        tags: None,
+        from: None,
+        not_to: None,
+        by: Owner::default(),
+    };
     let topic = world.broker.find_or_make(&name(), &Owner::default(), now_ms).unwrap();
     let taken = topic.publish(draft, Some(Ack::Accepted), || None, now_ms, |_| {}).unwrap();
     Position { epoch: taken.receipt.epoch, offset: taken.receipt.offset }

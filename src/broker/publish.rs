@@ -145,6 +145,7 @@ impl Broker {
             message_id: None,
             tags: None,
             from: None,
+            not_to: None,
             by: Owner::default(),
         };
         let (tell, wait) = oneshot::channel();

@@ -17,7 +17,7 @@ pub enum SubscribeError {
     /// The broker is about to end.
     #[error("the broker is draining")]
     Draining,
-    /// The connection has it already.
+    /// The connection has a subscription of this key already.
     #[error("this connection is subscribed to the topic already")]
     Already,
     /// The connection has as many as it may.
@@ -46,7 +46,7 @@ impl Broker {
         if self.is_draining() {
             return Err(SubscribeError::Draining);
         }
-        if cx.is_subscribed(name.as_str()) {
+        if cx.has(options.key) {
             return Err(SubscribeError::Already);
         }
         let limit = self.policy.load().limits.max_subscriptions;

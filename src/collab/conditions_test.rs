@@ -20,7 +20,15 @@ fn topic(keeping: Keeping) -> Topic {
 
 fn is_taken(topic: &Topic, base: u64) -> bool {
     let payload = Payload::Bytes(Bytes::from_static(&[0, 0]));
-    let draft = Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
+    let draft = Draft {
+        payload,
+        key: None,
+        message_id: None,
+        tags: None,
+        from: None,
+        not_to: None,
+        by: Owner::default(),
+    };
     let base = Position { epoch: EPOCH, offset: Offset(base) };
     topic.publish_on(base, draft, None, || None, 0, |_| {}).is_ok()
 }

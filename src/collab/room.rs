@@ -138,6 +138,7 @@ impl Room {
             message_id: None,
             tags: None,
             from: None,
+            not_to: None,
             by: crate::memory::Owner::Broker,
         };
         if let Err(error) = self.awareness_topic.publish(draft, None, || None, now_ms, notify) {

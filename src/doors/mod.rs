@@ -2,9 +2,25 @@
 //! no topic state and no fan-out.
 
 pub mod control;
+mod entrance;
 pub mod errors;
 pub mod http;
 pub mod native;
 pub mod sse;
 pub mod webhook;
 pub mod yjs;
+
+use std::sync::Arc;
+
+pub use entrance::{Entrance, Guest, Visit};
+
+use self::{native::entrance::NativeEntrance, yjs::entrance::YjsEntrance};
+use crate::{broker::Broker, wire::Dialects};
+
+/// All ways in. Whoever adds a protocol adds a line here.
+pub fn all(broker: &Arc<Broker>, dialects: &Dialects) -> Vec<Arc<dyn Entrance>> {
+    vec![
+        Arc::new(NativeEntrance::new(broker.clone(), dialects)),
+        Arc::new(YjsEntrance::new(broker.clone(), dialects)),
+    ]
+}

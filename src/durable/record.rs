@@ -241,7 +241,7 @@ mod tests {
         let key = label.clone().map(Into::into);
         let message =
             Message { topic: topic(), offset: Offset(offset), time: 7, payload, key, tags, from, skipped: 0 };
-        Unkept { message, message_id: label }
+        Unkept { message, message_id: label, not_to: None }
     }
 
     proptest! {

@@ -26,6 +26,7 @@ pub(super) fn layer(front: &Arc<Front>) -> CorsLayer {
         HeaderName::from_static("idempotency-key"),
         HeaderName::from_static("message-id"),
         HeaderName::from_static("message-key"),
+        HeaderName::from_static("message-except"),
         HeaderName::from_static("last-event-id"),
         header::IF_MATCH,
         header::IF_NONE_MATCH,

@@ -39,10 +39,11 @@ use crate::{
     doors::{
         errors::Failure,
         http::bearer,
-        native::NativeDoor,
+        native::{NativeDialect, NativeDoor},
         sse::{self, Positions},
     },
     shard::{Newcomer, Origin, Socket},
+    wire::{Dialects, Framing, Spoken},
 };
 
 /// Query and last event id must come back in one request head, beside other headers.
@@ -56,6 +57,11 @@ const PAIR_READ_BYTES: usize = 4 * 1024;
 
 /// Text handed to the HTTP server at a time.
 const CHUNK_BYTES: usize = 64 * 1024;
+
+/// What is spoken on the pair.
+pub(super) fn spoken(dialects: &Dialects) -> Spoken {
+    dialects.register(NativeDialect::new(Format::Json), Framing::WebSocket)
+}
 
 /// What a client asks for.
 struct Query {
@@ -112,7 +118,7 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
     ours.set_nonblocking(true).map_err(internal)?;
     let newcomer = Newcomer {
         socket: Socket::local(theirs).map_err(internal)?,
-        spoken: front.protocols.native(Format::Json),
+        spoken: front.events.clone(),
         member: Member { client: front.broker.new_client(), user: grant.user.clone(), info: None },
         origin: Origin { door: "sse", address: permit.address() },
         door: Box::new(NativeDoor::new(
@@ -120,9 +126,9 @@ async fn open(front: &Front, mut request: Request) -> Result<Native, Failure> {
             Format::Json,
             Some(grant),
             front.settings.load().ping_s,
-            permit.clone(),
         )),
         input: Vec::new(),
+        permit: Some(permit.clone()),
     };
     let shard = front.broker.least_loaded_shard();
     shard.ok_or_else(|| Failure::new(ErrorCode::Internal, "there is no shard"))?.adopt(newcomer);
@@ -215,6 +221,7 @@ impl Native {
                 last: query.last,
                 presence: query.presence,
                 max_rate: query.max_rate,
+                echo: true,
             };
             let request = NativeRequest { id: Some(id), command: Command::Subscribe(subscribe) };
             let text = Format::Json.encode_request(&request);

@@ -13,7 +13,7 @@ use fanwire_proto::TopicName;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
-    Front, FrontSettings, Noise, Protocols, accept_all, bind, gate::Gate, jwks, origin::Pages, routes,
+    Front, FrontSettings, Noise, accept_all, bind, events, gate::Gate, jwks, origin::Pages, routes,
     throttle::Throttle, tls,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
     config::{Config, StoreSettings},
     defaults,
     doors::{
-        control,
+        self, control,
         http::{self, Bodies, HttpDoor},
         webhook::{self, Webhooks},
     },
@@ -33,6 +33,7 @@ use crate::{
     metrics::Metrics,
     shard::{ShardHandle, Shards},
     store::{Committer, Disk, DiskOptions, Memory, Store, StoreError},
+    wire::Dialects,
     worker::Workers,
 };
 
@@ -166,14 +167,16 @@ impl Server {
         )?);
         broker.restore_revocations().map_err(StartError::Revocations)?;
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Threads)?;
+        let dialects = Dialects::default();
         let front = Arc::new(Front {
             broker: broker.clone(),
             settings: ArcSwap::from_pointee(settings),
             gate: Arc::new(Gate::default()),
-            protocols: Protocols::register(),
+            events: events::spoken(&dialects),
             noise: Noise::default(),
             ending: watch::Sender::new(false),
         });
+        let ways_in = doors::all(&broker, &dialects);
         let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
         let api = http::Api::new(HttpDoor {
             broker: broker.clone(),
@@ -187,7 +190,8 @@ impl Server {
         let http = http::router(api, beside);
         watchdog.start(config.max_stall).map_err(StartError::Threads)?;
         let accepting =
-            tokio::spawn(accept_all(front.clone(), listener, routes(&front, http, coming_in))).abort_handle();
+            tokio::spawn(accept_all(front.clone(), listener, routes(&front, ways_in, http, coming_in)))
+                .abort_handle();
         fetch_keys(config);
         let unserved = broker.clone();
         tokio::task::spawn_blocking(move || unserved.report_unserved());

@@ -27,12 +27,12 @@ use std::{
 use arc_swap::ArcSwap;
 use axum::{
     Router,
-    extract::Request,
+    extract::{Request, State},
     http::header,
     response::{IntoResponse, Response},
     routing::get,
 };
-use fanwire_proto::{ErrorCode, Format};
+use fanwire_proto::ErrorCode;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use ipnet::IpNet;
@@ -59,13 +59,12 @@ use crate::{
     config::DoorLimits,
     defaults,
     doors::{
+        Entrance,
         errors::Failure,
         http::{Sender, bearer, method_not_allowed},
-        native::NativeDialect,
         webhook::Peer,
-        yjs::YjsDialect,
     },
-    wire::{Dialects, Framing, Spoken, websocket::Deflation},
+    wire::{Spoken, websocket::Deflation},
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -87,37 +86,11 @@ struct Front {
     broker: Arc<Broker>,
     settings: ArcSwap<FrontSettings>,
     gate: Arc<Gate>,
-    protocols: Protocols,
+    events: Spoken,
     /// What strangers can fill the log with.
     noise: Noise,
     /// True once HTTP connections are to end after the request at hand.
     ending: watch::Sender<bool>,
-}
-
-/// What connections to shards speak, each registered once.
-struct Protocols {
-    json: Spoken,
-    msgpack: Spoken,
-    yjs: Spoken,
-}
-
-impl Protocols {
-    fn register() -> Self {
-        let dialects = Dialects::default();
-        let native = |format| dialects.register(NativeDialect::new(format), Framing::WebSocket);
-        Self {
-            json: native(Format::Json),
-            msgpack: native(Format::MsgPack),
-            yjs: dialects.register(YjsDialect, Framing::WebSocket),
-        }
-    }
-
-    fn native(&self, format: Format) -> Spoken {
-        match format {
-            Format::Json => self.json.clone(),
-            Format::MsgPack => self.msgpack.clone(),
-        }
-    }
 }
 
 /// Counts of what is logged now and then only.
@@ -181,10 +154,10 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn routes(front: &Arc<Front>, http: Router, webhooks: Router) -> Router {
-    Router::new()
-        .route("/ws", get(upgrade::upgrade))
-        .route("/yjs/{*topic}", get(upgrade::upgrade_yjs))
+fn routes(front: &Arc<Front>, ways_in: Vec<Arc<dyn Entrance>>, http: Router, webhooks: Router) -> Router {
+    ways_in
+        .into_iter()
+        .fold(Router::new(), with_entrance)
         .route("/v1/events", get(events::events))
         .route("/v1/config", get(configuration::show))
         .method_not_allowed_fallback(method_not_allowed)
@@ -192,6 +165,16 @@ fn routes(front: &Arc<Front>, http: Router, webhooks: Router) -> Router {
         .merge(http)
         .layer(cors::layer(front))
         .merge(webhooks)
+}
+
+fn with_entrance(routes: Router<Arc<Front>>, entrance: Arc<dyn Entrance>) -> Router<Arc<Front>> {
+    entrance.paths().iter().fold(routes, |routes, path| {
+        let entrance = entrance.clone();
+        routes.route(
+            path,
+            get(async move |State(front), request| upgrade::upgrade(&front, &*entrance, request)),
+        )
+    })
 }
 
 /// Accepts until the task is stopped.

@@ -55,9 +55,9 @@ impl Core {
     }
 
     fn catch_up_subscription(&mut self, slot: u32, at: SubRef) {
-        let encoding = self.conns[slot as usize].encoding;
+        let (encoding, except) = (self.conns[slot as usize].encoding, self.except(at));
         let sub = &mut self.feeds[at.feed as usize].subs[at.index as usize];
-        let missed = sub.watch.as_mut().map(|watch| {
+        let missed = sub.watch_mut().map(|watch| {
             let share = watch.missed.len().min(defaults::PASS_CHANGES);
             watch.missed.drain(..share).collect::<Vec<_>>()
         });
@@ -70,7 +70,8 @@ impl Core {
                 Bytes::new()
             }
             SubState::Apart(apart) => {
-                let (values, left_out) = apart.waiting.take(defaults::CATCH_UP_BYTES);
+                let (mut values, left_out) = apart.waiting.take(defaults::CATCH_UP_BYTES);
+                values.retain(|pending| !except.covers(&pending.value));
                 self.tally.conflated += left_out;
                 self.tally.deliveries += values.len() as u64;
                 join(
@@ -87,6 +88,7 @@ impl Core {
 
     /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
     fn read_on(&mut self, slot: u32, at: SubRef, after: Offset, encoding: Encoding) {
+        let except = self.except(at);
         let feed = &mut self.feeds[at.feed as usize];
         let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
         let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
@@ -96,13 +98,14 @@ impl Core {
             let topic = &feed.topic.name;
             gap = speaker.notice(&Notice::Gap { topic, epoch: found.epoch, after, next });
         }
-        self.tally.deliveries += found.messages.len() as u64;
         // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.
         feed.subs[at.index as usize].state = match found.upto >= feed.position {
             true => SubState::From(found.upto),
             false => SubState::Behind(found.upto),
         };
-        let messages = gather(found.messages.iter().map(|message| message.bytes(speaker)));
+        let wanted = found.messages.iter().filter(|message| !except.covers(message));
+        self.tally.deliveries += wanted.clone().count() as u64;
+        let messages = gather(wanted.map(|message| message.bytes(speaker)));
         self.stage_own(slot, gap);
         messages.into_iter().for_each(|frames| self.stage_own(slot, frames));
     }

@@ -1,11 +1,17 @@
 //! One connection as its shard holds it.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Instant};
+use std::{
+    any::Any,
+    net::IpAddr,
+    num::{NonZeroU32, NonZeroU64},
+    sync::Arc,
+    time::Instant,
+};
 
 use bytes::BytesMut;
 use fanwire_proto::Member;
 
-use super::{backlog::Backlog, socket::Socket};
+use super::{backlog::Backlog, options::SubKey, socket::Socket};
 use crate::{
     auth::Credential,
     defaults,
@@ -35,6 +41,7 @@ pub(super) enum Phase {
 /// A subscription as seen from its connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SubRef {
+    pub(super) key: SubKey,
     pub(super) feed: u32,
     pub(super) index: u32,
 }
@@ -69,6 +76,9 @@ impl Staged {
         (self.frames, usize::from(std::mem::take(&mut self.count)))
     }
 }
+
+/// Whatever a connection holds for as long as it lives.
+pub type Permit = Arc<dyn Any + Send + Sync>;
 
 /// How a connection came, for those who look after the broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,8 +124,9 @@ pub(super) struct Conn {
     /// The name of the token or key it came with.
     pub(super) credential: Option<Credential>,
     /// When what it may do ends, in milliseconds since 1970.
-    pub(super) ends_ms: Option<u64>,
+    pub(super) ends_ms: Option<NonZeroU64>,
     pub(super) origin: Origin,
+    pub(super) permit: Option<Permit>,
     /// When it came, in milliseconds since 1970.
     pub(super) opened_ms: u64,
     /// When the last ping was sent, see [`Core::micros`](super::core::Core::micros).
@@ -154,6 +165,7 @@ impl Conn {
             credential: None,
             ends_ms: None,
             origin,
+            permit: None,
             opened_ms: now_ms,
             pinged_us: 0,
             round_trip_us: None,

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use fanwire_proto::ErrorCode;
 use mio::Registry;
 use rustc_hash::FxHashMap;
 use slab::Slab;
@@ -15,6 +16,7 @@ use super::{
     conn::Conn,
     feed::{Feed, Turn},
     inbox::ShardHandle,
+    options::SubKey,
     tally::Tally,
     timers::{Endings, Timer, Timers},
 };
@@ -58,7 +60,9 @@ pub(super) struct Core {
     /// Connections whose backlog went over its bound in this turn.
     pub(super) overflowed: Vec<u32>,
     /// Subscriptions that the server ends in this turn.
-    pub(super) ended: Vec<(u32, Arc<Topic>)>,
+    pub(super) ended: Vec<(u32, SubKey)>,
+    /// Doors that are to hear of subscriptions that the server has ended.
+    pub(super) told: Vec<(u32, SubKey, ErrorCode)>,
     /// Connections to be dropped at the end of this turn.
     pub(super) dead: Vec<u32>,
     /// Connections whose last words are being read.

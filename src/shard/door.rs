@@ -8,12 +8,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::{CloseCode, Member, Payload, Position, TopicName};
+use fanwire_proto::{CloseCode, ErrorCode, Member, Payload, TopicName};
 
 use super::{
-    conn::Origin,
+    conn::{Origin, Permit},
     core::Core,
     inbox::{Address, Paused},
+    options::{SubKey, SubscribeOptions},
     settlement::Settlement,
     socket::Socket,
 };
@@ -37,6 +38,9 @@ pub trait Door: Send {
 
     /// What became of a message that waited to be durable, see [`Cx::asker`].
     fn settled(&mut self, _cx: &mut Cx<'_>, _settlement: &Settlement) {}
+
+    /// The server has ended a subscription, and has told the client so.
+    fn ended(&mut self, _cx: &mut Cx<'_>, _key: SubKey, _code: ErrorCode) {}
 
     /// Called about once per ping interval, and when what the client may do [ends](Cx::ends_at).
     fn tick(&mut self, cx: &mut Cx<'_>);
@@ -67,19 +71,8 @@ pub struct Newcomer {
     pub door: Box<dyn Door>,
     /// Input that was read along with the handshake.
     pub input: Vec<u8>,
-}
-
-/// What a subscriber asks for.
-#[derive(Clone, Debug, Default)]
-pub struct SubscribeOptions {
-    /// Resume after this position.
-    pub since: Option<Position>,
-    /// Without `since`: start with this many past messages.
-    pub last: Option<u32>,
-    /// Whether it wants members, joins and leaves.
-    pub watch: bool,
-    /// Kind `latest`: at most this many passes a second; ignored by others.
-    pub max_rate: Option<f64>,
+    /// Dropped with the connection, which it counts as long.
+    pub permit: Option<Permit>,
 }
 
 /// One connection's view of its shard while its door runs.
@@ -107,29 +100,33 @@ impl Cx<'_> {
     }
 
     /// Sends what a subscription begins with, right after its reply.
-    pub fn start(&mut self, topic: &Arc<Topic>, joined: &Joined) {
-        self.core.start_subscription(self.slot, topic, joined);
+    pub fn start(&mut self, key: SubKey, joined: &Joined) {
+        self.core.start_subscription(self.slot, key, joined);
     }
 
     /// Removes a subscription; false when there was none.
-    pub fn unsubscribe(&mut self, topic: &str) -> bool {
-        self.core.unsubscribe(self.slot, topic)
+    pub fn unsubscribe(&mut self, key: SubKey) -> bool {
+        self.core.unsubscribe(self.slot, key)
     }
 
-    /// Whether this connection has a subscription to the topic.
-    pub fn is_subscribed(&self, topic: &str) -> bool {
-        self.core.find_sub(self.slot, topic).is_some()
+    /// Whether this connection has a subscription of this name.
+    pub fn has(&self, key: SubKey) -> bool {
+        self.core.find_sub(self.slot, key).is_some()
     }
 
-    /// Whether this connection gets the presence of a topic.
-    pub fn is_watching(&self, topic: &TopicName) -> bool {
-        let sub = self.core.find_sub(self.slot, topic.as_str());
-        sub.is_some_and(|at| self.core.feeds[at.feed as usize].subs[at.index as usize].watch.is_some())
+    /// This connection's subscription to a topic; the first of several.
+    pub fn subscription_to(&self, topic: &TopicName) -> Option<SubKey> {
+        self.core.subs_to(self.slot, topic.as_str()).next().map(|at| at.key)
     }
 
-    /// Most updates a second that this connection gets of a topic, if there is a limit.
-    pub fn max_rate(&self, topic: &TopicName) -> Option<f64> {
-        let at = self.core.find_sub(self.slot, topic.as_str())?;
+    /// Whether a subscription comes with presence.
+    pub fn is_watching(&self, key: SubKey) -> bool {
+        self.core.find_sub(self.slot, key).is_some_and(|at| self.core.sub(at).watch().is_some())
+    }
+
+    /// Most updates a second that a subscription gets, if there is a limit.
+    pub fn max_rate(&self, key: SubKey) -> Option<f64> {
+        let at = self.core.find_sub(self.slot, key)?;
         let interval = self.core.feeds[at.feed as usize].interval;
         (!interval.is_zero()).then(|| 1.0 / interval.as_secs_f64())
     }
@@ -139,9 +136,10 @@ impl Cx<'_> {
         self.core.conns.get(self.slot as usize).map_or(0, |conn| conn.subs.len())
     }
 
-    /// The topics this connection is subscribed to.
-    pub fn topics(&self) -> Vec<Arc<Topic>> {
-        self.core.topics_of(self.slot)
+    /// This connection's subscriptions with their topics.
+    pub fn subscribed(&self) -> Vec<(SubKey, Arc<Topic>)> {
+        let subs = self.core.conns.get(self.slot as usize).map_or(&[][..], |conn| &conn.subs);
+        subs.iter().map(|sub| (sub.key, self.core.feeds[sub.feed as usize].topic.clone())).collect()
     }
 
     /// Bytes that wait for this client.
@@ -170,8 +168,12 @@ impl Cx<'_> {
         conn.member.user = user;
         conn.member.info = info;
         let (member, peers) = (conn.member.clone(), self.core.peers.clone());
-        for topic in self.topics() {
-            topic.identify(&member, |feed| peers[feed.shard.0].notify(feed));
+        for (key, topic) in self.subscribed() {
+            let at = self.core.find_sub(self.slot, key);
+            let extra = at.and_then(|at| self.core.sub(at).extra.as_ref());
+            if extra.is_none_or(|extra| !extra.has_member) {
+                topic.identify(&member, |feed| peers[feed.shard.0].notify(feed));
+            }
         }
     }
 
@@ -288,6 +290,10 @@ impl Door for Guarded {
 
     fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
         self.call(cx, |door, cx| door.settled(cx, settlement));
+    }
+
+    fn ended(&mut self, cx: &mut Cx<'_>, key: SubKey, code: ErrorCode) {
+        self.call(cx, |door, cx| door.ended(cx, key, code));
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {

@@ -17,13 +17,22 @@ use rustc_hash::FxHashMap;
 
 use super::{
     core::Core,
-    feed::{Apart, Feed, Pass, Sub, SubState, Turn, change_frame},
+    feed::{Apart, Except, Feed, Pass, Sub, SubState, Turn, change_frame},
 };
 use crate::{
     defaults,
     topic::{FeedRef, KeyCount, Kind, Placed, Pulled, Topic},
     wire::{Encoding, Notice},
 };
+
+/// A subscriber as a pass meets it.
+#[derive(Clone, Copy)]
+struct To {
+    /// Its socket takes no more for now.
+    blocked: bool,
+    encoding: Encoding,
+    except: Except,
+}
 
 impl Core {
     /// Runs slices of passes, each runnable feed in turn, until the turn's share is used up.
@@ -137,12 +146,22 @@ impl Core {
             let sub = &mut feed.subs[index];
             let Some(conn) = self.conns.get(sub.conn as usize) else { continue };
             let (encoding, blocked) = (conn.encoding, conn.is_blocked());
+            let except = Except { client: conn.member.client, declines_own: false };
             let takes_all = match &sub.state {
                 SubState::Live => !blocked,
                 SubState::From(at) => !blocked && *at == pass.prev,
                 SubState::Behind(_) | SubState::Apart(_) => false,
             };
-            if takes_all {
+            // Only where something may be left out is looked whether it is.
+            let is_plain = !pass.leaves_out && sub.extra.is_none();
+            let except =
+                if is_plain { except } else { Except { declines_own: sub.declines_own(), ..except } };
+            if takes_all && !is_plain && pass.messages.iter().any(|message| except.covers(message)) {
+                sub.state = SubState::Live;
+                let (frames, count) = pass.batch_without(except, self.speaker(encoding));
+                self.tally.deliveries += count as u64;
+                self.stage_own(sub.conn, frames);
+            } else if takes_all {
                 sub.state = SubState::Live;
                 if !pass.messages.is_empty() {
                     let frame = match entry_of(&shared.batches, encoding) {
@@ -157,9 +176,9 @@ impl Core {
                     delivered += 1;
                 }
             } else {
-                self.serve_apart(feed.topic.kind, sub, pass, blocked, encoding);
+                self.serve_apart(feed.topic.kind, sub, pass, To { blocked, encoding, except });
             }
-            if sub.watch.is_some() && !pass.changes.list.is_empty() {
+            if sub.watch().is_some() && !pass.changes.list.is_empty() {
                 self.serve_watcher(&feed.topic, sub, pass, blocked, &mut shared.changes, encoding);
             }
         }
@@ -172,12 +191,12 @@ impl Core {
     }
 
     /// Serves a subscriber that does not simply take the whole batch.
-    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, blocked: bool, encoding: Encoding) {
+    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, to: To) {
         match &mut sub.state {
             SubState::Apart(apart) => {
                 // A pass from before the snapshot changes nothing yet.
                 let in_step = pass.last >= apart.after && !pass.more;
-                let frames = self.serve_latest(apart, pass, blocked, encoding);
+                let frames = self.serve_latest(apart, pass, to);
                 if !apart.waiting.is_empty() {
                     self.schedule_catch_up(sub.conn);
                 } else if in_step {
@@ -185,17 +204,16 @@ impl Core {
                 }
                 self.stage_own(sub.conn, frames);
             }
-            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, encoding),
+            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, to),
             SubState::From(at) if *at > pass.last => {}
             SubState::From(at) if *at == pass.last => sub.state = SubState::Live,
-            SubState::From(at) if blocked => {
+            SubState::From(at) if to.blocked => {
                 let has = *at;
-                self.fall_behind(kind, sub, has, pass, encoding);
+                self.fall_behind(kind, sub, has, pass, to);
             }
             SubState::From(at) => {
-                let new = pass.messages.iter().filter(|message| message.message.offset > *at);
-                self.tally.deliveries += new.count() as u64;
-                let tail = pass.tail(*at, self.speaker(encoding));
+                let (tail, count) = pass.tail(*at, to.except, self.speaker(to.encoding));
+                self.tally.deliveries += count as u64;
                 sub.state = SubState::Live;
                 tail.into_iter().for_each(|frames| self.stage_own(sub.conn, frames));
             }
@@ -204,7 +222,7 @@ impl Core {
     }
 
     /// The subscriber's socket is full: what its kind promises for that.
-    fn fall_behind(&mut self, kind: Kind, sub: &mut Sub, has: Offset, pass: &Pass, encoding: Encoding) {
+    fn fall_behind(&mut self, kind: Kind, sub: &mut Sub, has: Offset, pass: &Pass, to: To) {
         match kind {
             Kind::Volatile => {
                 self.tally.dropped += pass.messages.len() as u64;
@@ -216,7 +234,7 @@ impl Core {
             }
             Kind::Latest => {
                 let mut apart = Apart { after: has, ..Apart::default() };
-                self.serve_latest(&mut apart, pass, true, encoding);
+                self.serve_latest(&mut apart, pass, To { blocked: true, ..to });
                 sub.state = SubState::Apart(Box::new(apart));
                 self.schedule_catch_up(sub.conn);
             }
@@ -224,21 +242,29 @@ impl Core {
     }
 
     /// Values for a subscriber with a history of its own: sent now, or added to what waits.
-    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, blocked: bool, encoding: Encoding) -> Bytes {
+    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, to: To) -> Bytes {
         let mut frames = Vec::new();
         for (index, value) in pass.messages.iter().enumerate() {
             if value.message.offset <= apart.after {
                 continue;
             }
             let key = value.message.key.as_deref().unwrap_or_default();
+            if to.except.covers(value) {
+                // It takes the place of an older one that waits, and goes with it: nothing was skipped for this client.
+                if !apart.waiting.is_empty() {
+                    self.tally.conflated += apart.waiting.add(value, 0);
+                }
+                apart.counts.insert(key.into(), value.count);
+                continue;
+            }
             let skipped = match apart.counts.remove(key) {
                 Some(seen) => value.count.skipped_since(Some(seen)),
                 None => pass.skipped.get(index).copied().unwrap_or(0),
             };
-            if blocked || !apart.waiting.is_empty() {
+            if to.blocked || !apart.waiting.is_empty() {
                 self.tally.conflated += apart.waiting.add(value, skipped);
             } else {
-                let speaker = self.speaker(encoding);
+                let speaker = self.speaker(to.encoding);
                 frames.extend_from_slice(&value.bytes_after(speaker, skipped));
                 self.tally.deliveries += 1;
             }
@@ -256,7 +282,7 @@ impl Core {
         shared: &mut Vec<(Encoding, u32)>,
         encoding: Encoding,
     ) {
-        let Some(watch) = &mut sub.watch else { return };
+        let Some(watch) = sub.watch_mut() else { return };
         let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
         let new = pass.changes.list.get(known..).unwrap_or_default();
         watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
@@ -288,7 +314,7 @@ impl Core {
 
     /// Presence changes were lost: better no list than a wrong one.
     fn end_watching(&mut self, feed: &mut Feed) {
-        for sub in feed.subs.iter_mut().filter(|sub| sub.watch.is_some()) {
+        for sub in feed.subs.iter_mut().filter(|sub| sub.watch().is_some()) {
             self.end_watcher(&feed.topic, sub);
         }
     }
@@ -296,21 +322,23 @@ impl Core {
     /// Ends a subscription. It is removed after the turn, and gets nothing more until then.
     fn end_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub) {
         sub.state = SubState::From(Offset(u64::MAX));
-        if let Some(watch) = &mut sub.watch {
+        if let Some(watch) = sub.watch_mut() {
             watch.upto = u64::MAX;
             watch.missed.clear();
         }
         let Some(conn) = self.conns.get(sub.conn as usize) else { return };
         let end = Notice::Ended { topic: &topic.name, code: ErrorCode::Overloaded };
         let frame = self.speaker(conn.encoding).notice(&end);
+        let key = conn.subs[sub.place as usize].key;
         self.stage_own(sub.conn, frame);
-        self.ended.push((sub.conn, topic.clone()));
+        self.ended.push((sub.conn, key));
     }
 
     /// Removes the subscriptions that a pass had to end.
     pub(super) fn remove_ended(&mut self) {
-        for (slot, topic) in std::mem::take(&mut self.ended) {
-            self.unsubscribe(slot, topic.name.as_str());
+        for (slot, key) in std::mem::take(&mut self.ended) {
+            self.unsubscribe(slot, key);
+            self.told.push((slot, key, ErrorCode::Overloaded));
         }
     }
 }

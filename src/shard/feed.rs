@@ -57,7 +57,33 @@ pub(super) struct Sub {
     /// Its place in the connection's own list.
     pub(super) place: u32,
     pub(super) state: SubState,
-    pub(super) watch: Option<Box<Watch>>,
+    /// What only some subscriptions have; most have none of it.
+    pub(super) extra: Option<Box<Extra>>,
+}
+
+/// What a subscription has beside its place in the topic.
+#[derive(Default)]
+pub(super) struct Extra {
+    pub(super) watch: Option<Watch>,
+    /// It does not get what its own client publishes.
+    pub(super) declines_own: bool,
+    /// Its member is its own, not the connection's.
+    pub(super) has_member: bool,
+}
+
+/// Which messages a subscriber does not get.
+#[derive(Clone, Copy)]
+pub(super) struct Except {
+    pub(super) client: ClientId,
+    pub(super) declines_own: bool,
+}
+
+impl Except {
+    pub(super) fn covers(self, message: &Placed) -> bool {
+        let its_own =
+            || message.message.from.as_ref().is_some_and(|publisher| publisher.client == self.client);
+        message.not_to.as_deref() == Some(&self.client) || self.declines_own && its_own()
+    }
 }
 
 /// What a subscriber that watches presence has seen of it.
@@ -94,7 +120,19 @@ impl Sub {
             SubState::Behind(_) => true,
             SubState::Apart(apart) => !apart.waiting.is_empty(),
         };
-        waits || self.watch.as_ref().is_some_and(|watch| !watch.missed.is_empty())
+        waits || self.watch().is_some_and(|watch| !watch.missed.is_empty())
+    }
+
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.extra.as_ref().and_then(|extra| extra.watch.as_ref())
+    }
+
+    pub(super) fn watch_mut(&mut self) -> Option<&mut Watch> {
+        self.extra.as_mut().and_then(|extra| extra.watch.as_mut())
+    }
+
+    pub(super) fn declines_own(&self) -> bool {
+        self.extra.as_ref().is_some_and(|extra| extra.declines_own)
     }
 }
 
@@ -112,6 +150,8 @@ pub(super) struct Pass {
     pub(super) cursor: usize,
     /// Whether the topic had more than fits one pass.
     pub(super) more: bool,
+    /// Some message is not for everybody.
+    pub(super) leaves_out: bool,
     pub(super) started: Instant,
     /// Time spent on it so far.
     pub(super) spent: Duration,
@@ -131,7 +171,21 @@ impl Pass {
         let (prev, last) = reach;
         let (batches, change_batches) = Default::default();
         let (cursor, spent) = (0, Duration::ZERO);
-        Self { messages, skipped, changes, prev, last, cursor, more, started, spent, batches, change_batches }
+        let leaves_out = messages.iter().any(|message| message.not_to.is_some());
+        Self {
+            messages,
+            skipped,
+            changes,
+            prev,
+            last,
+            cursor,
+            more,
+            leaves_out,
+            started,
+            spent,
+            batches,
+            change_batches,
+        }
     }
 
     /// The frames of all messages in one buffer, made on first use.
@@ -153,10 +207,19 @@ impl Pass {
         kept(&mut self.change_batches, speaker.encoding(), || join(frames))
     }
 
-    /// The frames of the messages after an offset.
-    pub(super) fn tail(&self, after: Offset, speaker: Speaker<'_>) -> Vec<Bytes> {
+    /// The frames of the messages that a subscriber gets, and how many those are.
+    pub(super) fn batch_without(&self, except: Except, speaker: Speaker<'_>) -> (Bytes, usize) {
+        let skipped = |index: usize| self.skipped.get(index).copied().unwrap_or(0);
+        let rest = self.messages.iter().enumerate().filter(|(_, message)| !except.covers(message));
+        let count = rest.clone().count();
+        (join(rest.map(|(index, message)| message.bytes_after(speaker, skipped(index)))), count)
+    }
+
+    /// The frames of the messages after an offset that a subscriber gets, and how many those are.
+    pub(super) fn tail(&self, after: Offset, except: Except, speaker: Speaker<'_>) -> (Vec<Bytes>, usize) {
         let newer = self.messages.iter().filter(|message| message.message.offset > after);
-        gather(newer.map(|message| message.bytes(speaker)))
+        let newer = newer.filter(|message| !except.covers(message));
+        (gather(newer.clone().map(|message| message.bytes(speaker))), newer.count())
     }
 }
 
@@ -316,7 +379,7 @@ mod tests {
         let topic = Topic::new("t".parse().unwrap(), rule, Epoch(1), 0);
         let mut feed = Feed::new(Arc::new(topic), Duration::ZERO, Instant::now());
         for conn in 0..subs {
-            feed.subs.push(Sub { conn, place: 0, state: SubState::Live, watch: None });
+            feed.subs.push(Sub { conn, place: 0, state: SubState::Live, extra: None });
         }
         feed
     }

@@ -23,6 +23,7 @@ mod inbox;
 mod input;
 mod keepalive;
 mod listing;
+mod options;
 mod orders;
 mod outbox;
 mod settlement;
@@ -40,14 +41,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use conn::Origin;
+pub use conn::{Origin, Permit};
 pub use core::ShardLimits;
 use core::{Core, slot32};
-pub use door::{Cx, Door, Inbound, Newcomer, SubscribeOptions};
+pub use door::{Cx, Door, Inbound, Newcomer};
 use fanwire_proto::ClientId;
 pub use inbox::{Address, Paused, ShardHandle};
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
+pub use options::{SubKey, SubscribeOptions};
 pub use orders::{Order, Who};
 use rustc_hash::FxHashMap;
 pub use settlement::Settlement;
@@ -144,6 +146,7 @@ impl Shard {
             dirty: Vec::new(),
             overflowed: Vec::new(),
             ended: Vec::new(),
+            told: Vec::new(),
             dead: Vec::new(),
             lingering: Vec::new(),
             frames: Vec::new(),
@@ -200,12 +203,13 @@ impl Shard {
         self.handle_timers();
         self.core.run_catch_ups();
         self.core.fan_out();
+        self.core.remove_ended();
+        self.tell_ended();
         if let Some(drain) = &mut self.drain {
             drain.go_on(&mut self.core);
         }
         self.core.flush_dirty();
         self.core.close_overflowed();
-        self.core.remove_ended();
         self.core.tend_lingering();
         self.bury();
         self.report();
@@ -303,15 +307,26 @@ impl Shard {
         self.core.timers.set(self.core.now + TICK, Timer::Sweep);
     }
 
+    /// Lets doors know of subscriptions that the server has ended.
+    fn tell_ended(&mut self) {
+        for (slot, key, code) in std::mem::take(&mut self.core.told) {
+            if self.core.conns.get(slot as usize).is_some_and(Conn::is_open) {
+                self.doors[slot as usize].ended(&mut Cx { core: &mut self.core, slot }, key, code);
+                self.core.stage_replies(slot);
+            }
+        }
+    }
+
     fn tick(&mut self, slot: u32) {
         self.doors[slot as usize].tick(&mut Cx { core: &mut self.core, slot });
         self.core.stage_replies(slot);
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
-        let Newcomer { socket, spoken, member, origin, door, input } = newcomer;
+        let Newcomer { socket, spoken, member, origin, door, input, permit } = newcomer;
         self.core.learn(&spoken);
-        let conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
+        let mut conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
+        conn.permit = permit;
         let slot = self.core.conns.insert(conn);
         let door_slot = self.doors.insert(Box::new(Guarded(door)));
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");

@@ -8,7 +8,9 @@ use tokio::sync::oneshot;
 use super::{
     conn::Conn,
     core::{Core, slot32},
+    feed::Sub,
     listing::{ConnectionQuery, Listing},
+    options::SubKey,
 };
 use crate::{
     auth::Credential,
@@ -92,22 +94,27 @@ impl Core {
     fn disband(&mut self, topic: &str) -> usize {
         let of_topic = |feed: &super::feed::Feed| feed.topic.name.as_str() == topic;
         let feeds = self.feeds.iter().filter(|(_, feed)| of_topic(feed));
-        let slots: Vec<u32> = feeds.flat_map(|(_, feed)| feed.subs.iter().map(|sub| sub.conn)).collect();
-        for &slot in &slots {
-            self.end_subscription(slot, topic, ErrorCode::Deleted);
+        let subs: Vec<_> = feeds.flat_map(|(_, feed)| &feed.subs).map(|sub| self.key_of(sub)).collect();
+        for &(slot, key) in &subs {
+            self.end_subscription(slot, key, ErrorCode::Deleted);
         }
-        slots.len()
+        subs.len()
+    }
+
+    fn key_of(&self, sub: &Sub) -> (u32, SubKey) {
+        (sub.conn, self.conns[sub.conn as usize].subs[sub.place as usize].key)
     }
 
     /// Ends a subscription with a code, or the connection where it is for nothing else.
-    fn end_subscription(&mut self, slot: u32, topic: &str, code: ErrorCode) {
-        let Some(at) = self.find_sub(slot, topic) else { return };
+    fn end_subscription(&mut self, slot: u32, key: SubKey, code: ErrorCode) {
+        let Some(at) = self.find_sub(slot, key) else { return };
         match self.speaker_of(slot).dialect().ending(code) {
             Ending::Connection(closing) => self.close_with(slot, closing),
             Ending::Subscription => {
                 let topic = self.feeds[at.feed as usize].topic.clone();
                 self.reply_notice(slot, &Notice::Ended { topic: &topic.name, code });
                 self.remove_sub(at);
+                self.told.push((slot, key, code));
             }
         }
         self.stage_replies(slot);
@@ -125,11 +132,11 @@ impl Core {
     fn unsubscribe_all(&mut self, who: &Who, topic: &str) -> usize {
         let mut count = 0;
         for slot in self.meant(who) {
-            if self.find_sub(slot, topic).is_none() {
-                continue;
+            let keys: Vec<SubKey> = self.subs_to(slot, topic).map(|sub| sub.key).collect();
+            for &key in &keys {
+                self.end_subscription(slot, key, ErrorCode::Forbidden);
             }
-            self.end_subscription(slot, topic, ErrorCode::Forbidden);
-            count += 1;
+            count += keys.len();
         }
         count
     }

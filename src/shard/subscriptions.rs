@@ -8,8 +8,8 @@ use rustc_hash::FxHashMap;
 use super::{
     conn::SubRef,
     core::{Core, FeedKey, slot32},
-    door::SubscribeOptions,
-    feed::{APART_BYTES, Apart, Feed, Sub, SubState, Watch, gather},
+    feed::{APART_BYTES, Apart, Except, Extra, Feed, Sub, SubState, Watch, gather},
+    options::{SubKey, SubscribeOptions},
     waiting::Waiting,
 };
 use crate::{
@@ -32,7 +32,7 @@ impl Core {
         let feed_slot = self.open_feed(topic, interval);
         let request = JoinRequest {
             feed: self.feed_ref(feed_slot),
-            member: self.conns[slot as usize].member.clone(),
+            member: options.member.clone().unwrap_or_else(|| self.conns[slot as usize].member.clone()),
             since: options.since,
             last: options.last,
             watch: options.watch,
@@ -42,7 +42,7 @@ impl Core {
         let joined = topic.join(request, self.now_ms, |feed| peers[feed.shard.0].notify(feed));
         match joined {
             Ok(joined) => {
-                self.add_sub(slot, feed_slot, &joined, options.watch);
+                self.add_sub(slot, feed_slot, &joined, options);
                 Ok(joined)
             }
             Err(refusal) => {
@@ -81,7 +81,7 @@ impl Core {
         slot
     }
 
-    fn add_sub(&mut self, slot: u32, feed_slot: u32, joined: &Joined, watch: bool) {
+    fn add_sub(&mut self, slot: u32, feed_slot: u32, joined: &Joined, options: &SubscribeOptions) {
         let feed = &mut self.feeds[feed_slot as usize];
         let is_new = feed.subs.is_empty();
         if is_new {
@@ -93,19 +93,24 @@ impl Core {
             Kind::Log | Kind::Document | Kind::Volatile => SubState::From(joined.offset),
             Kind::Latest => latest_start(feed, is_new, joined),
         };
-        let watch = watch.then(|| Box::new(Watch { upto: joined.members_upto, missed: Default::default() }));
+        let watch = options.watch.then(|| Watch { upto: joined.members_upto, missed: Default::default() });
+        let (declines_own, has_member) = (options.declines_own, options.member.is_some());
+        let extra = (watch.is_some() || declines_own || has_member)
+            .then(|| Box::new(Extra { watch, declines_own, has_member }));
         let conn = &mut self.conns[slot as usize];
         let (place, index) = (slot32(conn.subs.len()), slot32(feed.subs.len()));
-        push_tightly(&mut conn.subs, SubRef { feed: feed_slot, index });
-        push_tightly(&mut feed.subs, Sub { conn: slot, place, state, watch });
+        push_tightly(&mut conn.subs, SubRef { key: options.key, feed: feed_slot, index });
+        push_tightly(&mut feed.subs, Sub { conn: slot, place, state, extra });
     }
 
     /// Sends the past that came with the reply, and lets the rest follow as the client reads.
-    pub(super) fn start_subscription(&mut self, slot: u32, topic: &Arc<Topic>, joined: &Joined) {
-        let Some(at) = self.find_sub(slot, topic.name.as_str()) else { return };
+    pub(super) fn start_subscription(&mut self, slot: u32, key: SubKey, joined: &Joined) {
+        let Some(at) = self.find_sub(slot, key) else { return };
+        let except = self.except(at);
         let speaker = self.speaker_of(slot);
         let now_count = first_share(&joined.past);
-        let past = gather(joined.past[..now_count].iter().map(|message| message.bytes(speaker)));
+        let now = joined.past[..now_count].iter().filter(|message| !except.covers(message));
+        let (past, sent) = (gather(now.clone().map(|message| message.bytes(speaker))), now.count());
         for frames in past {
             if frames.len() < APART_BYTES {
                 // Together with the reply that it follows.
@@ -115,8 +120,8 @@ impl Core {
             self.stage_replies(slot);
             self.stage_own(slot, frames);
         }
-        self.tally.deliveries += now_count as u64;
-        if topic.kind == Kind::Latest && now_count < joined.past.len() {
+        self.tally.deliveries += sent as u64;
+        if self.feeds[at.feed as usize].topic.kind == Kind::Latest && now_count < joined.past.len() {
             self.set_waiting(at, joined.offset, Waiting::of(&joined.past[now_count..]));
         }
         if self.feeds[at.feed as usize].subs[at.index as usize].is_waiting() {
@@ -133,19 +138,29 @@ impl Core {
         *state = SubState::Apart(Box::new(Apart { after, counts, waiting }));
     }
 
-    pub(super) fn find_sub(&self, slot: u32, topic: &str) -> Option<SubRef> {
-        let conn = self.conns.get(slot as usize)?;
-        let named = |sub: &&SubRef| self.feeds[sub.feed as usize].topic.name.as_str() == topic;
-        conn.subs.iter().find(named).copied()
+    pub(super) fn find_sub(&self, slot: u32, key: SubKey) -> Option<SubRef> {
+        self.conns.get(slot as usize)?.subs.iter().find(|sub| sub.key == key).copied()
     }
 
-    pub(super) fn topics_of(&self, slot: u32) -> Vec<Arc<Topic>> {
-        let Some(conn) = self.conns.get(slot as usize) else { return Vec::new() };
-        conn.subs.iter().map(|sub| self.feeds[sub.feed as usize].topic.clone()).collect()
+    /// A connection's subscriptions to a topic, which are seldom more than one.
+    pub(super) fn subs_to(&self, slot: u32, topic: &str) -> impl Iterator<Item = SubRef> {
+        let subs = self.conns.get(slot as usize).map_or(&[][..], |conn| &conn.subs);
+        let named = move |sub: &&SubRef| self.feeds[sub.feed as usize].topic.name.as_str() == topic;
+        subs.iter().filter(named).copied()
     }
 
-    pub(super) fn unsubscribe(&mut self, slot: u32, topic: &str) -> bool {
-        let found = self.find_sub(slot, topic);
+    pub(super) fn sub(&self, at: SubRef) -> &Sub {
+        &self.feeds[at.feed as usize].subs[at.index as usize]
+    }
+
+    /// Which messages a subscriber does not get.
+    pub(super) fn except(&self, at: SubRef) -> Except {
+        let sub = self.sub(at);
+        Except { client: self.conns[sub.conn as usize].member.client, declines_own: sub.declines_own() }
+    }
+
+    pub(super) fn unsubscribe(&mut self, slot: u32, key: SubKey) -> bool {
+        let found = self.find_sub(slot, key);
         if let Some(at) = found {
             self.remove_sub(at);
         }
@@ -165,7 +180,7 @@ impl Core {
             let sub = &feed.subs[at.index as usize];
             (sub.conn, sub.place)
         };
-        let watching = feed.subs[at.index as usize].watch.is_some();
+        let watching = feed.subs[at.index as usize].watch().is_some();
         let conns = &mut self.conns;
         feed.remove(at.index as usize, |sub, index| {
             conns[sub.conn as usize].subs[sub.place as usize].index = slot32(index);

@@ -22,7 +22,7 @@ impl State {
             if let Some(id) = message_id {
                 state.dedupe.remember(&id, message.offset, message.time);
             }
-            state.show(message);
+            state.show(message, None);
         }
         if let Store::Log(log) = &mut state.store {
             log.evicted = head.evicted;
@@ -80,7 +80,7 @@ impl State {
         let settled = self.gathering.kept(self.on_disk.kept, &writing.entries);
         if self.rule.keeping == Keeping::Durable && !writing.entries.is_empty() {
             writing.entries.into_iter().for_each(|entry| {
-                self.show(entry.message);
+                self.show(entry.message, entry.not_to);
             });
             self.prune(now_ms);
             self.notify_feeds(notify);

@@ -20,7 +20,7 @@ fn topic(keeping: Keeping) -> Topic {
 
 fn draft() -> Draft {
     let payload = Payload::Bytes(Bytes::from_static(&[0, 0]));
-    Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() }
+    Draft { payload, key: None, message_id: None, tags: None, from: None, not_to: None, by: Owner::default() }
 }
 
 /// The offset that it got, or where it was refused.

@@ -71,7 +71,8 @@ impl Document {
 
     /// What a commit is to write of what was merged.
     pub(super) fn take_unwritten(&mut self) -> Option<Vec<Unkept>> {
-        let unkept = |update: &Arc<Placed>| Unkept { message: update.message.clone(), message_id: None };
+        let unkept =
+            |update: &Arc<Placed>| Unkept { message: update.message.clone(), message_id: None, not_to: None };
         std::mem::take(&mut self.unwritten).then(|| self.front().map(unkept).collect())
     }
 

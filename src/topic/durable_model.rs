@@ -122,6 +122,7 @@ impl World {
             message_id,
             tags: None,
             from: None,
+            not_to: None,
             by: Owner::default(),
         };
         let place = Arc::new(Mutex::new(None));

@@ -33,7 +33,9 @@ mod weight;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName};
+use fanwire_proto::{
+    Ack, ClientId, Epoch, HistoryReply, Member, Message, Offset, Payload, Position, Tags, TopicName,
+};
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
@@ -76,6 +78,8 @@ pub struct Draft {
     pub tags: Option<Tags>,
     /// Who publishes, as subscribers get to see it.
     pub from: Option<Member>,
+    /// The client that does not get it.
+    pub not_to: Option<ClientId>,
     /// Who publishes, for what is kept of it: a topic that it makes, its message id.
     pub by: Owner,
 }

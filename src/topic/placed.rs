@@ -1,7 +1,7 @@
 //! A message that has its place in a topic, as everyone holds it who reads or passes it on.
 
 use bytes::Bytes;
-use fanwire_proto::{Message, Offset};
+use fanwire_proto::{ClientId, Message, Offset};
 
 use crate::wire::{Encoded, Speaker};
 
@@ -29,6 +29,8 @@ pub struct Placed {
     pub message: Message,
     /// Its number among the messages of its key; nothing where keys play no part.
     pub count: KeyCount,
+    /// The client that does not get it. Boxed, since few messages have one.
+    pub not_to: Option<Box<ClientId>>,
     /// Its bytes, by encoding. Nothing of a topic depends on them.
     pub encoded: Encoded,
 }
@@ -36,7 +38,13 @@ pub struct Placed {
 impl Placed {
     /// Takes a message; nothing is encoded yet.
     pub fn new(message: Message, count: KeyCount) -> Self {
-        Self { message, count, encoded: Encoded::default() }
+        Self { message, count, not_to: None, encoded: Encoded::default() }
+    }
+
+    /// Leaves a client out.
+    #[must_use]
+    pub fn except(self, client: Option<ClientId>) -> Self {
+        Self { not_to: client.map(Box::new), ..self }
     }
 
     /// What all subscribers with an encoding get, made on first use.

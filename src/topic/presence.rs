@@ -34,6 +34,8 @@ pub struct Changes {
 struct Profile {
     user: Option<Arc<str>>,
     info: Option<Arc<Payload>>,
+    /// A client may be here several times over one connection; it leaves with the last of them.
+    subscriptions: u32,
 }
 
 /// The members of a topic and the changes that some shard has not yet taken over.
@@ -50,28 +52,44 @@ pub(super) struct Presence {
 
 impl Presence {
     pub(super) fn join(&mut self, topic: &TopicName, member: &Member, watched: bool) {
-        let profile = Profile { user: member.user.clone(), info: member.info.clone() };
-        if self.members.insert(member.client, profile).is_none() {
-            if let Some(user) = &member.user {
-                *self.clients_of.entry(user.clone()).or_default() += 1;
-            }
-            self.record(topic, member.clone(), true, watched);
+        match self.members.get_mut(&member.client) {
+            Some(known) => known.subscriptions += 1,
+            None => self.enter(topic, member, 1, watched),
         }
+    }
+
+    fn enter(&mut self, topic: &TopicName, member: &Member, subscriptions: u32, watched: bool) {
+        let profile = Profile { user: member.user.clone(), info: member.info.clone(), subscriptions };
+        self.members.insert(member.client, profile);
+        if let Some(user) = &member.user {
+            *self.clients_of.entry(user.clone()).or_default() += 1;
+        }
+        self.record(topic, member.clone(), true, watched);
     }
 
     /// A member is somebody else from now on, or says something else of itself: to those who watch, the one leaves and
     /// the other joins. False when nothing changes.
     pub(super) fn identify(&mut self, topic: &TopicName, member: &Member, watched: bool) -> bool {
-        let Some(Profile { user, info }) = self.members.get(&member.client) else { return false };
+        let Some(Profile { user, info, subscriptions }) = self.members.get(&member.client) else {
+            return false;
+        };
         if (user, info) == (&member.user, &member.info) {
             return false;
         }
-        self.leave(topic, member.client, watched);
-        self.join(topic, member, watched);
+        let subscriptions = *subscriptions;
+        self.go(topic, member.client, watched);
+        self.enter(topic, member, subscriptions, watched);
         true
     }
 
     pub(super) fn leave(&mut self, topic: &TopicName, client: ClientId, watched: bool) {
+        match self.members.get_mut(&client) {
+            Some(known) if known.subscriptions > 1 => known.subscriptions -= 1,
+            _ => self.go(topic, client, watched),
+        }
+    }
+
+    fn go(&mut self, topic: &TopicName, client: ClientId, watched: bool) {
         let Some(Profile { user, .. }) = self.members.remove(&client) else { return };
         if let Some(user) = &user {
             self.forget_client_of(user);
@@ -123,7 +141,7 @@ impl Presence {
     /// All members, in no order: that is for after the lock.
     pub(super) fn members(&self) -> Vec<Member> {
         let member = |(&client, profile): (&ClientId, &Profile)| {
-            let Profile { user, info } = profile.clone();
+            let Profile { user, info, .. } = profile.clone();
             Member { client, user, info }
         };
         self.members.iter().map(member).collect()
@@ -164,6 +182,19 @@ mod tests {
         presence.prune(3);
         assert!(presence.after(2, 9).is_none());
         assert_eq!(presence.after(3, 9).unwrap().list.len(), 1);
+    }
+
+    #[test]
+    fn a_client_leaves_with_its_last_subscription() {
+        let topic: TopicName = "t".parse().unwrap();
+        let mut presence = Presence::default();
+        presence.join(&topic, &member(1, "alice"), true);
+        presence.join(&topic, &member(1, "alice"), true);
+        assert!(presence.identify(&topic, &member(1, "bob"), true));
+        presence.leave(&topic, ClientId(1), true);
+        assert_eq!((presence.clients(), presence.users(), presence.recorded()), (1, 1, 3));
+        presence.leave(&topic, ClientId(1), true);
+        assert_eq!((presence.clients(), presence.users(), presence.recorded()), (0, 0, 4));
     }
 
     #[test]

@@ -134,8 +134,15 @@ impl World {
 
     fn publish(&mut self, bytes: usize) {
         let payload = Payload::text(&"x".repeat(bytes)).unwrap();
-        let draft =
-            Draft { payload, key: None, message_id: None, tags: None, from: None, by: Owner::default() };
+        let draft = Draft {
+            payload,
+            key: None,
+            message_id: None,
+            tags: None,
+            from: None,
+            not_to: None,
+            by: Owner::default(),
+        };
         let receipt = self.topic.publish(draft, None, || None, self.now_ms, |_| {}).unwrap().receipt;
         self.published += 1;
         assert_eq!(receipt.offset, Offset(self.published));
@@ -278,6 +285,7 @@ fn publishing_is_refused_when_the_shards_are_too_far_behind() {
         message_id: None,
         tags: None,
         from: None,
+        not_to: None,
         by: Owner::default(),
     };
     let mut accepted = 0;

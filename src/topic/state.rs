@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{Ack, Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
+use fanwire_proto::{Ack, ClientId, Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
 
 use super::{
     Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, Taken,
@@ -119,15 +119,16 @@ impl State {
         if let Some(id) = &message_id {
             self.dedupe.remember(id, offset, now_ms);
         }
+        let not_to = draft.not_to;
         let message = self.message(draft, offset, now_ms);
         let dropped = match self.rule.keeping {
-            Keeping::Memory => self.show(message),
+            Keeping::Memory => self.show(message, not_to),
             Keeping::DurableSeenEarly => {
-                self.gathering.push(Unkept { message: message.clone(), message_id });
-                self.show(message)
+                self.gathering.push(Unkept { message: message.clone(), message_id, not_to });
+                self.show(message, not_to)
             }
             Keeping::Durable => {
-                self.gathering.push(Unkept { message, message_id });
+                self.gathering.push(Unkept { message, message_id, not_to });
                 0
             }
         };
@@ -218,20 +219,21 @@ impl State {
     }
 
     /// Puts a message where subscribers find it; returns how many older ones had to go for it.
-    pub(super) fn show(&mut self, message: Message) -> u64 {
+    pub(super) fn show(&mut self, message: Message, not_to: Option<ClientId>) -> u64 {
         let offset = message.offset;
         self.last = offset;
         let nobody_listens = self.feeds.is_empty();
+        let placed = |message, count| Arc::new(Placed::new(message, count).except(not_to));
         match &mut self.store {
-            Store::Log(log) => log.push(Arc::new(Placed::new(message, KeyCount::default()))),
+            Store::Log(log) => log.push(placed(message, KeyCount::default())),
             Store::Latest(latest) => {
                 let key: Arc<str> = message.key.as_deref().unwrap_or_default().into();
                 let count = latest.next_count(&key, offset);
-                latest.put(&key, offset, Arc::new(Placed::new(message, count)));
+                latest.put(&key, offset, placed(message, count));
             }
-            Store::Document(document) => document.push(Arc::new(Placed::new(message, KeyCount::default()))),
+            Store::Document(document) => document.push(placed(message, KeyCount::default())),
             Store::Volatile(_) if nobody_listens => {}
-            Store::Volatile(ring) => return ring.push(Arc::new(Placed::new(message, KeyCount::default()))),
+            Store::Volatile(ring) => return ring.push(placed(message, KeyCount::default())),
         }
         0
     }

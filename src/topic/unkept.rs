@@ -22,6 +22,8 @@ pub struct Unkept {
     pub message: Message,
     /// What makes its publish idempotent, [scoped](crate::memory::Owner::scoped) to its publisher.
     pub message_id: Option<String>,
+    /// The client that does not get it. Not kept: after a restart there is no such client.
+    pub not_to: Option<ClientId>,
 }
 
 impl Unkept {

@@ -34,6 +34,7 @@ mod control;
 mod fanout;
 
 mod floods;
+mod left_out;
 mod limits;
 mod memory;
 mod quotas;

@@ -177,7 +177,7 @@ impl Client {
     ) -> Result<Published, Error> {
         let Publication { payload, key, message_id, tags, ack, queue } = publication.into();
         let message_id = message_id.or_else(|| queue.then(|| self.ids.next()));
-        let command = Publish { topic: name(topic)?, payload, key, message_id, tags, ack };
+        let command = Publish { topic: name(topic)?, payload, key, message_id, tags, ack, except: None };
         let resend = if queue { Resend::Write } else { Resend::Once };
         let reply = self.ask(Command::Publish(command), resend).await?;
         let (epoch, offset) = reply.epoch.zip(reply.offset).ok_or_else(incomplete)?;

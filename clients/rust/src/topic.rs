@@ -58,7 +58,14 @@ impl Topic {
         let (since, last) = self.cursor.request();
         self.again_at = None;
         let SubscribeOptions { presence, max_rate, .. } = self.options;
-        Command::Subscribe(Subscribe { topic: self.name.clone(), since, last, presence, max_rate })
+        Command::Subscribe(Subscribe {
+            topic: self.name.clone(),
+            since,
+            last,
+            presence,
+            max_rate,
+            echo: true,
+        })
     }
 
     /// The broker confirmed.

@@ -7,8 +7,8 @@ use serde::{Serialize, Serializer};
 
 use super::value::{self, Mismatch, Problem, Value, fields};
 use crate::{
-    Ack, Command, Direction, ErrorCode, History, MAX_RATE_MIN, Payload, Position, Publish, Rejection,
-    Request, Subscribe, TAGS_MAX, Tags, TopicName,
+    Ack, ClientId, Command, Direction, ErrorCode, History, MAX_RATE_MIN, Payload, Position, Publish,
+    Rejection, Request, Subscribe, TAGS_MAX, Tags, TopicName,
 };
 
 /// Longest `key` and `message_id`, and longest name and value of a tag, in bytes. Together with [`TAGS_MAX`] this
@@ -27,10 +27,12 @@ fields! {
         message_id = "message_id",
         tags = "tags",
         ack = "ack",
+        except = "except",
         since = "since",
         last = "last",
         presence = "presence",
         max_rate = "max_rate",
+        echo = "echo",
         limit = "limit",
         reverse = "reverse",
         token = "token",
@@ -98,6 +100,7 @@ impl<'a, V: Value<'a>> RequestFields<V> {
             last: self.last.optional(count)?,
             presence: self.presence.optional(V::boolean)?.unwrap_or(false),
             max_rate,
+            echo: self.echo.optional(V::boolean)?.unwrap_or(true),
         })
     }
 
@@ -109,6 +112,7 @@ impl<'a, V: Value<'a>> RequestFields<V> {
             message_id: self.message_id.optional(label)?,
             tags: self.tags.optional(tags)?,
             ack: self.ack.optional(ack)?,
+            except: self.except.optional(client)?,
         })
     }
 
@@ -158,6 +162,11 @@ fn ack<'a, V: Value<'a>>(value: V) -> Result<Ack, Mismatch> {
     Ack::read(&value.text()?).ok_or_else(|| Mismatch::expected("`accepted` or `durable`"))
 }
 
+fn client<'a, V: Value<'a>>(value: V) -> Result<ClientId, Mismatch> {
+    ClientId::read(&value.text()?)
+        .ok_or_else(|| Mismatch::expected("a client's name of 16 hexadecimal digits"))
+}
+
 fn tags<'a, V: Value<'a>>(value: V) -> Result<Tags, Mismatch> {
     let tags = value::tags(value)?;
     match tags.len() {
@@ -191,6 +200,9 @@ struct Wire<'a> {
     presence: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_rate: Option<f64>,
+    /// Only where it is declined.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    echo: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<u32>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
@@ -203,6 +215,8 @@ struct Wire<'a> {
     tags: Option<&'a Tags>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ack: Option<Ack>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    except: Option<ClientId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a Payload>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -226,18 +240,20 @@ impl<'a> Wire<'a> {
         let kind = command.name();
         let to = |topic| Self { kind, topic: Some(topic), ..Self::default() };
         match command {
-            Command::Subscribe(Subscribe { topic, since, last, presence, max_rate }) => Self {
+            Command::Subscribe(Subscribe { topic, since, last, presence, max_rate, echo }) => Self {
                 since: since.as_ref(),
                 last: *last,
                 presence: *presence,
                 max_rate: *max_rate,
+                echo: (!echo).then_some(false),
                 ..to(topic)
             },
-            Command::Publish(Publish { topic, payload, key, message_id, tags, ack }) => Self {
+            Command::Publish(Publish { topic, payload, key, message_id, tags, ack, except }) => Self {
                 key: key.as_deref(),
                 message_id: message_id.as_deref(),
                 tags: tags.as_ref(),
                 ack: *ack,
+                except: *except,
                 data: Some(payload),
                 ..to(topic)
             },

@@ -37,8 +37,15 @@ fn deliver(format: Format, payload: Payload) -> Payload {
 
 fn publish(format: Format, payload: Payload) -> Payload {
     let topic = "t".parse().unwrap();
-    let command =
-        Command::Publish(Publish { topic, payload, key: None, message_id: None, tags: None, ack: None });
+    let command = Command::Publish(Publish {
+        topic,
+        payload,
+        key: None,
+        message_id: None,
+        tags: None,
+        ack: None,
+        except: None,
+    });
     let frame = format.encode_request(&Request { id: None, command }).unwrap();
     match format.decode_requests(&frame).remove(0).unwrap().command {
         Command::Publish(publish) => publish.payload,

@@ -79,8 +79,9 @@ fn nothing_is_missing() {
     }
     for code in CloseCode::ALL {
         let reason = if code.reason().is_empty() { "(none)" } else { code.reason() };
-        let row = format!("\n| {} | {reason} |", code.as_u16());
-        assert!(SPEC.contains(&row), "{row}");
+        let row = format!("\n| {} | {reason}", code.as_u16());
+        // Some reasons go on with what was wrong.
+        assert!([" |", ": "].iter().any(|end| SPEC.contains(&format!("{row}{end}"))), "{row}");
     }
     for format in Format::ALL {
         assert!(SPEC.contains(&format!("| `{}` |", format.subprotocol())));

@@ -62,15 +62,18 @@ fn position() -> impl Strategy<Value = Position> {
 
 pub(crate) fn request() -> impl Strategy<Value = Request> {
     let rate = option::of(0.001..1e300_f64);
-    let subscribe = (topic(), option::of(position()), option::of(any::<u32>()), any::<bool>(), rate)
-        .prop_map(|(topic, since, last, presence, max_rate)| {
-            Command::Subscribe(Subscribe { topic, since, last, presence, max_rate })
-        });
+    let subscribe =
+        (topic(), option::of(position()), option::of(any::<u32>()), any::<bool>(), rate, any::<bool>())
+            .prop_map(|(topic, since, last, presence, max_rate, echo)| {
+                Command::Subscribe(Subscribe { topic, since, last, presence, max_rate, echo })
+            });
     let ack = option::of(prop_oneof![Just(Ack::Accepted), Just(Ack::Durable)]);
-    let publish = (topic(), payload(), option::of(label()), option::of(label()), option::of(tags()), ack)
-        .prop_map(|(topic, payload, key, message_id, tags, ack)| {
-            Command::Publish(Publish { topic, payload, key, message_id, tags, ack })
-        });
+    let except = option::of(any::<u64>().prop_map(ClientId));
+    let publish =
+        (topic(), payload(), option::of(label()), option::of(label()), option::of(tags()), ack, except)
+            .prop_map(|(topic, payload, key, message_id, tags, ack, except)| {
+                Command::Publish(Publish { topic, payload, key, message_id, tags, ack, except })
+            });
     let history = (topic(), option::of(position()), option::of(any::<u32>()), any::<bool>()).prop_map(
         |(topic, since, limit, back)| {
             let direction = if back { Direction::Backward } else { Direction::Forward };

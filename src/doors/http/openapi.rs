@@ -242,6 +242,9 @@ pub(super) struct NewMessage {
     message_id: Option<String>,
     /// Labels, at most 16.
     tags: Option<std::collections::BTreeMap<String, String>>,
+    /// The client that does not get it.
+    #[schema(pattern = "^[0-9a-f]{16}$")]
+    except: Option<String>,
 }
 
 /// Messages to publish in order.

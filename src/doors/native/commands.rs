@@ -11,14 +11,14 @@ use crate::{
     broker::{Broker, Missing, Published},
     defaults,
     doors::errors::Failure,
-    shard::{Cx, SubscribeOptions},
+    shard::{Cx, SubKey, SubscribeOptions},
     topic::{Draft, HistoryQuery, Kind},
 };
 
 /// Bytes of an answer that cost one.
 const COST_BYTES: usize = 4 * 1024;
 
-impl<P: Send> NativeDoor<P> {
+impl NativeDoor {
     pub(super) fn perform(
         &mut self,
         cx: &mut Cx<'_>,
@@ -53,13 +53,12 @@ impl<P: Send> NativeDoor<P> {
         };
         self.refused = 0;
         // A narrower token takes effect on what is open, too.
-        for topic in cx.topics() {
-            let faster =
-                grant.max_rate.is_some_and(|cap| cx.max_rate(&topic.name).is_none_or(|rate| rate > cap));
+        for (key, topic) in cx.subscribed() {
+            let faster = grant.max_rate.is_some_and(|cap| cx.max_rate(key).is_none_or(|rate| rate > cap));
             let too_fast = topic.kind == Kind::Latest && faster;
-            let watches = cx.is_watching(&topic.name) && !grant.allows(Verb::Presence, &topic.name);
+            let watches = cx.is_watching(key) && !grant.allows(Verb::Presence, &topic.name);
             if !grant.allows(Verb::Subscribe, &topic.name) || watches || too_fast {
-                cx.unsubscribe(topic.name.as_str());
+                cx.unsubscribe(key);
                 self.say(cx, &Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
             }
         }
@@ -106,12 +105,15 @@ impl<P: Send> NativeDoor<P> {
                 Command::Subscribe(request),
             ));
         }
-        let Subscribe { topic, since, last, presence, max_rate } = request;
+        let Subscribe { topic, since, last, presence, max_rate, echo } = request;
         let max_rate = match (max_rate, cap) {
             (Some(asked), Some(cap)) => Some(asked.min(cap)),
             (asked, cap) => asked.or(cap),
         };
-        let options = SubscribeOptions { since, last, watch: presence, max_rate };
+        // A topic has one subscription of a connection: a second one is refused under the key of the first.
+        let key = cx.subscription_to(&topic).unwrap_or_else(|| self.free_key(cx));
+        let (watch, declines_own) = (presence, !echo);
+        let options = SubscribeOptions { key, since, last, watch, max_rate, declines_own, member: None };
         let (topic, mut joined) =
             self.broker.subscribe(cx, &self.session.owner(cx.peer()), &topic, &options)?;
         let members = joined.members.as_ref().map_or(0, Vec::len);
@@ -125,7 +127,7 @@ impl<P: Send> NativeDoor<P> {
             members: joined.members.take(),
         };
         self.reply(cx, id, &reply);
-        cx.start(&topic, &joined);
+        cx.start(key, &joined);
         // Watchers hear of it twice: when it comes and when it goes.
         let heard = 2 * joined.watchers / defaults::COST_WATCHERS;
         let told = joined.past.len() / defaults::COST_MESSAGES + members / defaults::COST_MEMBERS;
@@ -150,9 +152,9 @@ impl<P: Send> NativeDoor<P> {
                 Command::Publish(request),
             ));
         }
-        let Publish { topic, payload, key, message_id, tags, ack } = request;
+        let Publish { topic, payload, key, message_id, tags, ack, except } = request;
         let by = self.session.owner(cx.peer());
-        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()), by };
+        let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()), not_to: except, by };
         let asker = || Some(cx.asker(id));
         let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
         if waits {
@@ -205,7 +207,7 @@ impl<P: Send> NativeDoor<P> {
     }
 
     fn unsubscribe(&self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
-        if !cx.unsubscribe(topic.as_str()) {
+        if !cx.subscription_to(&topic).is_some_and(|key| cx.unsubscribe(key)) {
             return Err(Failure::new(
                 ErrorCode::NotSubscribed,
                 "this connection is not subscribed to the topic",
@@ -213,6 +215,15 @@ impl<P: Send> NativeDoor<P> {
         }
         self.reply(cx, id, &Event::Unsubscribed { id, topic });
         Ok(())
+    }
+
+    fn free_key(&mut self, cx: &Cx<'_>) -> SubKey {
+        loop {
+            self.last_key = SubKey(self.last_key.0.wrapping_add(1));
+            if !cx.has(self.last_key) {
+                return self.last_key;
+            }
+        }
     }
 
     /// Large replies are for clients that read them.

@@ -10,6 +10,7 @@
 
 mod commands;
 mod dialect;
+pub(super) mod entrance;
 mod pause;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -25,7 +26,7 @@ use crate::{
     broker::Broker,
     durable::NOT_KEPT,
     session::{Session, TokenBucket},
-    shard::{Cx, Door, Inbound, Settlement},
+    shard::{Cx, Door, Inbound, Settlement, SubKey},
     topic::Receipt,
 };
 
@@ -33,11 +34,12 @@ use crate::{
 const VERSION: &str = concat!("fanwire/", env!("CARGO_PKG_VERSION"));
 
 /// The protocol on one connection.
-pub struct NativeDoor<P> {
+pub struct NativeDoor {
     broker: Arc<Broker>,
     format: Format,
     session: Session,
     ping_s: u64,
+    last_key: SubKey,
     /// Connections are looked after in turn, so the first time may be at once.
     was_ticked: bool,
     bucket: TokenBucket,
@@ -49,13 +51,11 @@ pub struct NativeDoor<P> {
     refused: u32,
     /// So many that the connection ends.
     closing: bool,
-    /// Counts the connection where connections are limited, until it is dropped.
-    _permit: P,
 }
 
-impl<P: Send> NativeDoor<P> {
+impl NativeDoor {
     /// A door for a client with this grant; without one it is a stranger, who may only present a token.
-    pub fn new(broker: Arc<Broker>, format: Format, grant: Option<Grant>, ping_s: u64, permit: P) -> Self {
+    pub fn new(broker: Arc<Broker>, format: Format, grant: Option<Grant>, ping_s: u64) -> Self {
         let bucket = TokenBucket::new(broker.policy().limits.max_commands_per_second, Instant::now());
         let session = Session::new(grant);
         Self {
@@ -63,18 +63,18 @@ impl<P: Send> NativeDoor<P> {
             format,
             session,
             ping_s,
+            last_key: SubKey::default(),
             was_ticked: false,
             bucket,
             held: None,
             rest: VecDeque::new(),
             refused: 0,
             closing: false,
-            _permit: permit,
         }
     }
 }
 
-impl<P: Send> Door for NativeDoor<P> {
+impl Door for NativeDoor {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = self.session.shown() {
             cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
@@ -133,7 +133,7 @@ impl<P: Send> Door for NativeDoor<P> {
     }
 }
 
-impl<P: Send> NativeDoor<P> {
+impl NativeDoor {
     fn say(&self, cx: &mut Cx<'_>, event: &Event) {
         cx.send(&say(self.format, event));
     }

@@ -49,7 +49,7 @@ impl<E: Into<Failure>> From<E> for Undone {
     }
 }
 
-impl<P: Send> NativeDoor<P> {
+impl NativeDoor {
     /// Goes on with this when the topic is there.
     pub(super) fn wait_for(
         &mut self,

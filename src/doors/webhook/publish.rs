@@ -65,7 +65,15 @@ impl Webhooks {
         let (mut waiting, mut refused) = (Vec::new(), Vec::new());
         for (index, Outgoing { topic, key, payload }) in messages {
             let message_id = Some(format!("{id}:{index}"));
-            let draft = Draft { payload, key, message_id, tags: None, from: None, by: Owner::default() };
+            let draft = Draft {
+                payload,
+                key,
+                message_id,
+                tags: None,
+                from: None,
+                not_to: None,
+                by: Owner::default(),
+            };
             let publish = || self.broker.publish_and_wait(&topic, draft, None, unix_ms());
             match with_topic(&self.broker, &topic, publish) {
                 Ok((_, None)) => {}

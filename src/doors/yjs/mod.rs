@@ -16,6 +16,7 @@
 
 mod answer;
 mod dialect;
+pub(super) mod entrance;
 
 use std::{
     sync::{
@@ -45,10 +46,14 @@ use crate::{
     },
     memory::Owner,
     session::{Session, TokenBucket},
-    shard::{Cx, Door, Inbound, SubscribeOptions},
+    shard::{Cx, Door, Inbound, SubKey, SubscribeOptions},
     topic::{Draft, Kind, Topic},
     wire::{Closing, Dialect},
 };
+
+/// A connection's two subscriptions.
+const DOCUMENT: SubKey = SubKey(0);
+const AWARENESS: SubKey = SubKey(1);
 
 /// The provider comes back at once.
 const TRY_AGAIN: Closing = Closing { code: 1013, reason: "try again" };
@@ -77,7 +82,7 @@ pub enum Refused {
 }
 
 /// The protocol on one connection.
-pub struct YjsDoor<P> {
+pub struct YjsDoor {
     broker: Arc<Broker>,
     entry: Result<(Session, TopicName), Refused>,
     /// Why the document could not be read from the disk.
@@ -88,8 +93,6 @@ pub struct YjsDoor<P> {
     /// Questions what it lacks, and who is here: they cost more to answer than to ask.
     asks: TokenBucket,
     queries: TokenBucket,
-    /// Counts the connection where connections are limited, until it is dropped.
-    _permit: P,
 }
 
 /// What there is once the connection is in a document.
@@ -108,26 +111,16 @@ struct Inside {
     offering: Arc<AtomicBool>,
 }
 
-impl<P: Send> YjsDoor<P> {
+impl YjsDoor {
     /// A door for a client that asks for a topic.
-    pub fn new(broker: Arc<Broker>, entry: Result<(Grant, TopicName), Refused>, permit: P) -> Self {
+    pub fn new(broker: Arc<Broker>, entry: Result<(Grant, TopicName), Refused>) -> Self {
         let entry = entry.map(|(grant, topic)| (Session::new(Some(grant)), topic));
         let now = Instant::now();
         let frames = TokenBucket::new(broker.policy().limits.max_commands_per_second, now);
         let updates = TokenBucket::new(defaults::MAX_UPDATES_PER_SECOND, now);
         let asks = TokenBucket::new(defaults::STEPS_PER_SECOND, now);
         let queries = TokenBucket::new(defaults::QUERIES_PER_SECOND, now);
-        Self {
-            broker,
-            entry,
-            away: Arc::default(),
-            inside: None,
-            frames,
-            updates,
-            asks,
-            queries,
-            _permit: permit,
-        }
+        Self { broker, entry, away: Arc::default(), inside: None, frames, updates, asks, queries }
     }
 
     fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
@@ -147,12 +140,12 @@ impl<P: Send> YjsDoor<P> {
             return Err(NOT_A_DOCUMENT);
         }
         // Everything from now on; what was before is sent when the client says what it has.
-        let live = SubscribeOptions { last: Some(0), ..SubscribeOptions::default() };
+        let live = SubscribeOptions { key: DOCUMENT, last: Some(0), ..SubscribeOptions::default() };
         let (topic, joined) = self
             .broker
             .subscribe(cx, &session.owner(cx.peer()), name, &live)
             .map_err(|error| closing_of(error.into()))?;
-        cx.start(&topic, &joined);
+        cx.start(DOCUMENT, &joined);
         let room = self.broker.room(name, cx.now_ms());
         let may_write = grant.allows(Verb::Publish, name);
         let inside = Inside {
@@ -171,8 +164,9 @@ impl<P: Send> YjsDoor<P> {
         }
         let awareness = inside.room.awareness_topic.clone();
         self.inside = Some(inside);
-        let everybody = cx.subscribe(&awareness, &SubscribeOptions::default()).map_err(|_| TRY_AGAIN)?;
-        cx.start(&awareness, &everybody);
+        let options = SubscribeOptions { key: AWARENESS, ..SubscribeOptions::default() };
+        let everybody = cx.subscribe(&awareness, &options).map_err(|_| TRY_AGAIN)?;
+        cx.start(AWARENESS, &everybody);
         Ok(())
     }
 
@@ -236,7 +230,7 @@ impl<P: Send> YjsDoor<P> {
     }
 }
 
-impl<P: Send> Door for YjsDoor<P> {
+impl Door for YjsDoor {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         match &self.entry {
             Ok((session, name))
@@ -299,7 +293,7 @@ impl<P: Send> Door for YjsDoor<P> {
     }
 }
 
-impl<P> Drop for YjsDoor<P> {
+impl Drop for YjsDoor {
     fn drop(&mut self) {
         if let Some(inside) = &self.inside {
             inside.room.orphan(inside.owner, unix_ms());
@@ -334,7 +328,7 @@ fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) 
 
 fn draft(cx: &Cx<'_>, by: Owner, update: &[u8]) -> Draft {
     let payload = Payload::Bytes(Bytes::copy_from_slice(update));
-    Draft { payload, key: None, message_id: None, tags: None, from: Some(cx.publisher()), by }
+    Draft { payload, key: None, message_id: None, tags: None, from: Some(cx.publisher()), not_to: None, by }
 }
 
 /// Why the connection of somebody ends whose update or subscription is not taken.

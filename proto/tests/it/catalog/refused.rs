@@ -60,6 +60,13 @@ fn fields() -> Vec<Vector> {
             Some(1),
         ),
         one(
+            "except_nobody",
+            "",
+            r#"{"type":"publish","id":1,"topic":"t","data":1,"except":"me"}"#,
+            "bad_request",
+            Some(1),
+        ),
+        one(
             "max_rate_zero",
             "",
             r#"{"type":"subscribe","id":1,"topic":"t","max_rate":0}"#,

@@ -1,6 +1,8 @@
 //! Requests the broker takes.
 
-use fanwire_proto::{Ack, Command, Direction, Format, History, Payload, Publish, Request, Subscribe};
+use fanwire_proto::{
+    Ack, ClientId, Command, Direction, Format, History, Payload, Publish, Request, Subscribe,
+};
 
 use super::{TAKEN, Vector, json, position, request, topic, written};
 
@@ -16,13 +18,20 @@ fn ask(id: u64, command: Command) -> Request {
 }
 
 fn commands() -> Vec<Vector> {
-    let subscribe =
-        Subscribe { topic: topic("chat:lobby"), since: None, last: None, presence: false, max_rate: None };
+    let subscribe = Subscribe {
+        topic: topic("chat:lobby"),
+        since: None,
+        last: None,
+        presence: false,
+        max_rate: None,
+        echo: true,
+    };
     let history =
         History { topic: topic("chat:lobby"), since: None, limit: None, direction: Direction::Forward };
     let resume = Subscribe { since: Some(position(41)), presence: true, ..subscribe.clone() };
     let newest = Subscribe { last: Some(20), ..subscribe.clone() };
     let ticker = Subscribe { topic: topic("ticker:all"), max_rate: Some(5.0), ..subscribe.clone() };
+    let quiet = Subscribe { echo: false, ..subscribe.clone() };
     let older = History {
         since: Some(position(900)),
         limit: Some(100),
@@ -35,6 +44,7 @@ fn commands() -> Vec<Vector> {
         request("subscribe_since", "Resume, with presence.", ask(2, Command::Subscribe(resume))),
         request("subscribe_last", "Start with past messages.", ask(3, Command::Subscribe(newest))),
         request("subscribe_max_rate", "Conflated delivery.", ask(4, Command::Subscribe(ticker))),
+        request("subscribe_quiet", "Not what this connection publishes.", ask(11, Command::Subscribe(quiet))),
         request("unsubscribe", "", ask(5, Command::Unsubscribe { topic: lobby() })),
         request("presence", "", ask(6, Command::Presence { topic: lobby() })),
         request("history", "All the broker gives at once, oldest first.", ask(7, Command::History(history))),
@@ -51,7 +61,15 @@ fn commands() -> Vec<Vector> {
 }
 
 fn publish(payload: Payload) -> Publish {
-    Publish { topic: topic("chat:lobby"), payload, key: None, message_id: None, tags: None, ack: None }
+    Publish {
+        topic: topic("chat:lobby"),
+        payload,
+        key: None,
+        message_id: None,
+        tags: None,
+        ack: None,
+        except: None,
+    }
 }
 
 fn publishes() -> Vec<Vector> {
@@ -65,6 +83,7 @@ fn publishes() -> Vec<Vector> {
     let unicode =
         Publish { topic: topic("日本:東京 ☂"), ..publish(json(r#""naïve 🦀 \u0000 \"q\"""#)) };
     let durable = Publish { ack: Some(Ack::Durable), ..publish(json("1")) };
+    let except = Publish { except: Some(ClientId(0x1f2e_3d4c_5b6a_7988)), ..publish(json("1")) };
     let silent = Request { id: None, command: Command::Publish(publish(json("1"))) };
     let send = |id, payload| ask(id, Command::Publish(publish(payload)));
     vec![
@@ -75,6 +94,7 @@ fn publishes() -> Vec<Vector> {
             "The reply comes once the message is durable.",
             ask(9, Command::Publish(durable)),
         ),
+        request("publish_except", "Everybody but one client gets it.", ask(10, Command::Publish(except))),
         request("publish_silent", "Without `id`: a reply only if it fails.", silent),
         request("publish_null", "`null` is a payload like any other.", send(3, json("null"))),
         request(

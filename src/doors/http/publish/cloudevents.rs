@@ -144,6 +144,7 @@ impl Event {
             message_id: Some(message_id),
             tags: Some(tags),
             from: None,
+            not_to: None,
             by: Owner::default(),
         })
     }

@@ -6,7 +6,7 @@
 //! ```
 //! The fields are those of the socket protocol's `publish`; `topics` publishes the same message to several.
 
-use fanwire_proto::{Payload, TAGS_MAX, Tags, TopicName};
+use fanwire_proto::{ClientId, Payload, TAGS_MAX, Tags, TopicName};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
@@ -37,6 +37,8 @@ pub(super) struct Fields<'a> {
     message_id: Option<String>,
     #[serde(default)]
     tags: Option<Tags>,
+    #[serde(default)]
+    except: Option<String>,
 }
 
 /// `"data":null` is a payload.
@@ -101,7 +103,7 @@ impl TryFrom<Fields<'_>> for Item {
     type Error = Problem;
 
     fn try_from(fields: Fields<'_>) -> Result<Self, Problem> {
-        let Fields { topic, topics, data, b64, key, message_id, tags } = fields;
+        let Fields { topic, topics, data, b64, key, message_id, tags, except } = fields;
         let targets = match (topic, topics) {
             (Some(topic), None) => Targets::One(topic_name(&topic)?),
             (None, Some(topics)) if (1..=defaults::MESSAGE_TOPICS).contains(&topics.len()) => {
@@ -130,10 +132,19 @@ impl TryFrom<Fields<'_>> for Item {
                 message_id,
                 tags,
                 from: None,
+                not_to: except.as_deref().map(|text| client(text, "except")).transpose()?,
                 by: Owner::default(),
             },
         })
     }
+}
+
+/// The client that a message is not for.
+pub(super) fn client(text: &str, name: &str) -> Result<ClientId, Problem> {
+    let read = ClientId::read(text);
+    read.ok_or_else(|| {
+        Problem::bad_request(format!("`{name}` must be a client's name of 16 hexadecimal digits"))
+    })
 }
 
 fn payload(data: Option<&RawValue>, b64: Option<&RawValue>) -> Result<Payload, Problem> {

@@ -6,7 +6,7 @@ use axum::{
     http::HeaderMap,
     response::Response,
 };
-use fanwire_proto::Tags;
+use fanwire_proto::{ClientId, Tags};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -17,7 +17,7 @@ use super::{
     caller::{Caller, TopicPath},
     cloudevents::{self, Mode},
     idempotency::once,
-    item::{LABEL_BYTES_MAX, check_count, message_bytes_max},
+    item::{LABEL_BYTES_MAX, check_count, client, message_bytes_max},
     openapi::{self, CloudEvent},
     outcome::{Published, Results},
     problem::Problem,
@@ -45,6 +45,7 @@ enum PublishAnswer {
         ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = r"^[\x21\x23-\x7e]+$", description = "A request sent again under its key is answered again, not done again."),
         ("Message-Id" = Option<String>, Header, description = "Makes the publish idempotent within the topic."),
         ("Message-Key" = Option<String>, Header, description = "Kind `latest`: which value it replaces."),
+        ("Message-Except" = Option<String>, Header, pattern = "^[0-9a-f]{16}$", description = "The client that does not get it."),
     ),
     request_body(content(
         (Value = "application/json"), (String = "text/plain"), (Vec<u8> = "application/octet-stream"),
@@ -102,6 +103,7 @@ fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Problem> {
         message_id: None,
         tags,
         from: None,
+        not_to: None,
         by: Owner::default(),
     })
 }
@@ -111,11 +113,18 @@ fn plain(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Problem> {
 struct Labels {
     key: Option<String>,
     message_id: Option<String>,
+    except: Option<ClientId>,
 }
 
 impl Labels {
     fn of(headers: &HeaderMap, mode: Mode) -> Result<Self, Problem> {
-        let labels = Self { key: label(headers, "message-key")?, message_id: label(headers, "message-id")? };
+        let labels = Self {
+            key: label(headers, "message-key")?,
+            message_id: label(headers, "message-id")?,
+            except: label(headers, "message-except")?
+                .map(|text| client(&text, "message-except"))
+                .transpose()?,
+        };
         match labels.message_id.is_some() && mode == Mode::Batched {
             true => Err(Problem::bad_request("`Message-Id` is for one message, not for a batch")),
             false => Ok(labels),
@@ -123,7 +132,8 @@ impl Labels {
     }
 
     fn attach_to(self, draft: Draft) -> Draft {
-        Draft { key: self.key, message_id: self.message_id.or(draft.message_id), ..draft }
+        let message_id = self.message_id.or(draft.message_id);
+        Draft { key: self.key, message_id, not_to: self.except, ..draft }
     }
 }
 
