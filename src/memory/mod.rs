@@ -9,8 +9,8 @@
 //! | topics | unused durable topics are unloaded; of the histories in memory the largest lose their oldest messages (a `gap` says so) | publishes and new topics are refused as `overloaded` |
 //! | documents | unused ones that a store has are unloaded | updates are refused as `overloaded` |
 //! | bodies | | requests are refused as `overloaded` |
-//! | outboxes | | connections that do not read are closed with 4101, those first for which most waits |
-//! | idempotency | | the oldest answers are forgotten |
+//! | outboxes | | nothing yet: each connection has its own bound, `max_outbox_bytes`, and this class counts nothing |
+//! | idempotency | | nothing yet: the oldest answers are forgotten at a bound of their own, and this class counts nothing |
 //!
 //! What no class counts (code, connections, indexes, what the allocator holds back) has the rest, a tenth.
 
