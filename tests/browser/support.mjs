@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
 
-const BINARY = process.env.FANWIRE_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
+const BINARY = process.env.BROKER_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
 const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
 
 /**

@@ -5,7 +5,7 @@
                                    everything was acknowledged, or delivered to a subscriber of a topic that delivers only what is safe
     broker.py check DIR NUMBER     starts a broker on DIR; fails unless everything up to NUMBER is there, in order and once
 
-Number n goes to the topic TOPICS[n % 8], so each topic holds every eighth number. The binary is FANWIRE_BIN.
+Number n goes to the topic TOPICS[n % 8], so each topic holds every eighth number. The binary is BROKER_BIN.
 """
 
 import base64
@@ -23,8 +23,7 @@ import threading
 import urllib.request
 
 TOPICS = ["safe:0", "safe:1", "safe:2", "short:0", "safe:3", "early:0", "early:1", "price:0"]
-# Not an environment variable any more, since the broker knows none of that name.
-BINARY = os.environ.pop("FANWIRE_BIN", "fanwire")
+BINARY = os.environ.get("BROKER_BIN", "fanwire")
 KEPT = {"safe": 2000, "early": 2000, "short": 50}
 KEYS = 10
 PUBLISHERS = 4

@@ -1,7 +1,7 @@
 // How many signed deliveries a second one core takes: `taskset -c 1 node bench.mjs [COUNT] [SUBSCRIBERS]`.
 //
 // The broker runs on core 0 with one shard. Each subscriber listens to its own repository's topic, and every delivery has
-// its own name, so that each is verified, looked up, kept and published to one of them. FANWIRE_BIN must be a release build.
+// its own name, so that each is verified, looked up, kept and published to one of them. BROKER_BIN must be a release build.
 import { createHmac } from 'node:crypto';
 import { connect } from 'node:net';
 import { readFileSync } from 'node:fs';
@@ -21,7 +21,7 @@ provider = 'github'
 secret_env = 'SECRET'
 topic = 'github:{{ body.repository.full_name | topic_segment }}'
 `);
-const args = ['-c', '0', process.env.FANWIRE_BIN, 'serve', '--listen', '127.0.0.1:0', '--shards', '1', '--config', config];
+const args = ['-c', '0', process.env.BROKER_BIN, 'serve', '--listen', '127.0.0.1:0', '--shards', '1', '--config', config];
 if (durable) args.push('--data-dir', `${folder}/data`);
 const child = spawn('taskset', args, { env: { PATH: process.env.PATH, SECRET: 'secret' }, stdio: ['ignore', 'pipe', 'inherit'] });
 let address;

@@ -7,7 +7,7 @@ import { createInterface } from 'node:readline';
 import { request } from 'node:http';
 import WebSocket from 'ws';
 
-const BINARY = process.env.FANWIRE_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
+const BINARY = process.env.BROKER_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
 const PATIENCE_MS = 10_000;
 
 /** Seconds since 1970, some seconds from now. */

@@ -5,7 +5,7 @@
 //   node measure.mjs hot         joining that document while somebody edits it 20 times a second
 //   node measure.mjs reference   memory per document and CPU per edit beside @y/websocket-server
 //
-// FANWIRE_BIN names the broker; take a release build.
+// BROKER_BIN names the broker; take a release build.
 import { spawn } from 'node:child_process';
 import { readFileSync, readdirSync } from 'node:fs';
 import WebSocket from 'ws';

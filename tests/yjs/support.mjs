@@ -10,7 +10,7 @@ import * as Y from 'yjs';
 
 process.setMaxListeners(0);
 
-const BINARY = process.env.FANWIRE_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
+const BINARY = process.env.BROKER_BIN ?? new URL('../../target/debug/fanwire', import.meta.url).pathname;
 
 /** A folder that goes with the process. */
 export function folder() {

@@ -6,10 +6,10 @@ import { fileURLToPath } from 'node:url';
 import { required } from './required.js';
 
 /** The broker to test against. */
-export const BIN = process.env.FANWIRE_BIN ?? fileURLToPath(new URL('../../../target/debug/fanwire', import.meta.url));
+export const BIN = process.env.BROKER_BIN ?? fileURLToPath(new URL('../../../target/debug/fanwire', import.meta.url));
 
 /** For `test(…, { skip })`: why these tests cannot run, or false. */
-export const skip = required(existsSync(BIN), `no broker at ${BIN}; build it or set FANWIRE_BIN`);
+export const skip = required(existsSync(BIN), `no broker at ${BIN}; build it or set BROKER_BIN`);
 
 /** The broker refuses `FANWIRE_…` variables that it does not know, like the one above: it gets none of them. */
 export const ENV: NodeJS.ProcessEnv = { PATH: process.env.PATH };
