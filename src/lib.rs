@@ -71,7 +71,8 @@
 //! | `join-N`, `merge-N`, `convert-N` | what documents make them do: compare with what a client has, merge, convert | shards' inboxes; topics' locks |
 //! | `front`, a small tokio runtime | listener, HTTP and TLS handshakes, signals, the sweep for old messages | shards' inboxes; topics' locks |
 //!
-//! Each has a stack of [`defaults::STACK_BYTES`]. If one of them ends, the process ends; `watchdog` looks whether they stand still
+//! Those for documents and reading from the disk have stacks of [`defaults::WORKER_STACK_BYTES`], all others of
+//! [`defaults::STACK_BYTES`]. If one of them ends, the process ends; `watchdog` looks whether they stand still
 //! ([`liveness`]).
 //!
 //! # Queues
@@ -91,11 +92,12 @@
 //! | connections not accepted yet | the kernel's backlog | the kernel refuses |
 //!
 //! # Invariants
-//! - Numbering, keeping and notifying happen under one lock, so every subscriber of a topic sees one order.
+//! - Numbering, keeping and marking the feeds that have to pull happen under one lock, so every subscriber of a topic sees one
+//!   order; the shards are woken once it is released.
 //! - A shard never looks up a topic, and no lock, clock, allocation or reference count is touched per delivery.
 //! - An encoded frame holds nothing that differs between its subscribers.
 //! - What a shard has not pulled is not evicted; so a pass has no holes, and a gap is only ever a laggard's.
-//! - No `.await` holds a lock; a topic's lock is never held while another one is taken, but for a shard's inbox.
+//! - No `.await` holds a lock; a topic's lock is never held while another one is taken.
 
 pub mod auth;
 pub mod broker;

@@ -327,12 +327,13 @@ impl Topic {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, NotPublished> {
-        let mut state = self.state.lock();
-        if state.closed {
-            return Err(NotPublished::Closed(Box::new(draft)));
-        }
-        state.check_base(base)?;
-        Ok(state.publish(draft, ack, asker, now_ms, notify)?)
+        self.then_wake(notify, |state, wakes| {
+            if state.closed {
+                return Err(NotPublished::Closed(Box::new(draft)));
+            }
+            state.check_base(base)?;
+            Ok(state.publish(draft, ack, asker, now_ms, |feed| wakes.push(feed))?)
+        })
     }
 
     /// What a commit that begins now has to write. Only one at a time, and each ends with
