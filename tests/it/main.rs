@@ -17,6 +17,7 @@ mod history;
 mod resume;
 mod resume_storm;
 mod slow_log;
+mod stepped_clock;
 
 mod backpressure;
 
