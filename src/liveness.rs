@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 
 use crate::defaults;
 
@@ -34,6 +34,20 @@ pub fn start(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> 
             format!("no thread `{name}` can be made ({error}); see `ulimit -u` and the limit of tasks");
         io::Error::new(error.kind(), what)
     })
+}
+
+/// Whether so many threads can be had now. For those who would not survive it that there are none.
+pub fn can_start(count: usize, stack: usize) -> io::Result<()> {
+    let gate = Arc::new(RwLock::new(()));
+    let closed = gate.write();
+    let one = |_| {
+        let gate = gate.clone();
+        start("probe", stack, move || drop(gate.read()))
+    };
+    let started: io::Result<Vec<_>> = (0..count).map(one).collect();
+    drop(closed);
+    started?.into_iter().for_each(|thread| drop(thread.join()));
+    Ok(())
 }
 
 /// Ends the process at once and loudly. What was acknowledged as durable is on the disk.

@@ -16,7 +16,7 @@ use fanwire::{
     auth::{Audience, Claims, NewKey},
     clock::machine_ms,
     config::{Config, LogFormat, RuleSettings, Settings, Sources},
-    defaults,
+    defaults, liveness,
     server::Server,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -219,8 +219,10 @@ fn serve(arguments: ServeArguments) -> Outcome {
     let mut config = sources.load()?;
     start_logging(&config)?;
     config.door.max_connections = config.door.max_connections.min(descriptors_for_connections());
+    let workers = config.shards.clamp(1, 4);
+    liveness::can_start(workers + defaults::FRONT_BLOCKING_MIN, defaults::STACK_BYTES)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.shards.clamp(1, 4))
+        .worker_threads(workers)
         .thread_name("front")
         .thread_stack_size(defaults::STACK_BYTES)
         .max_blocking_threads(defaults::FRONT_BLOCKING_MAX)

@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use fanwire_proto::{Pattern, Payload};
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 use super::{
     grant::{Allowed, Credential, Grant},
@@ -129,6 +130,14 @@ pub enum InvalidToken {
     /// It names an impossible pattern.
     #[error("the token's pattern `{0}` is not one")]
     BadPattern(String),
+    /// A claim is of another type than it has to be.
+    #[error("the token's claim `{claim}` must be {wanted}")]
+    WrongType {
+        /// Which.
+        claim: &'static str,
+        /// What it must be.
+        wanted: &'static str,
+    },
     /// Another claim makes no sense.
     #[error("the token's claim `{0}` cannot be used")]
     BadClaim(&'static str),
@@ -136,7 +145,7 @@ pub enum InvalidToken {
     #[error("the token was revoked")]
     Revoked,
     /// No API key has this hash.
-    #[error("the API key is not known")]
+    #[error("the API key is not known: no `[[key]]` has its hash")]
     UnknownKey,
 }
 
@@ -170,6 +179,7 @@ pub(super) fn verify<'k>(
     let fitting = keys.filter(|key| key.algorithm == header.alg).filter(named);
     let mut candidates = fitting.take(defaults::KEYS_TRIED);
     let claims = candidates.find_map(|key| claims_if_signed(token, key)).ok_or(InvalidToken::Malformed)?;
+    let claims = serde_json::from_str(claims.get()).map_err(|_| mistake_in(claims.get()))?;
     check_names(&claims, expect)?;
     grant_of(claims, now_ms)
 }
@@ -194,14 +204,44 @@ pub(super) fn key_id(token: &str) -> Option<String> {
     jsonwebtoken::decode_header(token).ok()?.kid
 }
 
-fn claims_if_signed(token: &str, key: &VerifyingKey) -> Option<Claims> {
+fn claims_if_signed(token: &str, key: &VerifyingKey) -> Option<Box<RawValue>> {
     let mut rules = Validation::new(key.algorithm);
     // Times and names are checked afterwards, against the caller's clock and with errors of their own.
     rules.validate_exp = false;
     rules.validate_aud = false;
     rules.required_spec_claims.clear();
-    jsonwebtoken::decode::<Claims>(token, &key.key, &rules).ok().map(|token| token.claims)
+    jsonwebtoken::decode(token, &key.key, &rules).ok().map(|token| token.claims)
 }
+
+/// Which claim of a token that is signed cannot be read.
+fn mistake_in(claims: &str) -> InvalidToken {
+    let Ok(claims) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(claims) else {
+        return InvalidToken::Malformed;
+    };
+    let is_wrong = |claim: &str, value: &serde_json::Value| {
+        let alone = serde_json::Map::from_iter([(claim.to_owned(), value.clone())]);
+        Claims::deserialize(serde_json::Value::Object(alone)).is_err()
+    };
+    let mut shapes = SHAPES.iter();
+    let wrong = shapes.find(|(claim, _)| claims.get(*claim).is_some_and(|value| is_wrong(claim, value)));
+    wrong.map_or(InvalidToken::Malformed, |&(claim, wanted)| InvalidToken::WrongType { claim, wanted })
+}
+
+/// What the claims have to be that can be of another type.
+const SHAPES: &[(&str, &str)] = &[
+    ("sub", "a text, also where users have numbers"),
+    ("exp", "a number of seconds since 1970"),
+    ("nbf", "a number of seconds since 1970"),
+    ("jti", "a text"),
+    ("aud", "a text or a list of texts"),
+    ("iss", "a text"),
+    ("subscribe", "a list of patterns"),
+    ("publish", "a list of patterns"),
+    ("history", "a list of patterns"),
+    ("presence", "a list of patterns"),
+    ("delete", "a list of patterns"),
+    ("max_rate", "a number"),
+];
 
 fn check_names(claims: &Claims, expect: &Expect) -> Result<(), InvalidToken> {
     if let Some(audience) = &expect.audience
@@ -309,6 +349,29 @@ mod tests {
         assert_eq!(refused(pattern), InvalidToken::BadPattern("a**".into()));
         let rate = Claims { max_rate: Some(-1.0), ..Claims::default() };
         assert_eq!(refused(rate), InvalidToken::BadClaim("max_rate"));
+    }
+
+    #[test]
+    fn a_claim_of_another_type_is_named() {
+        let authenticator = authenticator(vec![(&secret()).into()], Expect::default());
+        let check = |claims: serde_json::Value| {
+            let token =
+                jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &secret().signing_key());
+            authenticator.verify(&token.unwrap(), NOW_MS).map(drop)
+        };
+        assert_eq!(check(serde_json::json!({ "sub": "7", "other": 7 })), Ok(()));
+        for (claim, value) in [
+            ("sub", serde_json::json!(7)),
+            ("exp", serde_json::json!("tomorrow")),
+            ("aud", serde_json::json!(7)),
+            ("publish", serde_json::json!("chat:*")),
+            ("delete", serde_json::json!([7])),
+            ("max_rate", serde_json::json!("fast")),
+        ] {
+            let told = check(serde_json::json!({ claim: value })).unwrap_err().to_string();
+            assert!(told.starts_with(&format!("the token's claim `{claim}` must be a")), "{told}");
+        }
+        assert_eq!(check(serde_json::json!([])), Err(InvalidToken::Malformed));
     }
 
     #[test]

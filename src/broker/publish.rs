@@ -98,7 +98,10 @@ impl Broker {
         let outcome = self.try_publish(topic, draft, terms, ack, asker, now_ms);
         match &outcome {
             Ok(Published { receipt, .. }) => {
-                self.metrics.published.increment(1);
+                // What came again was not taken again.
+                if !receipt.duplicate {
+                    self.metrics.published.increment(1);
+                }
                 if receipt.dropped > 0 {
                     self.metrics.dropped.increment(receipt.dropped);
                 }

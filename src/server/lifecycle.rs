@@ -3,13 +3,14 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Barrier, mpsc},
+    sync::{Arc, mpsc},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
 use fanwire_proto::TopicName;
+use parking_lot::RwLock;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
@@ -343,14 +344,15 @@ impl Keeper {
 /// where the system gives none when it is needed.
 fn have_blocking_threads() -> io::Result<()> {
     let (here, arrived) = mpsc::sync_channel(defaults::FRONT_BLOCKING_MIN);
-    let release = Arc::new(Barrier::new(defaults::FRONT_BLOCKING_MIN));
+    // Until it is let go, however this ends, none of them does the work of two.
+    let gate = Arc::new(RwLock::new(()));
+    let _closed = gate.write();
     for _ in 0..defaults::FRONT_BLOCKING_MIN {
-        let (here, release) = (here.clone(), release.clone());
+        let (here, gate) = (here.clone(), gate.clone());
         tokio::task::spawn_blocking(move || {
             // Whoever waits for it may have given up.
             let _ = here.try_send(());
-            // So that none of them does the work of two.
-            release.wait();
+            drop(gate.read());
         });
     }
     for _ in 0..defaults::FRONT_BLOCKING_MIN {

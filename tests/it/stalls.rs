@@ -132,3 +132,69 @@ async fn a_store_that_stands_still_shows_and_takes_nobody_with_it() {
     drop(stopped);
     assert_eq!(client.expect("ok").await["id"], 1);
 }
+
+/// Runs the broker where its user may have so many threads; what it says, and whether it serves. The superuser may have any
+/// number, so then it runs as somebody else.
+async fn with_threads(
+    binary: &std::path::Path,
+    most: usize,
+) -> Result<(Child, std::net::SocketAddr), String> {
+    let mut command = Command::new("prlimit");
+    if rustix::process::getuid().is_root() {
+        command = Command::new("setpriv");
+        command.args(["--reuid=64321", "--regid=64321", "--clear-groups", "prlimit"]);
+    }
+    let mut child = command
+        .arg(format!("--nproc={most}"))
+        .arg(binary)
+        .args(["--listen", "127.0.0.1:0", "--shards", "1"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let output = BufReader::new(child.stdout.take().unwrap());
+    let serves = tokio::task::spawn_blocking(move || {
+        let mut lines = output.lines().map_while(Result::ok);
+        let url = lines.find_map(|line| line.split_once("ws://").map(|(_, url)| url.to_owned()))?;
+        url.split('/').next()?.parse().ok()
+    });
+    match within(Duration::from_secs(30), serves).await.unwrap() {
+        Some(address) => Ok((child, address)),
+        None => {
+            let output = child.wait_with_output().unwrap();
+            assert!(!output.status.success());
+            Err(String::from_utf8_lossy(&output.stderr).into_owned())
+        }
+    }
+}
+
+#[tokio::test]
+async fn without_threads_it_does_not_start_and_says_so() {
+    let directory = crate::support::Scratch::new();
+    let binary = directory.path().join("fanwire");
+    // Where it was built, others may not look.
+    fs::copy(env!("CARGO_BIN_EXE_fanwire"), &binary).unwrap();
+    let refused = with_threads(&binary, 1).await.unwrap_err();
+    assert!(refused.contains("thread") && refused.contains("ulimit -u"), "{refused}");
+    if !rustix::process::getuid().is_root() {
+        // Others run as the same user; how many threads there are is not for this test to say.
+        return;
+    }
+    for most in 2..64 {
+        match with_threads(&binary, most).await {
+            Err(told) => assert!(told.contains("thread"), "{most}: {told}"),
+            Ok((mut child, address)) => {
+                // With not one thread to spare everything goes on, what blocks as well.
+                for path in ["/readyz", "/v1/topics", "/v1/connections", "/v1/stats"] {
+                    let answer = within(Duration::from_secs(10), get(address, path)).await;
+                    assert_eq!(answer.status, 200, "{most} {path}: {}", answer.body);
+                }
+                child.kill().unwrap();
+                child.wait().unwrap();
+                return;
+            }
+        }
+    }
+    panic!("64 threads are not enough");
+}
