@@ -264,6 +264,10 @@ pub const READ_PAUSE_BYTES: usize = 64 * 1024;
 /// still be conflated, and bounds the kernel's memory for slow readers.
 pub const UNSENT_BYTES: u32 = 64 * 1024;
 
+/// Time between two signs of life on a quiet event stream, in seconds: below the minute after which proxies end what is
+/// silent. A peer that acknowledges none is gone as soon as a WebSocket that answers no ping.
+pub const HEARTBEAT_S: u64 = 15;
+
 /// How long a closed connection is still read from, in milliseconds, so that a reset does not overtake our last
 /// words.
 pub const LINGER_MS: u64 = 2_000;

@@ -3,16 +3,18 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    http::{HeaderMap, HeaderValue, Uri},
+    http::{HeaderMap, HeaderValue, Uri, Version},
     response::{IntoResponse, Response},
 };
+
+use tokio::sync::oneshot;
 
 use super::{errors::Failure, http::bearer};
 use crate::{
     auth::{Grant, KEY_PREFIX},
     broker::Broker,
     clock::unix_ms,
-    shard::Door,
+    shard::{Awaited, Door},
     wire::Spoken,
 };
 
@@ -38,6 +40,8 @@ pub struct Visit<'a> {
     pub address: IpAddr,
     /// Whether the page it comes from, if any, may connect, and why not.
     pub page: Result<(), Failure>,
+    /// Of HTTP.
+    pub version: Version,
     /// Seconds between pings.
     pub ping_s: u64,
 }
@@ -50,8 +54,24 @@ pub struct Guest {
     pub user: Option<Arc<str>>,
     /// The protocol on this connection.
     pub door: Box<dyn Door>,
-    /// The WebSocket subprotocol to confirm.
-    pub subprotocol: Option<HeaderValue>,
+    /// How it comes to be.
+    pub opening: Opening,
+}
+
+/// How a request becomes a connection.
+pub enum Opening {
+    /// By the handshake of RFC 6455.
+    WebSocket {
+        /// The subprotocol to confirm.
+        subprotocol: Option<HeaderValue>,
+    },
+    /// By a response without end, once the door has said that there is one.
+    Response {
+        /// Headers of the response.
+        headers: HeaderMap,
+        /// What the door says.
+        outcome: oneshot::Receiver<Result<Awaited, Failure>>,
+    },
 }
 
 impl Visit<'_> {

@@ -6,21 +6,24 @@ mod entrance;
 pub mod errors;
 pub mod http;
 pub mod native;
+mod notices;
 pub mod sse;
 pub mod webhook;
 pub mod yjs;
 
 use std::sync::Arc;
 
-pub use entrance::{Entrance, Guest, Visit};
+pub use entrance::{Entrance, Guest, Opening, Visit};
 
-use self::{native::entrance::NativeEntrance, yjs::entrance::YjsEntrance};
+use self::{native::entrance::NativeEntrance, sse::entrance::SseEntrance, yjs::entrance::YjsEntrance};
 use crate::{broker::Broker, wire::Dialects};
 
 /// All ways in. Whoever adds a protocol adds a line here.
-pub fn all(broker: &Arc<Broker>, dialects: &Dialects) -> Vec<Arc<dyn Entrance>> {
+pub fn all(broker: &Arc<Broker>) -> Vec<Arc<dyn Entrance>> {
+    let dialects = Dialects::default();
     vec![
-        Arc::new(NativeEntrance::new(broker.clone(), dialects)),
-        Arc::new(YjsEntrance::new(broker.clone(), dialects)),
+        Arc::new(NativeEntrance::new(broker.clone(), &dialects)),
+        Arc::new(SseEntrance::new(broker.clone(), &dialects)),
+        Arc::new(YjsEntrance::new(broker.clone(), &dialects)),
     ]
 }

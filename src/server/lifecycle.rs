@@ -14,7 +14,7 @@ use parking_lot::RwLock;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
-    Front, FrontSettings, Noise, accept_all, bind, events, gate::Gate, jwks, origin::Pages, routes,
+    Front, FrontSettings, Noise, accept_all, bind, gate::Gate, jwks, origin::Pages, routes,
     throttle::Throttle, tls,
 };
 use crate::{
@@ -34,7 +34,6 @@ use crate::{
     metrics::Metrics,
     shard::{ShardHandle, Shards},
     store::{Committer, Disk, DiskOptions, Memory, Store, StoreError},
-    wire::Dialects,
     worker::Workers,
 };
 
@@ -168,16 +167,14 @@ impl Server {
         )?);
         broker.restore_revocations().map_err(StartError::Revocations)?;
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Threads)?;
-        let dialects = Dialects::default();
         let front = Arc::new(Front {
             broker: broker.clone(),
             settings: ArcSwap::from_pointee(settings),
             gate: Arc::new(Gate::default()),
-            events: events::spoken(&dialects),
             noise: Noise::default(),
             ending: watch::Sender::new(false),
         });
-        let ways_in = doors::all(&broker, &dialects);
+        let ways_in = doors::all(&broker);
         let webhooks = Webhooks::start(broker.clone(), webhook_settings(config))?;
         let api = http::Api::new(HttpDoor {
             broker: broker.clone(),

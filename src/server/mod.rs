@@ -4,7 +4,6 @@
 mod client;
 mod configuration;
 mod cors;
-mod events;
 mod gate;
 mod jwks;
 mod lifecycle;
@@ -12,6 +11,7 @@ mod origin;
 mod patience;
 mod seldom;
 mod stream;
+mod takeover;
 mod throttle;
 mod tls;
 mod upgrade;
@@ -64,7 +64,7 @@ use crate::{
         http::{Sender, bearer, method_not_allowed},
         webhook::Peer,
     },
-    wire::{Spoken, websocket::Deflation},
+    wire::websocket::Deflation,
 };
 
 /// The part of the front's settings that can be reloaded.
@@ -86,7 +86,6 @@ struct Front {
     broker: Arc<Broker>,
     settings: ArcSwap<FrontSettings>,
     gate: Arc<Gate>,
-    events: Spoken,
     /// What strangers can fill the log with.
     noise: Noise,
     /// True once HTTP connections are to end after the request at hand.
@@ -158,7 +157,6 @@ fn routes(front: &Arc<Front>, ways_in: Vec<Arc<dyn Entrance>>, http: Router, web
     ways_in
         .into_iter()
         .fold(Router::new(), with_entrance)
-        .route("/v1/events", get(events::events))
         .route("/v1/config", get(configuration::show))
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(front.clone())
@@ -172,7 +170,10 @@ fn with_entrance(routes: Router<Arc<Front>>, entrance: Arc<dyn Entrance>) -> Rou
         let entrance = entrance.clone();
         routes.route(
             path,
-            get(async move |State(front), request| upgrade::upgrade(&front, &*entrance, request)),
+            get(move |State(front): State<Arc<Front>>, request: Request| {
+                let entrance = entrance.clone();
+                async move { upgrade::enter(&front, &*entrance, request).await }
+            }),
         )
     })
 }
@@ -249,13 +250,15 @@ async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: Arc<Permit>
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         },
     };
+    let takeover = stream.takeover();
     let front_ending = front.ending.subscribe();
     let patience = Patience::new(connected, timeout, settings.limits.keep_alive);
     let stream = Patient::new(stream, patience.clone());
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         patience.begin();
-        let answer =
-            answer(front.clone(), permit.clone(), routes.clone(), request.map(axum::body::Body::new));
+        let mut request = request.map(axum::body::Body::new);
+        request.extensions_mut().insert(takeover.clone());
+        let answer = answer(front.clone(), permit.clone(), routes.clone(), request);
         let patience = patience.clone();
         async move {
             let response: Response = answer.await?;

@@ -5,6 +5,7 @@ use std::{
     future::Future,
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,11 +16,14 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
+use super::takeover::{self, Takeover};
 use crate::{defaults, shard::Socket};
 
 enum Transport {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// Somebody has taken it over.
+    Gone,
 }
 
 /// What the HTTP server reads from and writes to.
@@ -27,26 +31,40 @@ pub(super) struct Stream {
     transport: Transport,
     /// Runs while the peer takes nothing.
     stalled: Option<Pin<Box<Sleep>>>,
+    takeover: Arc<Takeover>,
+}
+
+impl Transport {
+    /// Leaves the async runtime.
+    fn into_socket(self) -> io::Result<Socket> {
+        match self {
+            Self::Plain(tcp) => Ok(Socket::plain(tcp.into_std()?)),
+            Self::Tls(tls) => {
+                let (tcp, session) = tls.into_inner();
+                Ok(Socket::tls(tcp.into_std()?, session))
+            }
+            Self::Gone => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
 }
 
 impl Stream {
     pub(super) fn plain(tcp: TcpStream) -> Self {
-        Self { transport: Transport::Plain(tcp), stalled: None }
+        Self { transport: Transport::Plain(tcp), stalled: None, takeover: Arc::default() }
     }
 
     pub(super) fn tls(tls: TlsStream<TcpStream>) -> Self {
-        Self { transport: Transport::Tls(Box::new(tls)), stalled: None }
+        Self { transport: Transport::Tls(Box::new(tls)), stalled: None, takeover: Arc::default() }
+    }
+
+    /// How somebody gets the socket in the middle of a response.
+    pub(super) fn takeover(&self) -> Arc<Takeover> {
+        self.takeover.clone()
     }
 
     /// Leaves the async runtime.
     pub(super) fn into_socket(self) -> io::Result<Socket> {
-        match self.transport {
-            Transport::Plain(tcp) => Ok(Socket::plain(tcp.into_std()?)),
-            Transport::Tls(tls) => {
-                let (tcp, session) = tls.into_inner();
-                Ok(Socket::tls(tcp.into_std()?, session))
-            }
-        }
+        self.transport.into_socket()
     }
 
     /// Passes on what a write came to, unless the peer has taken nothing for too long.
@@ -74,6 +92,8 @@ impl AsyncRead for Stream {
         match &mut self.get_mut().transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_read(cx, buffer),
             Transport::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
+            // The end, for the server.
+            Transport::Gone => Poll::Ready(Ok(())),
         }
     }
 }
@@ -84,6 +104,7 @@ impl AsyncWrite for Stream {
         let written = match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Transport::Tls(tls) => Pin::new(tls).poll_write(cx, bytes),
+            Transport::Gone => Poll::Ready(Err(io::ErrorKind::NotConnected.into())),
         };
         this.watch(cx, written)
     }
@@ -93,14 +114,25 @@ impl AsyncWrite for Stream {
         let flushed = match &mut this.transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            Transport::Gone => return Poll::Ready(Ok(())),
         };
-        this.watch(cx, flushed)
+        let flushed = this.watch(cx, flushed);
+        if matches!(flushed, Poll::Ready(Ok(())))
+            && let Some(taker) = this.takeover.taker()
+        {
+            let transport = std::mem::replace(&mut this.transport, Transport::Gone);
+            takeover::hand_over(taker, transport.into_socket());
+            // The server is to see that it has nothing more to do.
+            cx.waker().wake_by_ref();
+        }
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().transport {
             Transport::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Transport::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            Transport::Gone => Poll::Ready(Ok(())),
         }
     }
 }

@@ -1,61 +1,126 @@
 //! From an HTTP request to a connection that a shard owns: whichever the protocol, in one way.
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use axum::{
     body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use fanwire_proto::Member;
+use fanwire_proto::{ErrorCode, Member};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
-use super::{Front, gate::Permit, patience::Patient, stream::Stream};
+use super::{
+    Front,
+    gate::Permit,
+    patience::Patient,
+    stream::Stream,
+    takeover::{self, Takeover},
+};
 use crate::{
     doors::{
-        Entrance, Guest, Visit,
+        Entrance, Guest, Opening, Visit,
+        errors::Failure,
         http::{Code, Problem},
     },
-    shard::{Newcomer, Origin},
+    shard::{Awaited, Door, Newcomer, Origin, Socket},
     wire::{Framing, Spoken, websocket::negotiate},
 };
 
-/// Answers a request for a WebSocket.
-pub(super) fn upgrade(front: &Arc<Front>, entrance: &dyn Entrance, request: Request) -> Response {
-    match accept(front, entrance, request) {
-        Ok(response) => response,
-        Err(refused) => *refused,
-    }
+/// Answers a request that wants to become a connection.
+pub(super) async fn enter(front: &Arc<Front>, entrance: &dyn Entrance, request: Request) -> Response {
+    let entered = async {
+        let (guest, entry) = admit(front, entrance, &request)?;
+        match guest.opening {
+            Opening::WebSocket { subprotocol } => {
+                let (spoken, user, door) = (guest.spoken, guest.user, guest.door);
+                upgrade(front, request, subprotocol, Newly { spoken, user, door, entry })
+            }
+            Opening::Response { headers, outcome } => {
+                let (spoken, user, door) = (guest.spoken, guest.user, guest.door);
+                let takeover = request.extensions().get::<Arc<Takeover>>().cloned();
+                drop(request);
+                respond(front, takeover, headers, outcome, Newly { spoken, user, door, entry }).await
+            }
+        }
+    };
+    entered.await.unwrap_or_else(|refused| *refused)
 }
 
-fn accept(
-    front: &Arc<Front>,
-    entrance: &dyn Entrance,
-    mut request: Request,
-) -> Result<Response, Box<Response>> {
+/// Whoever was let in, without a socket yet.
+struct Newly {
+    spoken: Spoken,
+    user: Option<Arc<str>>,
+    door: Box<dyn Door>,
+    entry: Entry,
+}
+
+/// How somebody came, and their place among the connections.
+struct Entry {
+    origin: Origin,
+    permit: Arc<Permit>,
+}
+
+fn admit(front: &Front, entrance: &dyn Entrance, request: &Request) -> Result<(Guest, Entry), Box<Response>> {
     front.takes_sockets().map_err(|failure| Box::new(failure.into_response()))?;
-    let Some(permit) = request.extensions_mut().remove::<Arc<Permit>>() else {
-        return Err(Box::new(StatusCode::INTERNAL_SERVER_ERROR.into_response()));
-    };
+    let permit = request.extensions().get::<Arc<Permit>>().cloned();
+    let permit = permit.ok_or_else(|| refuse(ErrorCode::Internal, "the connection was not counted"))?;
     let ping_s = front.settings.load().ping_s;
-    let mut guest = entrance.accept(&Visit {
+    let guest = entrance.accept(&Visit {
         uri: request.uri(),
         headers: request.headers(),
+        version: request.version(),
         address: permit.address(),
-        page: front.may_act(&request),
+        page: front.may_act(request),
         ping_s,
     })?;
+    let origin = Origin { door: entrance.name(), address: permit.address() };
+    Ok((guest, Entry { origin, permit }))
+}
+
+fn refuse(code: ErrorCode, what: &str) -> Box<Response> {
+    Box::new(Failure::new(code, what).into_response())
+}
+
+fn upgrade(
+    front: &Arc<Front>,
+    mut request: Request,
+    subprotocol: Option<HeaderValue>,
+    mut newly: Newly,
+) -> Result<Response, Box<Response>> {
     let mut response = handshake(&request)?;
-    if let Some(chosen) = guest.subprotocol.take() {
+    if let Some(chosen) = subprotocol {
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
-    let origin = Origin { door: entrance.name(), address: permit.address() };
-    guest.spoken = agree_on_deflate(front, &request, &mut response, guest.spoken);
+    newly.spoken = agree_on_deflate(front, &request, &mut response, newly.spoken);
     let switched = hyper::upgrade::on(&mut request);
-    tokio::spawn(hand_over(front.clone(), switched, guest, origin, permit));
+    tokio::spawn(hand_over(front.clone(), switched, newly));
+    Ok(response)
+}
+
+/// Has a shard begin, and answers once its door says how that went; the socket follows the head of the response.
+async fn respond(
+    front: &Front,
+    takeover: Option<Arc<Takeover>>,
+    headers: HeaderMap,
+    outcome: oneshot::Receiver<Result<Awaited, Failure>>,
+    newly: Newly,
+) -> Result<Response, Box<Response>> {
+    let takeover =
+        takeover.ok_or_else(|| refuse(ErrorCode::Internal, "the connection cannot be handed over"))?;
+    adopt(front, Socket::Awaited, Vec::new(), newly);
+    let timeout = front.settings.load().limits.handshake_timeout;
+    let awaited = match tokio::time::timeout(timeout, outcome).await {
+        Ok(Ok(outcome)) => outcome.map_err(|failure| Box::new(failure.into_response()))?,
+        Ok(Err(_)) => return Err(refuse(ErrorCode::Internal, "the shard is gone")),
+        Err(_) => return Err(refuse(ErrorCode::Overloaded, "subscribing took too long")),
+    };
+    let mut response = Response::new(takeover::body(takeover, awaited));
+    *response.headers_mut() = headers;
     Ok(response)
 }
 
@@ -89,46 +154,33 @@ fn agree_on_deflate(front: &Front, request: &Request, response: &mut Response, s
     spoken.framed(Framing::Deflated(agreement.apply(wanted)))
 }
 
-/// Waits for the answer to be written, then gives the socket to the shard with the fewest connections.
-async fn hand_over(
-    front: Arc<Front>,
-    switched: OnUpgrade,
-    guest: Guest,
-    origin: Origin,
-    permit: Arc<Permit>,
-) {
+/// Waits for the answer to be written, then gives the socket to a shard.
+async fn hand_over(front: Arc<Front>, switched: OnUpgrade, newly: Newly) {
     let upgraded = match switched.await {
         Ok(upgraded) => upgraded,
         Err(error) => return tracing::debug!(%error, "a client left during its handshake"),
     };
-    if let Err(error) = adopt(&front, upgraded, guest, origin, permit) {
-        tracing::warn!(%error, "a connection could not be handed to a shard");
+    match parts_of(upgraded) {
+        Ok((socket, input)) => adopt(&front, socket, input, newly),
+        Err(error) => tracing::warn!(%error, "a connection could not be handed to a shard"),
     }
 }
 
-fn adopt(
-    front: &Front,
-    upgraded: Upgraded,
-    guest: Guest,
-    origin: Origin,
-    permit: Arc<Permit>,
-) -> std::io::Result<()> {
+fn parts_of(upgraded: Upgraded) -> io::Result<(Socket, Vec<u8>)> {
     let parts = upgraded
         .downcast::<TokioIo<Patient<Stream>>>()
-        .map_err(|_| std::io::Error::other("not a connection of this server"))?;
-    let Guest { spoken, user, door, .. } = guest;
-    let newcomer = Newcomer {
-        socket: parts.io.into_inner().into_inner().into_socket()?,
-        spoken,
-        member: Member { client: front.broker.new_client(), user, info: None },
-        origin,
-        door,
-        input: parts.read_buf.to_vec(),
-        permit: Some(permit),
-    };
+        .map_err(|_| io::Error::other("not a connection of this server"))?;
+    Ok((parts.io.into_inner().into_inner().into_socket()?, parts.read_buf.to_vec()))
+}
+
+/// Gives a connection to the shard with the fewest.
+fn adopt(front: &Front, socket: Socket, input: Vec<u8>, newly: Newly) {
+    let Newly { spoken, user, door, entry: Entry { origin, permit } } = newly;
+    let member = Member { client: front.broker.new_client(), user, info: None };
+    let permit: Option<crate::shard::Permit> = Some(permit);
+    let newcomer = Newcomer { socket, spoken, member, origin, door, input, permit };
     match front.broker.least_loaded_shard() {
         Some(shard) => shard.adopt(newcomer),
         None => tracing::error!("there is no shard"),
     }
-    Ok(())
 }

@@ -1,17 +1,17 @@
 //! Subscribers that could not be served when a pass came by, once their socket takes bytes again.
 
-use bytes::Bytes;
 use fanwire_proto::Offset;
 
 use super::{
     conn::SubRef,
     core::Core,
-    feed::{SubState, change_frame, gather, join},
+    feed::{SubState, change_frame, notice_of},
+    stamp::Said,
     waiting::Pending,
 };
 use crate::{
     defaults,
-    wire::{Encoding, Notice, Speaker},
+    wire::{Encoding, Notice},
 };
 
 impl Core {
@@ -61,29 +61,30 @@ impl Core {
             let share = watch.missed.len().min(defaults::PASS_CHANGES);
             watch.missed.drain(..share).collect::<Vec<_>>()
         });
-        let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
-        let changes = join(missed.iter().flatten().map(|change| change_frame(speaker, change).clone()));
-        let messages = match &mut sub.state {
+        let values = match &mut sub.state {
             SubState::Behind(upto) => {
                 let upto = *upto;
                 self.read_on(slot, at, upto, encoding);
-                Bytes::new()
+                Vec::new()
             }
             SubState::Apart(apart) => {
                 let (mut values, left_out) = apart.waiting.take(defaults::CATCH_UP_BYTES);
                 values.retain(|pending| !except.covers(&pending.value));
                 self.tally.conflated += left_out;
-                self.tally.deliveries += values.len() as u64;
-                join(
-                    values
-                        .iter()
-                        .map(|Pending { value, skipped }| value.bytes_after(speaker, (*skipped).into())),
-                )
+                values
             }
-            SubState::Live | SubState::From(_) => Bytes::new(),
+            SubState::Live | SubState::From(_) => Vec::new(),
         };
-        self.stage_own(slot, messages);
-        self.stage_own(slot, changes);
+        self.tally.deliveries += values.len() as u64;
+        let frames = self.gather(slot, Some(at.key), encoding, |gather, speaker| {
+            for Pending { value, skipped } in &values {
+                gather.add(Said::Message(&value.message), &value.frame_after(speaker, (*skipped).into()));
+            }
+            for change in missed.iter().flatten() {
+                gather.add(Said::Notice(&notice_of(change)), change_frame(speaker, change));
+            }
+        });
+        self.stage_all(slot, frames);
     }
 
     /// The next batch of the history, with a `gap` in front where the history no longer reaches back that far.
@@ -91,13 +92,7 @@ impl Core {
         let except = self.except(at);
         let feed = &mut self.feeds[at.feed as usize];
         let found = feed.topic.catch_up(after, defaults::CATCH_UP_BYTES);
-        let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
-        let mut gap = Bytes::new();
-        if let Some(next) = found.gap {
-            self.tally.gaps += 1;
-            let topic = &feed.topic.name;
-            gap = speaker.notice(&Notice::Gap { topic, epoch: found.epoch, after, next });
-        }
+        let topic = feed.topic.clone();
         // Up to the feed's position the passes have gone by; from there on they serve this subscriber again.
         feed.subs[at.index as usize].state = match found.upto >= feed.position {
             true => SubState::From(found.upto),
@@ -105,8 +100,16 @@ impl Core {
         };
         let wanted = found.messages.iter().filter(|message| !except.covers(message));
         self.tally.deliveries += wanted.clone().count() as u64;
-        let messages = gather(wanted.map(|message| message.bytes(speaker)));
-        self.stage_own(slot, gap);
-        messages.into_iter().for_each(|frames| self.stage_own(slot, frames));
+        self.tally.gaps += u64::from(found.gap.is_some());
+        let frames = self.gather(slot, Some(at.key), encoding, |gather, speaker| {
+            if let Some(next) = found.gap {
+                let gap = Notice::Gap { topic: &topic.name, epoch: found.epoch, after, next };
+                gather.add(Said::Notice(&gap), &speaker.notice(&gap));
+            }
+            for message in wanted {
+                gather.add(Said::Message(&message.message), message.frame(speaker));
+            }
+        });
+        self.stage_all(slot, frames);
     }
 }

@@ -11,7 +11,12 @@ use std::{
 use bytes::BytesMut;
 use fanwire_proto::Member;
 
-use super::{backlog::Backlog, options::SubKey, socket::Socket};
+use super::{
+    backlog::Backlog,
+    options::SubKey,
+    socket::Socket,
+    stamp::{OwnStamp, Stamp},
+};
 use crate::{
     auth::Credential,
     defaults,
@@ -19,7 +24,7 @@ use crate::{
 };
 
 /// Frames that one turn may hand a connection before it is written to at once.
-const STAGED_MAX: usize = 4;
+pub(super) const STAGED_MAX: usize = 4;
 
 /// Where a connection is in its life.
 ///
@@ -127,6 +132,8 @@ pub(super) struct Conn {
     pub(super) ends_ms: Option<NonZeroU64>,
     pub(super) origin: Origin,
     pub(super) permit: Option<Permit>,
+    /// What of its deliveries is its own; most have nothing.
+    pub(super) stamp: Option<Box<OwnStamp>>,
     /// When it came, in milliseconds since 1970.
     pub(super) opened_ms: u64,
     /// When the last ping was sent, see [`Core::micros`](super::core::Core::micros).
@@ -166,9 +173,18 @@ impl Conn {
             ends_ms: None,
             origin,
             permit: None,
+            stamp: None,
             opened_ms: now_ms,
             pinged_us: 0,
             round_trip_us: None,
+        }
+    }
+
+    /// What gives the bytes that are its own, if anything does.
+    pub(super) fn stamp(&mut self) -> Option<&mut dyn Stamp> {
+        match &mut self.stamp {
+            Some(stamp) => Some(&mut *stamp.0),
+            None => None,
         }
     }
 

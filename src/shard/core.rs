@@ -6,19 +6,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use fanwire_proto::ErrorCode;
 use mio::Registry;
 use rustc_hash::FxHashMap;
 use slab::Slab;
 
+pub(super) use super::slot::slot32;
 use super::{
     conn::Conn,
-    feed::{Feed, Turn},
+    feed::{Feed, Sub, Turn},
     inbox::ShardHandle,
     options::SubKey,
+    table::Table,
     tally::Tally,
     timers::{Endings, Timer, Timers},
+    wakes::Wakes,
 };
 use crate::{
     topic::Topic,
@@ -68,7 +70,9 @@ pub(super) struct Core {
     /// Connections whose last words are being read.
     pub(super) lingering: Vec<u32>,
     /// The frames of this turn, referred to by index from connections' stages.
-    pub(super) frames: Vec<Bytes>,
+    pub(super) frames: Table,
+    /// What a connection calls its own of what it is about to be sent.
+    pub(super) own: Vec<u8>,
     /// What subscribers share in the slice of a pass that runs; empty between slices.
     pub(super) shared: SliceFrames,
     /// What the connection whose input is handled has cost in this turn, see [`defaults::TURN_COST`].
@@ -78,6 +82,7 @@ pub(super) struct Core {
     pub(super) scratch: Vec<u8>,
     pub(super) timers: Timers,
     pub(super) endings: Endings,
+    pub(super) wakes: Wakes,
     pub(super) started: Instant,
     pub(super) now: Instant,
     pub(super) now_ms: u64,
@@ -105,18 +110,15 @@ impl FeedKey {
     }
 }
 
-/// Slots are kept in 32 bits: the descriptors of a process never reach that many.
-pub(super) fn slot32(slot: usize) -> u32 {
-    u32::try_from(slot).unwrap_or(u32::MAX)
-}
-
 /// Entries of the turn's table that many connections refer to: one per encoding, once somebody who speaks it was met. A
 /// crowd has few encodings, so a list is the fastest.
 #[derive(Default)]
 pub(super) struct SliceFrames {
-    pub(super) batches: Vec<(Encoding, u32)>,
-    pub(super) changes: Vec<(Encoding, u32)>,
+    pub(super) batches: SharedEntries,
+    pub(super) changes: SharedEntries,
 }
+
+pub(super) type SharedEntries = Vec<(Encoding, Option<u32>)>;
 
 impl Core {
     /// Notes what a newcomer speaks.
@@ -132,6 +134,11 @@ impl Core {
     /// Makes the bytes of an encoding that some connection here has.
     pub(super) fn speaker(&self, encoding: Encoding) -> Speaker<'_> {
         Speaker::new(encoding, &*self.dialects[encoding.dialect.index()])
+    }
+
+    /// What a subscription is called.
+    pub(super) fn key_of(&self, sub: &Sub) -> SubKey {
+        self.conns[sub.conn as usize].subs[sub.place as usize].key
     }
 
     /// Makes a connection's bytes.

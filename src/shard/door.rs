@@ -1,6 +1,7 @@
 //! The seam between a shard and the protocols it runs without knowing them.
 
 use std::{
+    any::Any,
     net::IpAddr,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
@@ -13,10 +14,11 @@ use fanwire_proto::{CloseCode, ErrorCode, Member, Payload, TopicName};
 use super::{
     conn::{Origin, Permit},
     core::Core,
-    inbox::{Address, Paused},
+    inbox::{Address, Awaited, Paused},
     options::{SubKey, SubscribeOptions},
     settlement::Settlement,
     socket::Socket,
+    stamp::{OwnStamp, Stamp},
 };
 use crate::{
     auth::Credential,
@@ -35,6 +37,9 @@ pub trait Door: Send {
 
     /// What the door has paused for is there, see [`Cx::pause`].
     fn resumed(&mut self, _cx: &mut Cx<'_>) {}
+
+    /// The time that was set with [`Cx::wake_at`] has come.
+    fn woke(&mut self, _cx: &mut Cx<'_>) {}
 
     /// What became of a message that waited to be durable, see [`Cx::asker`].
     fn settled(&mut self, _cx: &mut Cx<'_>, _settlement: &Settlement) {}
@@ -90,7 +95,8 @@ impl Cx<'_> {
 
     /// Sends a message of a topic, in bytes that all who speak the same share.
     pub fn send_message(&mut self, message: &Placed) {
-        let bytes = message.bytes(self.core.speaker_of(self.slot)).clone();
+        let framing = self.core.conns[self.slot as usize].encoding.framing;
+        let bytes = framing.plain(message.frame(self.core.speaker_of(self.slot)));
         self.send_frame(bytes);
     }
 
@@ -214,6 +220,27 @@ impl Cx<'_> {
         self.core.stage_own(self.slot, frame);
     }
 
+    /// Has [`Door::woke`] called at this time, instead of the time set before; `None` for not at all.
+    pub fn wake_at(&mut self, at: Option<Instant>) {
+        self.core.wakes.set(self.slot, at);
+    }
+
+    /// From now on, what goes out to this connection gets from here what is its own.
+    pub fn stamp_with(&mut self, stamp: impl Stamp) {
+        self.core.conns[self.slot as usize].stamp = Some(Box::new(OwnStamp(Box::new(stamp))));
+    }
+
+    /// What this connection was [given](Self::stamp_with), if it is of this type.
+    pub fn stamp<T: Stamp>(&mut self) -> Option<&mut T> {
+        let stamp: &mut dyn Any = &mut *self.core.conns[self.slot as usize].stamp.as_mut()?.0;
+        stamp.downcast_mut()
+    }
+
+    /// For whoever writes the beginning of the response, before this connection gets its socket.
+    pub fn awaited(&self) -> Awaited {
+        Awaited::new(self.address())
+    }
+
     /// Lets the client's further input wait until what is returned is dropped. What others send this connection goes on.
     pub fn pause(&mut self) -> Paused {
         self.core.conns[self.slot as usize].paused = true;
@@ -290,6 +317,10 @@ impl Door for Guarded {
 
     fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
         self.call(cx, |door, cx| door.settled(cx, settlement));
+    }
+
+    fn woke(&mut self, cx: &mut Cx<'_>) {
+        self.call(cx, |door, cx| door.woke(cx));
     }
 
     fn ended(&mut self, cx: &mut Cx<'_>, key: SubKey, code: ErrorCode) {

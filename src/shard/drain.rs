@@ -75,7 +75,7 @@ impl Drain {
 
 fn say_goodbye(core: &mut Core, slot: u32) {
     let after_ms = u64::from(slot) * 37 % RETURN_SPREAD_MS;
-    core.reply_notice(slot, &Notice::Goodbye { code: ErrorCode::Draining, after_ms });
+    core.reply_notice(slot, None, &Notice::Goodbye { code: ErrorCode::Draining, after_ms });
     core.close(slot, CloseCode::GoingAway);
     core.stage_replies(slot);
 }

@@ -10,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use fanwire_proto::{ErrorCode, Offset};
 
 use rustc_hash::FxHashMap;
 
 use super::{
-    core::Core,
-    feed::{Apart, Except, Feed, Pass, Sub, SubState, Turn, change_frame},
+    core::{Core, SharedEntries},
+    feed::{Apart, Except, Feed, Pass, Sub, SubState, Turn, change_frame, notice_of},
+    stamp::Said,
 };
 use crate::{
     defaults,
@@ -158,21 +158,23 @@ impl Core {
                 if is_plain { except } else { Except { declines_own: sub.declines_own(), ..except } };
             if takes_all && !is_plain && pass.messages.iter().any(|message| except.covers(message)) {
                 sub.state = SubState::Live;
-                let (frames, count) = pass.batch_without(except, self.speaker(encoding));
-                self.tally.deliveries += count as u64;
-                self.stage_own(sub.conn, frames);
+                self.send_some(sub, pass, Offset::ZERO, To { blocked, encoding, except });
             } else if takes_all {
                 sub.state = SubState::Live;
                 if !pass.messages.is_empty() {
                     let frame = match entry_of(&shared.batches, encoding) {
                         Some(frame) => frame,
                         None => {
-                            let frame = self.add_frame(pass.batch(self.speaker(encoding)));
+                            let batch = pass.batch(self.speaker(encoding));
+                            let frame = batch.map(|batch| self.frames.add(batch));
                             shared.batches.push((encoding, frame));
                             frame
                         }
                     };
-                    self.stage(sub.conn, frame);
+                    match frame {
+                        Some(frame) => self.stage(sub.conn, frame),
+                        None => self.stage_stamped(sub.conn, self.key_of(sub), encoding, pass),
+                    }
                     delivered += 1;
                 }
             } else {
@@ -196,13 +198,19 @@ impl Core {
             SubState::Apart(apart) => {
                 // A pass from before the snapshot changes nothing yet.
                 let in_step = pass.last >= apart.after && !pass.more;
-                let frames = self.serve_latest(apart, pass, to);
+                let key = self.conns[sub.conn as usize].subs[sub.place as usize].key;
+                let now = self.serve_latest(apart, pass, to);
                 if !apart.waiting.is_empty() {
                     self.schedule_catch_up(sub.conn);
                 } else if in_step {
                     sub.state = SubState::Live;
                 }
-                self.stage_own(sub.conn, frames);
+                let frames = self.gather(sub.conn, Some(key), to.encoding, |gather, speaker| {
+                    for (value, skipped) in now {
+                        gather.add(Said::Message(&value.message), &value.frame_after(speaker, skipped));
+                    }
+                });
+                self.stage_all(sub.conn, frames);
             }
             SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, to),
             SubState::From(at) if *at > pass.last => {}
@@ -212,13 +220,25 @@ impl Core {
                 self.fall_behind(kind, sub, has, pass, to);
             }
             SubState::From(at) => {
-                let (tail, count) = pass.tail(*at, to.except, self.speaker(to.encoding));
-                self.tally.deliveries += count as u64;
+                let has = *at;
                 sub.state = SubState::Live;
-                tail.into_iter().for_each(|frames| self.stage_own(sub.conn, frames));
+                self.send_some(sub, pass, has, to);
             }
             SubState::Behind(_) => {}
         }
+    }
+
+    /// Sends the messages of a pass that one subscriber gets.
+    fn send_some(&mut self, sub: &Sub, pass: &Pass, after: Offset, to: To) {
+        let some = pass.for_one(after, to.except);
+        self.tally.deliveries += some.clone().count() as u64;
+        let key = self.key_of(sub);
+        let frames = self.gather(sub.conn, Some(key), to.encoding, |gather, speaker| {
+            for (message, skipped) in some {
+                gather.add(Said::Message(&message.message), &message.frame_after(speaker, skipped));
+            }
+        });
+        self.stage_all(sub.conn, frames);
     }
 
     /// The subscriber's socket is full: what its kind promises for that.
@@ -241,9 +261,9 @@ impl Core {
         }
     }
 
-    /// Values for a subscriber with a history of its own: sent now, or added to what waits.
-    fn serve_latest(&mut self, apart: &mut Apart, pass: &Pass, to: To) -> Bytes {
-        let mut frames = Vec::new();
+    /// Values for a subscriber with a history of its own: returned to be sent now, or added to what waits.
+    fn serve_latest<'p>(&mut self, apart: &mut Apart, pass: &'p Pass, to: To) -> Vec<(&'p Placed, u64)> {
+        let mut now = Vec::new();
         for (index, value) in pass.messages.iter().enumerate() {
             if value.message.offset <= apart.after {
                 continue;
@@ -264,13 +284,12 @@ impl Core {
             if to.blocked || !apart.waiting.is_empty() {
                 self.tally.conflated += apart.waiting.add(value, skipped);
             } else {
-                let speaker = self.speaker(to.encoding);
-                frames.extend_from_slice(&value.bytes_after(speaker, skipped));
+                now.push((&**value, skipped));
                 self.tally.deliveries += 1;
             }
         }
         apart.after = apart.after.max(pass.last);
-        frames.into()
+        now
     }
 
     fn serve_watcher(
@@ -279,36 +298,41 @@ impl Core {
         sub: &mut Sub,
         pass: &mut Pass,
         blocked: bool,
-        shared: &mut Vec<(Encoding, u32)>,
+        shared: &mut SharedEntries,
         encoding: Encoding,
     ) {
         let Some(watch) = sub.watch_mut() else { return };
         let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
-        let new = pass.changes.list.get(known..).unwrap_or_default();
         watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
         if blocked || !watch.missed.is_empty() {
-            watch.missed.extend(new.iter().cloned());
+            watch.missed.extend(pass.changes.list.iter().skip(known).cloned());
             if watch.missed.len() > defaults::WATCHER_BACKLOG && !watch.collapse() {
                 return self.end_watcher(topic, sub);
             }
             return self.schedule_catch_up(sub.conn);
         }
-        if known > 0 {
-            let speaker = self.speaker(encoding);
-            let frames = super::feed::join(new.iter().map(|change| change_frame(speaker, change).clone()));
-            return self.stage_own(sub.conn, frames);
-        }
         let frame = match entry_of(shared, encoding) {
             Some(frame) => frame,
             None => {
-                let frame = self.add_frame(pass.change_batch(self.speaker(encoding)));
+                let batch = pass.change_batch(self.speaker(encoding));
+                let frame = batch.map(|batch| self.frames.add(batch));
                 shared.push((encoding, frame));
                 frame
             }
         };
-        // A protocol may have no word for it.
-        if !self.frames[frame as usize].is_empty() {
-            self.stage(sub.conn, frame);
+        match frame {
+            // A protocol may have no word for it.
+            Some(frame) if known == 0 && self.frames.get(frame).is_empty() => {}
+            Some(frame) if known == 0 => self.stage(sub.conn, frame),
+            _ => {
+                let key = self.key_of(sub);
+                let frames = self.gather(sub.conn, Some(key), encoding, |gather, speaker| {
+                    for change in pass.changes.list.iter().skip(known) {
+                        gather.add(Said::Notice(&notice_of(change)), change_frame(speaker, change));
+                    }
+                });
+                self.stage_all(sub.conn, frames);
+            }
         }
     }
 
@@ -326,11 +350,10 @@ impl Core {
             watch.upto = u64::MAX;
             watch.missed.clear();
         }
-        let Some(conn) = self.conns.get(sub.conn as usize) else { return };
+        let key = self.key_of(sub);
         let end = Notice::Ended { topic: &topic.name, code: ErrorCode::Overloaded };
-        let frame = self.speaker(conn.encoding).notice(&end);
-        let key = conn.subs[sub.place as usize].key;
-        self.stage_own(sub.conn, frame);
+        let frames = self.notice(sub.conn, Some(key), &end);
+        self.stage_all(sub.conn, frames);
         self.ended.push((sub.conn, key));
     }
 
@@ -343,8 +366,8 @@ impl Core {
     }
 }
 
-/// The entry of the turn's table that all with this encoding share, if there is one yet.
-fn entry_of(shared: &[(Encoding, u32)], encoding: Encoding) -> Option<u32> {
+/// The entry of the turn's table that all with this encoding share, if one was looked for yet; none where each has its own.
+fn entry_of(shared: &SharedEntries, encoding: Encoding) -> Option<Option<u32>> {
     shared.iter().find(|(of, _)| *of == encoding).map(|(_, frame)| *frame)
 }
 

@@ -25,7 +25,7 @@ use super::waiting::Waiting;
 use crate::{
     defaults,
     topic::{Changes, KeyCount, Placed, PresenceChange, Topic},
-    wire::{Encoding, Notice, Speaker},
+    wire::{Encoding, Frame, Notice, Speaker},
 };
 
 /// How far a subscriber is.
@@ -155,8 +155,8 @@ pub(super) struct Pass {
     pub(super) started: Instant,
     /// Time spent on it so far.
     pub(super) spent: Duration,
-    batches: Vec<(Encoding, Bytes)>,
-    change_batches: Vec<(Encoding, Bytes)>,
+    batches: Batches,
+    change_batches: Batches,
 }
 
 impl Pass {
@@ -188,43 +188,39 @@ impl Pass {
         }
     }
 
-    /// The frames of all messages in one buffer, made on first use.
-    pub(super) fn batch(&mut self, speaker: Speaker<'_>) -> Bytes {
+    /// The frames of all messages in one buffer, made on first use; none where parts of them are each one's own.
+    pub(super) fn batch(&mut self, speaker: Speaker<'_>) -> Option<Bytes> {
         let (messages, skipped) = (&self.messages, &self.skipped);
         let frame = |(index, message): (usize, &Arc<Placed>)| {
-            let skipped = skipped.get(index).copied().unwrap_or(0);
-            message.bytes_after(speaker, skipped)
+            message.frame_after(speaker, skipped.get(index).copied().unwrap_or(0))
         };
-        kept(&mut self.batches, speaker.encoding(), || match messages.as_slice() {
-            [one] => frame((0, one)),
-            many => join(many.iter().enumerate().map(frame)),
-        })
+        kept(&mut self.batches, speaker.encoding(), || join(messages.iter().enumerate().map(frame)))
     }
 
-    /// The frames of all presence changes in one buffer, made on first use.
-    pub(super) fn change_batch(&mut self, speaker: Speaker<'_>) -> Bytes {
+    /// The same of all presence changes.
+    pub(super) fn change_batch(&mut self, speaker: Speaker<'_>) -> Option<Bytes> {
         let frames = self.changes.list.iter().map(|change| change_frame(speaker, change).clone());
         kept(&mut self.change_batches, speaker.encoding(), || join(frames))
     }
 
-    /// The frames of the messages that a subscriber gets, and how many those are.
-    pub(super) fn batch_without(&self, except: Except, speaker: Speaker<'_>) -> (Bytes, usize) {
-        let skipped = |index: usize| self.skipped.get(index).copied().unwrap_or(0);
-        let rest = self.messages.iter().enumerate().filter(|(_, message)| !except.covers(message));
-        let count = rest.clone().count();
-        (join(rest.map(|(index, message)| message.bytes_after(speaker, skipped(index)))), count)
-    }
-
-    /// The frames of the messages after an offset that a subscriber gets, and how many those are.
-    pub(super) fn tail(&self, after: Offset, except: Except, speaker: Speaker<'_>) -> (Vec<Bytes>, usize) {
-        let newer = self.messages.iter().filter(|message| message.message.offset > after);
-        let newer = newer.filter(|message| !except.covers(message));
-        (gather(newer.clone().map(|message| message.bytes(speaker))), newer.count())
+    /// The messages after an offset that a subscriber gets, each with what was skipped before it.
+    pub(super) fn for_one(
+        &self,
+        after: Offset,
+        except: Except,
+    ) -> impl Iterator<Item = (&Placed, u64)> + Clone {
+        let newer =
+            self.messages.iter().enumerate().filter(move |(_, message)| message.message.offset > after);
+        newer
+            .filter(move |(_, message)| !except.covers(message))
+            .map(|(index, message)| (&**message, self.skipped.get(index).copied().unwrap_or(0)))
     }
 }
 
+type Batches = Vec<(Encoding, Option<Bytes>)>;
+
 /// What was made for an encoding before, or is made now.
-fn kept(made: &mut Vec<(Encoding, Bytes)>, encoding: Encoding, make: impl FnOnce() -> Bytes) -> Bytes {
+fn kept(made: &mut Batches, encoding: Encoding, make: impl FnOnce() -> Option<Bytes>) -> Option<Bytes> {
     if let Some((_, bytes)) = made.iter().find(|(of, _)| *of == encoding) {
         return bytes.clone();
     }
@@ -233,46 +229,34 @@ fn kept(made: &mut Vec<(Encoding, Bytes)>, encoding: Encoding, make: impl FnOnce
     bytes
 }
 
-/// What a watcher gets of a join or leave.
-pub(super) fn change_frame<'a>(speaker: Speaker<'_>, change: &'a PresenceChange) -> &'a Bytes {
-    let PresenceChange { topic, member, joined, encoded } = change;
-    let notice = match joined {
+/// What a join or leave is to those who watch.
+pub(super) fn notice_of(change: &PresenceChange) -> Notice<'_> {
+    let PresenceChange { topic, member, joined, .. } = change;
+    match joined {
         true => Notice::Joined { topic, member },
         false => Notice::Left { topic, member },
+    }
+}
+
+/// What a watcher gets of a join or leave.
+pub(super) fn change_frame<'a>(speaker: Speaker<'_>, change: &'a PresenceChange) -> &'a Frame {
+    speaker.shared_notice(&notice_of(change), &change.encoded)
+}
+
+/// Puts frames one after the other, if all of them are shared.
+fn join(mut frames: impl Iterator<Item = Frame>) -> Option<Bytes> {
+    let first = match frames.next() {
+        None => return Some(Bytes::new()),
+        Some(Frame::Shared(bytes)) => bytes,
+        Some(Frame::Mixed(_)) => return None,
     };
-    speaker.shared_notice(&notice, encoded)
-}
-
-/// Frames of this size and more are sent as they are, and shared with whoever else gets them; putting smaller ones
-/// together saves writes.
-pub(super) const APART_BYTES: usize = 16 * 1024;
-
-/// Puts frames one after the other, but for the large ones.
-pub(super) fn gather<'a>(frames: impl Iterator<Item = &'a Bytes>) -> Vec<Bytes> {
-    let (mut gathered, mut small) = (Vec::new(), Vec::new());
-    for frame in frames {
-        if frame.len() < APART_BYTES {
-            small.extend_from_slice(frame);
-            continue;
-        }
-        if !small.is_empty() {
-            gathered.push(std::mem::take(&mut small).into());
-        }
-        gathered.push(frame.clone());
+    let Some(second) = frames.next() else { return Some(first) };
+    let mut joined = Vec::from(first);
+    for frame in [second].into_iter().chain(frames) {
+        let Frame::Shared(bytes) = frame else { return None };
+        joined.extend_from_slice(&bytes);
     }
-    if !small.is_empty() {
-        gathered.push(small.into());
-    }
-    gathered
-}
-
-/// Puts frames one after the other.
-pub(super) fn join(frames: impl Iterator<Item = Bytes>) -> Bytes {
-    let mut joined = Vec::new();
-    for frame in frames {
-        joined.extend_from_slice(&frame);
-    }
-    joined.into()
+    Some(joined.into())
 }
 
 /// Whether a feed has something to do.

@@ -15,11 +15,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::ClientId;
+use fanwire_proto::{ClientId, CloseCode};
 use mio::Waker;
 use parking_lot::Mutex;
 
-use super::{Newcomer, Order, Settlement, ShardLimits};
+use super::{Newcomer, Order, Settlement, ShardLimits, Socket};
 use crate::{
     liveness::Pulse,
     topic::{FeedRef, ShardId},
@@ -67,6 +67,30 @@ impl Drop for Paused {
     }
 }
 
+/// A connection that waits for its socket; it ends if this is dropped instead.
+pub struct Awaited(Option<Address>);
+
+impl Awaited {
+    pub(super) fn new(address: Address) -> Self {
+        Self(Some(address))
+    }
+
+    /// Hands over the socket, to which the beginning of the response has been written.
+    pub fn attach(mut self, socket: Socket) {
+        if let Some(Address { shard, slot, client, .. }) = self.0.take() {
+            shard.push(Job::Attach(slot, client, socket));
+        }
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if let Some(address) = self.0.take() {
+            address.end(CloseCode::Normal.into());
+        }
+    }
+}
+
 /// Everything that other threads ask of a shard.
 pub(super) enum Job {
     /// A topic has something for this feed.
@@ -79,6 +103,8 @@ pub(super) enum Job {
     Deliver(u32, ClientId, Vec<Bytes>),
     /// What a connection's door has waited for is there, if it is still that client's.
     Resume(u32, ClientId),
+    /// Give a connection the socket that it waits for, if it is still that client's.
+    Attach(u32, ClientId, Socket),
     /// End a connection in order, if it is still that client's.
     End(u32, ClientId, Closing),
     /// Do something to the connections.

@@ -109,6 +109,12 @@ impl Input {
             return Some(input.len());
         }
         let (mut partial, encoding) = (conn.partial.take(), conn.encoding);
+        if !encoding.framing.is_websocket() {
+            core.tally.frames_in += 1;
+            doors[slot as usize].received(&mut Cx { core, slot }, Inbound::Binary(input));
+            core.stage_replies(slot);
+            return None;
+        }
         let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
         let rules = Rules::new(limit, encoding.framing.is_deflated());
         let mut left = None;

@@ -1,12 +1,16 @@
 //! Pings and their deadlines, spread evenly: each tick looks after the connections whose slot falls on it, so ten
 //! thousand pings are not one burst, and no connection needs a timer of its own.
 
-use std::{num::NonZeroU32, time::Duration};
+use std::{io, num::NonZeroU32, time::Duration};
 
-use fanwire_proto::CloseCode;
+use fanwire_proto::{ClientId, CloseCode};
+use mio::Token;
 
-use super::core::{Core, slot32};
-use crate::wire::Framing;
+use super::{
+    core::{Core, slot32},
+    socket::Socket,
+};
+use crate::{defaults, wire::Framing};
 
 /// Time between two ticks.
 pub(super) const TICK: Duration = Duration::from_millis(100);
@@ -49,20 +53,25 @@ impl Core {
         let mut pings: Vec<(Framing, u32)> = Vec::new();
         for slot in due {
             let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
+            let framing = conn.encoding.framing;
+            pinged.push(slot32(slot));
+            let Some(ping) = framing.ping() else {
+                // Nobody answers: whoever takes nothing of what waits for them is as silent.
+                (conn.pinged, conn.heard) = (conn.is_blocked(), false);
+                continue;
+            };
             conn.pinged = true;
             conn.heard = false;
             conn.pinged_us = micros;
-            let framing = conn.encoding.framing;
             let frame = match pings.iter().find(|(of, _)| *of == framing) {
                 Some((_, frame)) => *frame,
                 None => {
-                    let frame = self.add_frame(framing.ping());
+                    let frame = self.frames.add(ping);
                     pings.push((framing, frame));
                     frame
                 }
             };
             self.stage(slot32(slot), frame);
-            pinged.push(slot32(slot));
         }
         pinged
     }
@@ -71,9 +80,38 @@ impl Core {
     pub(super) fn hear_pong(&mut self, slot: u32) {
         let micros = self.micros();
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-        // The other end of a local pair is in this process; the client behind it is not heard of.
-        if conn.pinged && !matches!(conn.socket, super::Socket::Local(_)) {
+        if conn.pinged {
             conn.round_trip_us = NonZeroU32::new(micros.wrapping_sub(conn.pinged_us).max(1));
+        }
+    }
+
+    /// Lets the system watch a connection. Where no ping is answered, what was sent has to be acknowledged in a time that,
+    /// together with the heartbeat, is as long as an answer to a ping may take.
+    pub(super) fn watch(&mut self, slot: usize) -> io::Result<()> {
+        let conn = &mut self.conns[slot];
+        if !conn.encoding.framing.is_websocket() {
+            let limit = self.limits.ping + self.limits.pong_timeout;
+            let heartbeat = Duration::from_secs(defaults::HEARTBEAT_S).min(self.limits.ping);
+            conn.socket.give_up_after(limit.saturating_sub(heartbeat))?;
+        }
+        conn.socket.register(&self.registry, Token(slot))
+    }
+
+    /// Gives a connection the socket it waits for; what has piled up for it is sent.
+    pub(super) fn attach(&mut self, slot: u32, client: ClientId, socket: Socket) {
+        if !self.is_still(slot, client) {
+            return;
+        }
+        self.conns[slot as usize].socket = socket;
+        match self.watch(slot as usize) {
+            Ok(()) => {
+                self.handle_writable(slot);
+                self.want_read(slot);
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be watched");
+                self.dead.push(slot);
+            }
         }
     }
 

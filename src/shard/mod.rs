@@ -19,6 +19,7 @@ mod drain;
 mod endings;
 mod fanout;
 mod feed;
+mod gathering;
 mod inbox;
 mod input;
 mod keepalive;
@@ -27,11 +28,15 @@ mod options;
 mod orders;
 mod outbox;
 mod settlement;
+mod slot;
 mod socket;
+mod stamp;
 mod subscriptions;
+mod table;
 mod tally;
 mod timers;
 mod waiting;
+mod wakes;
 
 use std::{
     collections::VecDeque,
@@ -46,7 +51,7 @@ pub use core::ShardLimits;
 use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer};
 use fanwire_proto::ClientId;
-pub use inbox::{Address, Paused, ShardHandle};
+pub use inbox::{Address, Awaited, Paused, ShardHandle};
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
 pub use options::{SubKey, SubscribeOptions};
@@ -55,6 +60,7 @@ use rustc_hash::FxHashMap;
 pub use settlement::Settlement;
 use slab::Slab;
 pub use socket::Socket;
+pub use stamp::{Said, Stamp};
 pub use tally::{Tally, TallySink};
 
 use self::{
@@ -64,7 +70,9 @@ use self::{
     inbox::Job,
     input::Input,
     keepalive::{Sweep, TICK},
+    table::Table,
     timers::{Endings, Timer, Timers},
+    wakes::Wakes,
 };
 use crate::{clock::unix_ms, defaults, liveness, topic::ShardId};
 
@@ -149,7 +157,9 @@ impl Shard {
             told: Vec::new(),
             dead: Vec::new(),
             lingering: Vec::new(),
-            frames: Vec::new(),
+            frames: Table::default(),
+            own: Vec::new(),
+            wakes: Wakes::default(),
             shared: Default::default(),
             spent: 0,
             replies: Vec::new(),
@@ -181,7 +191,8 @@ impl Shard {
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let now = Instant::now();
-        let until_timer = self.core.timers.next().map(|at| at.saturating_duration_since(now));
+        let next = [self.core.timers.next(), self.core.wakes.next()].into_iter().flatten().min();
+        let until_timer = next.map(|at| at.saturating_duration_since(now));
         let timeout = match self.core.has_work() || !self.core.handle.fall_asleep() {
             true => Some(Duration::ZERO),
             false => until_timer,
@@ -254,6 +265,7 @@ impl Shard {
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
                 Job::Limits(limits) => self.apply(limits),
                 Job::Deliver(slot, client, frames) => self.core.deliver(slot, client, frames),
+                Job::Attach(slot, client, socket) => self.core.attach(slot, client, socket),
                 Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
                 Job::Order(order) => self.core.carry_out(order),
@@ -291,6 +303,10 @@ impl Shard {
                 Timer::Feed(slot) => self.core.resume_feed(slot),
                 Timer::Sweep => self.sweep(),
             }
+        }
+        while let Some(slot) = self.core.wakes.pop_due(self.core.now) {
+            self.doors[slot as usize].woke(&mut Cx { core: &mut self.core, slot });
+            self.core.stage_replies(slot);
         }
     }
 
@@ -331,7 +347,7 @@ impl Shard {
         let door_slot = self.doors.insert(Box::new(Guarded(door)));
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.tally.opened += 1;
-        if let Err(error) = self.core.conns[slot].socket.register(&self.core.registry, Token(slot)) {
+        if let Err(error) = self.core.watch(slot) {
             tracing::warn!(%error, "a connection could not be watched");
             return self.core.dead.push(slot32(slot));
         }
@@ -353,6 +369,7 @@ impl Shard {
             }
             self.core.leave_all(slot);
             self.core.ends_at(slot, None);
+            self.core.wakes.set(slot, None);
             let mut conn = self.core.conns.remove(slot as usize);
             if let Err(error) = conn.socket.deregister(&self.core.registry) {
                 tracing::debug!(%error, "a connection was not watched");

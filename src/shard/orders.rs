@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 use super::{
     conn::Conn,
     core::{Core, slot32},
-    feed::Sub,
     listing::{ConnectionQuery, Listing},
     options::SubKey,
 };
@@ -94,15 +93,12 @@ impl Core {
     fn disband(&mut self, topic: &str) -> usize {
         let of_topic = |feed: &super::feed::Feed| feed.topic.name.as_str() == topic;
         let feeds = self.feeds.iter().filter(|(_, feed)| of_topic(feed));
-        let subs: Vec<_> = feeds.flat_map(|(_, feed)| &feed.subs).map(|sub| self.key_of(sub)).collect();
+        let subs: Vec<_> =
+            feeds.flat_map(|(_, feed)| &feed.subs).map(|sub| (sub.conn, self.key_of(sub))).collect();
         for &(slot, key) in &subs {
             self.end_subscription(slot, key, ErrorCode::Deleted);
         }
         subs.len()
-    }
-
-    fn key_of(&self, sub: &Sub) -> (u32, SubKey) {
-        (sub.conn, self.conns[sub.conn as usize].subs[sub.place as usize].key)
     }
 
     /// Ends a subscription with a code, or the connection where it is for nothing else.
@@ -112,7 +108,7 @@ impl Core {
             Ending::Connection(closing) => self.close_with(slot, closing),
             Ending::Subscription => {
                 let topic = self.feeds[at.feed as usize].topic.clone();
-                self.reply_notice(slot, &Notice::Ended { topic: &topic.name, code });
+                self.reply_notice(slot, Some(key), &Notice::Ended { topic: &topic.name, code });
                 self.remove_sub(at);
                 self.told.push((slot, key, code));
             }

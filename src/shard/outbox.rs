@@ -4,15 +4,16 @@
 //! holds at most what one write was too large for, and the replies to one frame; replies that go beyond
 //! `max_outbox_bytes` end the connection.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use bytes::Bytes;
 use fanwire_proto::{ClientId, CloseCode};
 
 use super::{
     backlog::Backlog,
-    conn::Phase,
-    core::{Core, slot32},
+    conn::{Phase, STAGED_MAX},
+    core::Core,
+    options::SubKey,
 };
 use crate::{
     defaults,
@@ -22,16 +23,10 @@ use crate::{
 /// A ping or a goodbye is no reason to judge anybody.
 const CONTROL_BYTES: usize = 256;
 
-/// Bytes up to which the frames of a turn are written in one call: what passes over several topics come to.
-const TOGETHER_BYTES: usize = 4 * defaults::PASS_BYTES;
+/// Frames of fewer bytes are put together before they are written; more are written as they lie, in one call too.
+const TOGETHER_BYTES: usize = 8 * 1024;
 
 impl Core {
-    /// Puts a frame into this turn's table.
-    pub(super) fn add_frame(&mut self, frame: Bytes) -> u32 {
-        self.frames.push(frame);
-        slot32(self.frames.len() - 1)
-    }
-
     /// Adds a frame of this turn's table to what a connection gets.
     pub(super) fn stage(&mut self, slot: u32, frame: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
@@ -54,9 +49,14 @@ impl Core {
     /// Adds bytes that only this connection gets.
     pub(super) fn stage_own(&mut self, slot: u32, bytes: Bytes) {
         if !bytes.is_empty() {
-            let frame = self.add_frame(bytes);
+            let frame = self.frames.add(bytes);
             self.stage(slot, frame);
         }
+    }
+
+    /// The same of several.
+    pub(super) fn stage_all(&mut self, slot: u32, frames: Vec<Bytes>) {
+        frames.into_iter().for_each(|frame| self.stage_own(slot, frame));
     }
 
     /// Adds what another thread has for a client, unless it is gone.
@@ -74,7 +74,7 @@ impl Core {
         }
     }
 
-    fn is_still(&self, slot: u32, client: ClientId) -> bool {
+    pub(super) fn is_still(&self, slot: u32, client: ClientId) -> bool {
         self.conns.get(slot as usize).is_some_and(|conn| conn.is_open() && conn.member.client == client)
     }
 
@@ -88,16 +88,16 @@ impl Core {
     }
 
     /// Adds a notice to what the connection is about to be sent.
-    pub(super) fn reply_notice(&mut self, slot: u32, notice: &Notice<'_>) {
-        let bytes = self.speaker_of(slot).notice(notice);
-        self.replies.extend_from_slice(&bytes);
+    pub(super) fn reply_notice(&mut self, slot: u32, key: Option<SubKey>, notice: &Notice<'_>) {
+        for bytes in self.notice(slot, key, notice) {
+            self.replies.extend_from_slice(&bytes);
+        }
     }
 
     /// Writes early what a door said at length, so that it stops when the client does not read.
     pub(super) fn flush_if_much(&mut self, slot: u32) {
         let Some(conn) = self.conns.get(slot as usize) else { return };
-        let staged: usize =
-            conn.staged.indices().iter().map(|&frame| self.frames[frame as usize].len()).sum();
+        let staged: usize = conn.staged.indices().iter().map(|&frame| self.frames.get(frame).len()).sum();
         if staged > defaults::READ_PAUSE_BYTES {
             self.flush(slot);
         }
@@ -117,10 +117,10 @@ impl Core {
     pub(super) fn flush(&mut self, slot: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         let (staged, count) = conn.staged.take();
-        let frames = || staged[..count].iter().map(|&frame| &self.frames[frame as usize]);
-        let bytes: usize = frames().map(Bytes::len).sum();
+        let frames = || staged[..count].iter().map(|&frame| self.frames.get(frame));
+        let bytes: usize = frames().map(<[u8]>::len).sum();
         if let Some(backlog) = &mut conn.backlog {
-            frames().for_each(|frame| backlog.append(frame, 0));
+            staged[..count].iter().for_each(|&frame| self.frames.keep(frame, 0, backlog));
             return self.check_backlog(slot, bytes);
         }
         if count == 0 {
@@ -133,9 +133,9 @@ impl Core {
             Ok(sent) if sent == bytes => {}
             Ok(mut sent) => {
                 let mut backlog = Backlog::default();
-                for frame in frames() {
-                    let done = sent.min(frame.len());
-                    backlog.append(frame, done);
+                for &frame in &staged[..count] {
+                    let done = sent.min(self.frames.get(frame).len());
+                    self.frames.keep(frame, done, &mut backlog);
                     sent -= done;
                 }
                 conn.backlog = Some(Box::new(backlog));
@@ -150,7 +150,8 @@ impl Core {
     fn check_backlog(&mut self, slot: u32, added: usize) {
         let Some(conn) = self.conns.get(slot as usize) else { return };
         let limit = self.speaker(conn.encoding).dialect().outbox(&self.limits.bytes);
-        let over = limit.is_some_and(|limit| conn.backlog_bytes() > limit);
+        // What it begins with waits for the response's head, and is bounded by what a subscription begins with.
+        let over = !conn.socket.is_awaited() && limit.is_some_and(|limit| conn.backlog_bytes() > limit);
         if over && added > CONTROL_BYTES {
             // Not here: a pass may be running over the subscriber lists.
             self.overflowed.push(slot);
@@ -302,13 +303,14 @@ impl Core {
     }
 }
 
-/// Writes frames, in one call if there is not too much of them to be put together first; returns how much was sent.
+/// Writes frames, in one call where the socket takes them; returns how much was sent.
 fn write_frames<'a>(
     socket: &mut super::socket::Socket,
-    mut frames: impl Iterator<Item = &'a Bytes>,
+    mut frames: impl Iterator<Item = &'a [u8]> + Clone,
     bytes: usize,
     scratch: &mut Vec<u8>,
 ) -> io::Result<usize> {
+    let all = frames.clone();
     let Some(first) = frames.next() else { return Ok(0) };
     if bytes == first.len() {
         return write_all(socket, first);
@@ -319,12 +321,23 @@ fn write_frames<'a>(
         frames.for_each(|frame| scratch.extend_from_slice(frame));
         return write_all(socket, scratch);
     }
-    let mut sent = 0;
-    for frame in [first].into_iter().chain(frames) {
-        let count = write_all(socket, frame)?;
-        sent += count;
-        if count < frame.len() {
-            break;
+    let mut slices = [IoSlice::new(&[]); STAGED_MAX];
+    slices.iter_mut().zip(all.clone()).for_each(|(slice, frame)| *slice = IoSlice::new(frame));
+    let mut sent = match socket.write_vectored(&slices) {
+        Ok(sent) => sent,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+        Err(error) => return Err(error),
+    };
+    let mut before = 0;
+    for frame in all {
+        let done = sent.saturating_sub(before).min(frame.len());
+        before += frame.len();
+        if done < frame.len() {
+            let count = write_all(socket, &frame[done..])?;
+            sent += count;
+            if done + count < frame.len() {
+                break;
+            }
         }
     }
     Ok(sent)

@@ -1,14 +1,16 @@
 //! One connection's bytes: plain TCP, or TLS over it, without blocking.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     net::Shutdown,
+    time::Duration,
 };
 
 use mio::{
     Interest, Registry, Token,
     net::{TcpStream, UnixStream},
 };
+use socket2::SockRef;
 use tokio_rustls::rustls::ServerConnection;
 
 /// Ciphertext that may wait inside a TLS session before it takes no more plaintext.
@@ -20,8 +22,11 @@ pub enum Socket {
     Plain(TcpStream),
     /// TLS after its handshake.
     Tls(Box<TlsSocket>),
-    /// A door of this process that speaks for a client elsewhere.
+    /// One end of a pair in this process.
     Local(UnixStream),
+    /// Still on its way: whoever has it writes the beginning of the response. It comes with
+    /// [`Awaited::attach`](super::Awaited::attach); until then nothing is taken and nothing comes.
+    Awaited,
 }
 
 /// A TLS session and the TCP stream below it.
@@ -48,20 +53,38 @@ impl Socket {
         Ok(Self::Local(UnixStream::from_std(end)))
     }
 
-    fn source(&mut self) -> &mut dyn mio::event::Source {
+    pub(super) fn is_awaited(&self) -> bool {
+        matches!(self, Self::Awaited)
+    }
+
+    fn source(&mut self) -> Option<&mut dyn mio::event::Source> {
         match self {
-            Self::Plain(tcp) => tcp,
-            Self::Tls(tls) => &mut tls.tcp,
-            Self::Local(end) => end,
+            Self::Plain(tcp) => Some(tcp),
+            Self::Tls(tls) => Some(&mut tls.tcp),
+            Self::Local(end) => Some(end),
+            Self::Awaited => None,
         }
     }
 
+    /// Has the system end the connection when the peer acknowledges nothing for so long (`TCP_USER_TIMEOUT`, RFC 5482).
+    pub(super) fn give_up_after(&self, silence: Duration) -> io::Result<()> {
+        let tcp = match self {
+            Self::Plain(tcp) => tcp,
+            Self::Tls(tls) => &tls.tcp,
+            Self::Local(_) | Self::Awaited => return Ok(()),
+        };
+        SockRef::from(tcp).set_tcp_user_timeout(Some(silence.max(Duration::from_millis(1))))
+    }
+
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
-        self.source().register(registry, token, Interest::READABLE | Interest::WRITABLE)
+        match self.source() {
+            Some(source) => source.register(registry, token, Interest::READABLE | Interest::WRITABLE),
+            None => Ok(()),
+        }
     }
 
     pub(super) fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-        self.source().deregister(registry)
+        self.source().map_or(Ok(()), |source| source.deregister(registry))
     }
 
     /// Reads decrypted bytes; `WouldBlock` when there are none yet, 0 at the end.
@@ -70,6 +93,7 @@ impl Socket {
             Self::Plain(tcp) => tcp.read(buffer),
             Self::Tls(tls) => tls.read(buffer),
             Self::Local(end) => end.read(buffer),
+            Self::Awaited => Err(io::ErrorKind::WouldBlock.into()),
         }
     }
 
@@ -79,6 +103,17 @@ impl Socket {
             Self::Plain(tcp) => tcp.write(bytes),
             Self::Tls(tls) => tls.write(bytes),
             Self::Local(end) => end.write(bytes),
+            Self::Awaited => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    /// The same with bytes that lie apart, in one call where the system has one for it.
+    pub(super) fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.write_vectored(slices),
+            Self::Local(end) => end.write_vectored(slices),
+            // A session encrypts slice by slice anyway.
+            Self::Tls(_) | Self::Awaited => Ok(0),
         }
     }
 
@@ -86,6 +121,7 @@ impl Socket {
     pub(super) fn flush(&mut self) -> io::Result<bool> {
         match self {
             Self::Plain(_) | Self::Local(_) => Ok(true),
+            Self::Awaited => Ok(false),
             Self::Tls(tls) => tls.send(),
         }
     }
@@ -96,6 +132,7 @@ impl Socket {
         let _ = match self {
             Self::Plain(tcp) => tcp.shutdown(Shutdown::Write),
             Self::Local(end) => end.shutdown(Shutdown::Write),
+            Self::Awaited => Ok(()),
             Self::Tls(tls) => {
                 tls.session.send_close_notify();
                 let _ = tls.send();

@@ -8,8 +8,9 @@ use rustc_hash::FxHashMap;
 use super::{
     conn::SubRef,
     core::{Core, FeedKey, slot32},
-    feed::{APART_BYTES, Apart, Except, Extra, Feed, Sub, SubState, Watch, gather},
+    feed::{Apart, Except, Extra, Feed, Sub, SubState, Watch},
     options::{SubKey, SubscribeOptions},
+    stamp::{APART_BYTES, Said},
     waiting::Waiting,
 };
 use crate::{
@@ -107,10 +108,15 @@ impl Core {
     pub(super) fn start_subscription(&mut self, slot: u32, key: SubKey, joined: &Joined) {
         let Some(at) = self.find_sub(slot, key) else { return };
         let except = self.except(at);
-        let speaker = self.speaker_of(slot);
+        let encoding = self.conns[slot as usize].encoding;
         let now_count = first_share(&joined.past);
         let now = joined.past[..now_count].iter().filter(|message| !except.covers(message));
-        let (past, sent) = (gather(now.clone().map(|message| message.bytes(speaker))), now.count());
+        let sent = now.clone().count();
+        let past = self.gather(slot, Some(key), encoding, |gather, speaker| {
+            for message in now {
+                gather.add(Said::Message(&message.message), message.frame(speaker));
+            }
+        });
         for frames in past {
             if frames.len() < APART_BYTES {
                 // Together with the reply that it follows.

@@ -1,9 +1,8 @@
 //! A message that has its place in a topic, as everyone holds it who reads or passes it on.
 
-use bytes::Bytes;
 use fanwire_proto::{ClientId, Message, Offset};
 
-use crate::wire::{Encoded, Speaker};
+use crate::wire::{Encoded, Frame, Speaker};
 
 /// The number of a message among those with the same key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -48,12 +47,12 @@ impl Placed {
     }
 
     /// What all subscribers with an encoding get, made on first use.
-    pub fn bytes(&self, speaker: Speaker<'_>) -> &Bytes {
+    pub fn frame(&self, speaker: Speaker<'_>) -> &Frame {
         speaker.delivery(&self.message, &self.encoded)
     }
 
     /// The same behind `skipped` conflated values.
-    pub fn bytes_after(&self, speaker: Speaker<'_>, skipped: u64) -> Bytes {
+    pub fn frame_after(&self, speaker: Speaker<'_>, skipped: u64) -> Frame {
         speaker.delivery_after(&self.message, &self.encoded, skipped)
     }
 

@@ -2,7 +2,7 @@
 
 use fanwire_proto::{CloseCode, Delivery, Epoch, ErrorCode, Member, Offset, TopicName};
 
-use super::{Body, Variant};
+use super::{Body, Variant, closing::Closing};
 
 /// How a protocol puts what the broker has to say. Stateless: what differs between its connections is in their doors.
 pub trait Dialect: Send + Sync {
@@ -88,21 +88,6 @@ pub enum Ending {
     Subscription,
     /// The connection, which is for this subscription and nothing else.
     Connection(Closing),
-}
-
-/// What a close frame says (RFC 6455 §5.5.1).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Closing {
-    /// The number.
-    pub code: u16,
-    /// At most 123 bytes.
-    pub reason: &'static str,
-}
-
-impl From<CloseCode> for Closing {
-    fn from(code: CloseCode) -> Self {
-        Self { code: code.as_u16(), reason: code.reason() }
-    }
 }
 
 /// The bounds of what is read and written, in bytes, as they are configured.

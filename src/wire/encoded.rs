@@ -1,9 +1,8 @@
 //! Where the bytes of a message are kept for all who get it.
 
-use bytes::Bytes;
 use once_cell::race::OnceBox;
 
-use super::Framing;
+use super::{Frame, Framing};
 
 /// A registered [`Dialect`](super::Dialect).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -40,22 +39,22 @@ pub struct Encoded(OnceBox<Slot>);
 #[derive(Debug)]
 struct Slot {
     encoding: Encoding,
-    bytes: Bytes,
+    frame: Frame,
     next: Encoded,
 }
 
 impl Encoded {
-    /// The bytes of this encoding, made on first use. Two threads that ask for the first time may both make them; both get
-    /// the same ones.
-    pub fn get(&self, encoding: Encoding, make: impl FnOnce() -> Bytes) -> &Bytes {
+    /// What this encoding makes of it, on first use. Two threads that ask for the first time may both make them; both get
+    /// the same one.
+    pub fn get(&self, encoding: Encoding, make: impl FnOnce() -> Frame) -> &Frame {
         let (mut at, mut make, mut new) = (self, Some(make), None);
         loop {
             match at.0.get() {
-                Some(slot) if slot.encoding == encoding => return &slot.bytes,
+                Some(slot) if slot.encoding == encoding => return &slot.frame,
                 Some(slot) => at = &slot.next,
                 None => {
                     let made =
-                        || Some(Box::new(Slot { encoding, bytes: make.take()?(), next: Self::default() }));
+                        || Some(Box::new(Slot { encoding, frame: make.take()?(), next: Self::default() }));
                     // Whoever finds the place taken meanwhile tries the next one, unless theirs is the same.
                     new = new.or_else(made).and_then(|slot| at.0.set(slot).err());
                 }
@@ -72,6 +71,13 @@ mod tests {
     };
 
     use super::*;
+
+    fn shared(frame: &Frame) -> &[u8] {
+        match frame {
+            Frame::Shared(bytes) => bytes,
+            Frame::Mixed(_) => panic!("nothing is anybody's own"),
+        }
+    }
 
     fn encoding(dialect: u32, variant: u8) -> Encoding {
         let dialect = DialectId(dialect);
@@ -92,9 +98,9 @@ mod tests {
             for (dialect, variant) in [(0, 0), (1, 0), (0, 1), (900, 255)] {
                 let bytes = encoded.get(encoding(dialect, variant), || {
                     made.fetch_add(1, Ordering::Relaxed);
-                    vec![dialect.to_le_bytes()[0], variant].into()
+                    Frame::Shared(vec![dialect.to_le_bytes()[0], variant].into())
                 });
-                assert_eq!(bytes[..], [dialect.to_le_bytes()[0], variant]);
+                assert_eq!(shared(bytes), [dialect.to_le_bytes()[0], variant]);
             }
         }
         assert_eq!(made.into_inner(), 4);
@@ -107,10 +113,11 @@ mod tests {
             let ask = |first: u32| {
                 start.wait();
                 let asked = [first, first ^ 1].map(|dialect| {
-                    let bytes =
-                        encoded.get(encoding(dialect, 0), || vec![dialect.to_le_bytes()[0]; 9].into());
-                    assert_eq!(bytes[0], dialect.to_le_bytes()[0]);
-                    (dialect, bytes.as_ptr() as usize)
+                    let bytes = encoded.get(encoding(dialect, 0), || {
+                        Frame::Shared(vec![dialect.to_le_bytes()[0]; 9].into())
+                    });
+                    assert_eq!(shared(bytes)[0], dialect.to_le_bytes()[0]);
+                    (dialect, shared(bytes).as_ptr() as usize)
                 });
                 asked.into_iter().collect::<std::collections::BTreeMap<_, _>>()
             };

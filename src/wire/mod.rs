@@ -10,14 +10,18 @@
 //! ```
 
 mod body;
+mod closing;
 mod dialect;
 mod encoded;
+mod frame;
 mod framing;
 mod spoken;
 pub mod websocket;
 
-pub use body::Body;
-pub use dialect::{Closing, Dialect, Ending, Limits, Notice};
+pub use body::{Body, Data, Own};
+pub use closing::Closing;
+pub use dialect::{Dialect, Ending, Limits, Notice};
 pub use encoded::{DialectId, Encoded, Encoding, Variant};
+pub use frame::{Frame, Part};
 pub use framing::Framing;
 pub use spoken::{Dialects, Speaker, Spoken};

@@ -8,7 +8,7 @@ use std::sync::{
 use bytes::Bytes;
 use fanwire_proto::{Delivery, Message};
 
-use super::{Body, Dialect, DialectId, Encoded, Encoding, Framing, Notice, Variant};
+use super::{Body, Dialect, DialectId, Encoded, Encoding, Frame, Framing, Notice, Variant};
 
 /// Gives every dialect its number. One per broker, since messages are shared by all its connections.
 #[derive(Debug, Default)]
@@ -83,12 +83,12 @@ impl<'a> Speaker<'a> {
     }
 
     /// What every subscriber with this encoding gets of a message.
-    pub fn delivery<'m>(self, message: &'m Message, encoded: &'m Encoded) -> &'m Bytes {
+    pub fn delivery<'m>(self, message: &'m Message, encoded: &'m Encoded) -> &'m Frame {
         encoded.get(self.encoding, || self.encode(Delivery { message, skipped: 0 }))
     }
 
     /// The same behind `skipped` conflated values; not kept where that makes a difference.
-    pub fn delivery_after(self, message: &Message, encoded: &Encoded, skipped: u64) -> Bytes {
+    pub fn delivery_after(self, message: &Message, encoded: &Encoded, skipped: u64) -> Frame {
         match skipped > 0 && self.dialect.tells_skipped() {
             true => self.encode(Delivery { message, skipped }),
             false => self.delivery(message, encoded).clone(),
@@ -96,12 +96,12 @@ impl<'a> Speaker<'a> {
     }
 
     /// What every subscriber with this encoding is told.
-    pub fn shared_notice<'m>(self, notice: &Notice<'_>, encoded: &'m Encoded) -> &'m Bytes {
+    pub fn shared_notice<'m>(self, notice: &Notice<'_>, encoded: &'m Encoded) -> &'m Frame {
         encoded.get(self.encoding, || self.notice(notice))
     }
 
     /// What one client is told.
-    pub fn notice(self, notice: &Notice<'_>) -> Bytes {
+    pub fn notice(self, notice: &Notice<'_>) -> Frame {
         self.encoding.framing.frame(self.dialect.notice(notice))
     }
 
@@ -110,7 +110,7 @@ impl<'a> Speaker<'a> {
         self.encoding.framing.frame_for_one(&body)
     }
 
-    fn encode(self, delivery: Delivery<'_>) -> Bytes {
+    fn encode(self, delivery: Delivery<'_>) -> Frame {
         self.encoding.framing.frame(self.dialect.delivery(delivery, self.encoding.variant))
     }
 }

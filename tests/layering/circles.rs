@@ -62,7 +62,6 @@ const EXCEPTIONS: &[&str] = &[
     "provider/template/mod.rs",
     "server/configuration.rs",
     "server/cors.rs",
-    "server/events.rs",
     "server/lifecycle.rs",
     "server/mod.rs",
     "server/upgrade.rs",
@@ -104,9 +103,6 @@ const EXCEPTIONS: &[&str] = &[
     "topic/subscribe.rs",
     "topic/unkept.rs",
     "topic/weight.rs",
-    "wire/dialect.rs",
-    "wire/encoded.rs",
-    "wire/framing.rs",
 ];
 
 #[test]

@@ -1,7 +1,8 @@
 //! What the native protocol says, in either of its formats.
 
-use fanwire_proto::{Delivery, EncodeError, Event, Format, Gap};
+use fanwire_proto::{Delivery, EncodeError, Event, Format};
 
+use crate::doors::notices::event_of;
 use crate::wire::{Body, Dialect, Limits, Notice, Variant};
 
 /// The native protocol in one format.
@@ -38,18 +39,6 @@ impl Dialect for NativeDialect {
 
     fn notice(&self, notice: &Notice<'_>) -> Body {
         say(self.format, &event_of(notice))
-    }
-}
-
-fn event_of(notice: &Notice<'_>) -> Event {
-    match *notice {
-        Notice::Joined { topic, member } => Event::Join { topic: topic.clone(), member: member.clone() },
-        Notice::Left { topic, member } => Event::Leave { topic: topic.clone(), member: member.clone() },
-        Notice::Gap { topic, epoch, after, next } => {
-            Event::Gap(Gap { topic: topic.clone(), epoch, after, next })
-        }
-        Notice::Ended { topic, code } => Event::End { topic: topic.clone(), code },
-        Notice::Goodbye { code, after_ms } => Event::Goodbye { code, reconnect: true, after_ms },
     }
 }
 

@@ -12,7 +12,7 @@ use super::{NativeDialect, NativeDoor};
 use crate::{
     broker::Broker,
     doors::{
-        entrance::{Entrance, Guest, Visit, refuse},
+        entrance::{Entrance, Guest, Opening, Visit, refuse},
         errors::Failure,
     },
     wire::{Dialects, Framing, Spoken},
@@ -51,7 +51,9 @@ impl Entrance for NativeEntrance {
             spoken: self.spoken[format.index()].clone(),
             user: grant.as_ref().and_then(|grant| grant.user.clone()),
             door: Box::new(NativeDoor::new(self.broker.clone(), format, grant, visit.ping_s)),
-            subprotocol: chosen.map(|format| HeaderValue::from_static(format.subprotocol())),
+            opening: Opening::WebSocket {
+                subprotocol: chosen.map(|format| HeaderValue::from_static(format.subprotocol())),
+            },
         })
     }
 }

@@ -53,7 +53,8 @@ pub(super) fn answer(
 /// Every update, and that this was all.
 fn all_of(there: &Updates, spoken: &Spoken) -> Vec<Bytes> {
     let speaker = spoken.speaker();
-    let frames = there.updates.iter().map(|update| update.bytes(speaker).clone());
+    let framing = spoken.encoding().framing;
+    let frames = there.updates.iter().map(|update| framing.plain(update.frame(speaker)));
     frames.chain([speaker.say(said(message::synced()))]).collect()
 }
 

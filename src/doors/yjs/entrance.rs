@@ -13,7 +13,7 @@ use super::{Refused, YjsDialect, YjsDoor};
 use crate::{
     auth::Grant,
     broker::Broker,
-    doors::entrance::{Entrance, Guest, Visit},
+    doors::entrance::{Entrance, Guest, Opening, Visit},
     wire::{Dialects, Framing, Spoken},
 };
 
@@ -58,7 +58,9 @@ impl Entrance for YjsEntrance {
             spoken: self.spoken.clone(),
             user: entry.as_ref().ok().and_then(|(grant, _)| grant.user.clone()),
             door: Box::new(YjsDoor::new(self.broker.clone(), entry)),
-            subprotocol: first.and_then(|first| HeaderValue::from_str(first).ok()),
+            opening: Opening::WebSocket {
+                subprotocol: first.and_then(|first| HeaderValue::from_str(first).ok()),
+            },
         })
     }
 }
