@@ -24,7 +24,7 @@ pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
 /// keep theirs (ALB and nginx 60, Go 90), so that it is the client who closes and no request meets a closed connection.
 pub const KEEP_ALIVE_S: u64 = 120;
 
-/// Seconds that an HTTP client may leave its answer unread, event streams included: as long as two pings would take.
+/// Seconds that an HTTP client may leave its answer unread, streams for operators included: as long as two pings would take.
 pub const WRITE_TIMEOUT_S: u64 = 60;
 
 /// Connections in all: about 1 KiB each in user memory and 4 KiB in the kernel.

@@ -29,6 +29,7 @@ mod volatile;
 mod presence;
 
 mod sse;
+mod sse_connections;
 
 mod control;
 

@@ -27,6 +27,7 @@ pub(crate) struct Launch {
     environment: Vec<(String, String)>,
     listen: Option<String>,
     files: Vec<(String, String)>,
+    descriptors: Option<u32>,
 }
 
 impl Launch {
@@ -57,6 +58,12 @@ impl Launch {
     /// An environment variable.
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// The most file descriptors that the process may have.
+    pub(crate) fn descriptors(mut self, most: u32) -> Self {
+        self.descriptors = Some(most);
         self
     }
 
@@ -105,7 +112,15 @@ impl Launch {
     }
 
     fn command(&self, verb: &str, scratch: &Scratch) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fanwire"));
+        let mut command = match self.descriptors {
+            None => Command::new(env!("CARGO_BIN_EXE_fanwire")),
+            Some(most) => {
+                let mut shell = Command::new("sh");
+                let limited = format!("ulimit -n {most} && exec \"$0\" \"$@\"");
+                shell.args(["-c", &limited, env!("CARGO_BIN_EXE_fanwire")]);
+                shell
+            }
+        };
         command.arg(verb).current_dir(scratch.path());
         for (name, _) in env::vars().filter(|(name, _)| name.starts_with("FANWIRE_")) {
             command.env_remove(name);

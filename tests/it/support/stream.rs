@@ -1,6 +1,7 @@
 //! Reading an endless answer: Server-Sent Events as they come.
 
 use serde_json::Value;
+use socket2::{SockFilter, SockRef};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
     net::TcpStream,
@@ -30,10 +31,22 @@ impl EventStream {
         stream
     }
 
+    /// From now on this client is as one whose network is gone: whatever comes is thrown away before it is acknowledged.
+    pub(crate) fn lose_the_network(&self) {
+        const RETURN: u16 = 0x06;
+        let nothing = SockFilter::new(RETURN, 0, 0, 0);
+        SockRef::from(self.lines.get_ref()).attach_filter(&[nothing]).unwrap();
+    }
+
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let read = within(PATIENCE, self.lines.read_line(&mut line)).await.unwrap();
         (read > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned())
+    }
+
+    /// Waits for a sign of life.
+    pub(crate) async fn heartbeat(&mut self) {
+        while self.line().await.expect("the stream goes on") != ":" {}
     }
 
     /// The next event's name and data; none at the end. Chunk sizes of the transfer look like no field.
