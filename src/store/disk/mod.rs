@@ -21,6 +21,7 @@ mod journal;
 mod keeper;
 mod manifest;
 mod mark;
+mod options;
 mod place;
 mod record;
 mod repair;
@@ -39,32 +40,11 @@ use std::{path::Path, sync::Arc};
 use bytes::Bytes;
 pub use entries::{Entries, Found};
 pub use inspect::Inspection;
+pub use options::Options;
 pub use wrong::Damaged;
 
 use self::{engine::Engine, folder::Folder, keeper::Keeper, state::State};
 use super::{Batch, Entry, Salvage, Scan, Space, Store, StoreError};
-use crate::defaults;
-
-/// How to open a [`Disk`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// Bytes of memory for blocks read from disk.
-    pub cache_bytes: u64,
-    /// Commits are refused as [`StoreError::Full`] while less than this is free on the disk.
-    pub reserve_bytes: u64,
-    /// Go on without commits that were lost to damage. What is damaged is set aside, not deleted.
-    pub accept_loss: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            cache_bytes: defaults::STORE_CACHE_BYTES,
-            reserve_bytes: defaults::STORE_RESERVE_BYTES,
-            accept_loss: false,
-        }
-    }
-}
 
 /// A data directory.
 pub struct Disk {

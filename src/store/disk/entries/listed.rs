@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Entries;
+use super::merged::Entries;
 use crate::store::{
     Space,
     disk::{
