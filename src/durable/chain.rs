@@ -3,9 +3,9 @@
 use fanwire_proto::{Offset, TopicName};
 
 use super::{
+    keys::state_key,
     record::{StoredBlock, decode_block},
     salvage::{Parts, report},
-    state_key,
 };
 use crate::{defaults, store::Salvaged, topic};
 

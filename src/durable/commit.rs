@@ -6,9 +6,9 @@ use fanwire_proto::{Kind, Offset};
 use rustc_hash::FxHashMap;
 
 use super::{
-    Durable, block_key,
+    Durable,
+    keys::{block_key, state_key, value_key},
     record::{encode_block, encode_head},
-    state_key, value_key,
 };
 use crate::{
     clock::unix_ms,

@@ -8,8 +8,9 @@ use std::ops::Bound;
 use fanwire_proto::{Epoch, Kind, Offset, TopicName};
 
 use super::{
-    Durable, END_OF_NAME,
+    Durable,
     chain::{self, Chain},
+    keys::END_OF_NAME,
     record::{StoredBlock, StoredHead},
     salvage::{self, Parts},
 };

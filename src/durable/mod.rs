@@ -27,69 +27,18 @@
 
 mod chain;
 mod commit;
+mod keys;
 mod load;
 mod record;
 mod run;
 mod salvage;
+mod topics;
 mod upkeep;
 
-use std::sync::Arc;
-
-use bytes::Bytes;
 pub use commit::{NOT_KEPT, Trouble};
-use fanwire_proto::{Offset, TopicName};
+pub use keys::prefix_of;
 pub use load::{LoadError, topic_of};
 pub use record::{DamagedRecord, StoredBlock, StoredHead, decode_block, decode_head};
 pub use run::Run;
+pub use topics::Durable;
 pub use upkeep::Due;
-
-use crate::{shard::ShardHandle, store::Committer, tap::Taps};
-
-/// Durable topics' way to the disk and back.
-pub struct Durable {
-    committer: Committer,
-    shards: Arc<[ShardHandle]>,
-    run: Run,
-    taps: Arc<Taps>,
-}
-
-impl Durable {
-    /// Topics whose content goes through this committer, and whose subscribers are on these shards or at these taps.
-    pub fn new(committer: Committer, shards: Arc<[ShardHandle]>, run: Run, taps: Arc<Taps>) -> Self {
-        Self { committer, shards, run, taps }
-    }
-
-    /// What everything is written through.
-    pub fn committer(&self) -> &Committer {
-        &self.committer
-    }
-}
-
-/// Ends the name in keys that go on after it; no name contains it.
-const END_OF_NAME: u8 = 0;
-
-/// The key prefix of everything that belongs to a topic.
-pub fn prefix_of(name: &TopicName) -> Vec<u8> {
-    let mut prefix = name.as_str().as_bytes().to_vec();
-    prefix.push(END_OF_NAME);
-    prefix
-}
-
-fn block_key(name: &TopicName, first: Offset) -> Bytes {
-    let mut key = prefix_of(name);
-    key.extend_from_slice(&first.0.to_be_bytes());
-    key.into()
-}
-
-/// A document's merged updates.
-fn state_key(name: &TopicName) -> Bytes {
-    let mut key = prefix_of(name);
-    key.extend_from_slice(b"state");
-    key.into()
-}
-
-fn value_key(name: &TopicName, key: &str) -> Bytes {
-    let mut whole = prefix_of(name);
-    whole.extend_from_slice(key.as_bytes());
-    whole.into()
-}

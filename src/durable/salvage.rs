@@ -4,9 +4,8 @@ use bytes::Bytes;
 use fanwire_proto::{Kind, TopicName};
 
 use super::{
-    prefix_of,
+    keys::{prefix_of, state_key},
     record::{StoredHead, decode_head},
-    state_key,
 };
 use crate::store::{Hole, Salvage, Salvaged, Scan, Space, Store, StoreError};
 

@@ -2,7 +2,12 @@
 
 use fanwire_proto::{Epoch, Kind, TopicName};
 
-use super::{Durable, decode_block, decode_head, prefix_of, record::encode_head, salvage, state_key};
+use super::{
+    Durable, decode_block, decode_head,
+    keys::{prefix_of, state_key},
+    record::encode_head,
+    salvage,
+};
 use crate::{
     defaults,
     store::{Batch, Scan, Space, StoreError},
