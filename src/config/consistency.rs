@@ -1,6 +1,6 @@
 //! Settings that go together only in some ways.
 
-use super::{DEFAULT_LISTEN, Settings, TlsFiles, wording::Place};
+use super::{Settings, fallback::DEFAULT_LISTEN, parts::TlsFiles, wording::Place};
 use crate::{
     defaults,
     memory::{Class, Plan},

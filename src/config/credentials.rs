@@ -1,79 +1,9 @@
 //! Secrets, keys and what tokens must say: read from their files and checked.
 
-use std::{num::NonZeroU32, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use fanwire_proto::Pattern;
-use serde::{Deserialize, Deserializer, Serialize};
-
-use super::{Settings, wording::Place};
-use crate::auth::{
-    Allowed, ApiKey, Authenticator, Expect, InvalidKey, KeyHash, KeySet, Secret, VerifyingKey,
-};
-
-/// One `[[key]]`: an API key of a back end. `fanwire key` makes one.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct KeySettings {
-    /// Its name, for logs.
-    pub name: String,
-    /// `sha256:` and the hash of the key in hexadecimal.
-    #[serde(deserialize_with = "checked_hash")]
-    pub hash: String,
-    /// Patterns of topics to publish to; none when absent.
-    #[serde(default, deserialize_with = "checked_patterns")]
-    pub publish: Vec<String>,
-    /// Patterns of topics to subscribe to and to read; none when absent.
-    #[serde(default, deserialize_with = "checked_patterns")]
-    pub subscribe: Vec<String>,
-    /// Patterns of documents to delete, and versions of them; those of `publish` when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "checked_optional")]
-    pub delete: Option<Vec<String>>,
-    /// Whether connections of others may be ended, and tokens revoked.
-    #[serde(default)]
-    pub admin: bool,
-    /// HTTP requests a second with this key; only the limits of addresses when absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_requests_per_second: Option<NonZeroU32>,
-}
-
-/// Checked while reading, so that the error has its line.
-fn checked_hash<'de, D: Deserializer<'de>>(source: D) -> Result<String, D::Error> {
-    let text = String::deserialize(source)?;
-    match KeyHash::read(&text) {
-        Some(_) => Ok(text),
-        None => Err(serde::de::Error::custom("must be `sha256:` and 64 hexadecimal digits")),
-    }
-}
-
-fn checked_patterns<'de, D: Deserializer<'de>>(source: D) -> Result<Vec<String>, D::Error> {
-    let patterns = Vec::<String>::deserialize(source)?;
-    for (index, pattern) in patterns.iter().enumerate() {
-        let told = |error| serde::de::Error::custom(format!("pattern {}: {error}", index + 1));
-        Pattern::new(pattern).map_err(told)?;
-    }
-    Ok(patterns)
-}
-
-fn checked_optional<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<String>>, D::Error> {
-    checked_patterns(source).map(Some)
-}
-
-impl KeySettings {
-    fn to_api_key(&self) -> Option<ApiKey> {
-        let allowed = |patterns: &[String]| {
-            Allowed::Some(patterns.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect())
-        };
-        Some(ApiKey {
-            name: Arc::from(self.name.as_str()),
-            hash: KeyHash::read(&self.hash)?,
-            publish: allowed(&self.publish),
-            subscribe: allowed(&self.subscribe),
-            delete: allowed(self.delete.as_ref().unwrap_or(&self.publish)),
-            admin: self.admin,
-            max_requests_per_second: self.max_requests_per_second,
-        })
-    }
-}
+use super::{KeySettings, Settings, secret_file::without_line_end, wording::Place};
+use crate::auth::{ApiKey, Authenticator, Expect, InvalidKey, KeySet, Secret, VerifyingKey};
 
 /// What can be checked, and the secret to sign with.
 #[derive(Debug, Default)]
@@ -132,11 +62,6 @@ impl Credentials {
         authenticator.anonymous |= !authenticator.is_configured();
         authenticator
     }
-}
-
-pub(super) fn without_line_end(bytes: &[u8]) -> &[u8] {
-    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    bytes.strip_suffix(b"\r").unwrap_or(bytes)
 }
 
 /// Keys from an address that others can answer for would let them sign tokens.

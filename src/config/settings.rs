@@ -8,7 +8,7 @@ use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
-use super::{credentials::KeySettings, rules::RuleSettings, webhooks::SourceSettings};
+use super::{keys::KeySettings, rules::RuleSettings, webhooks::SourceSettings};
 
 /// How log lines look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::SourceSettings;
+use super::settings::SourceSettings;
 use crate::{
     defaults,
     provider::{Preset, Scheme},
