@@ -6,19 +6,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use fanwire_proto::{Message, Offset, Payload, Position};
+use fanwire_proto::{Message, Offset, Payload, TopicName};
 
-use super::{
-    Refusal, Unkept, Updates,
-    rule::{KindRule, Merging},
-    state::State,
-    store::{Log, Store},
-    weight::Weight,
-};
+use super::{KeyCount, Merging, Placed, Refusal, Unkept, log::Log, weight::Weight};
 use crate::{
     defaults,
-    memory::{Charge, Class, Memory},
-    topic::{KeyCount, Placed},
+    memory::{Class, Memory},
 };
 
 /// Updates in offset order. Invariant: applied in any order, they are the document.
@@ -116,78 +109,35 @@ impl Document {
         let enough = enough_bytes || enough_updates || is_idle;
         !self.merging && self.fresh > 0 && self.log.messages.len() >= self.patience.max(2) && enough
     }
-}
 
-impl Updates {
-    /// The bytes of the updates after an offset.
-    pub fn after(&self, offset: Offset) -> impl Iterator<Item = &[u8]> {
-        let newer = self.updates.iter().filter(move |update| update.message.offset > offset);
-        newer.filter_map(|update| match &update.message.payload {
-            Payload::Bytes(bytes) => Some(bytes.as_ref()),
-            Payload::Json(_) => None,
-        })
-    }
-}
-
-impl State {
-    pub(super) fn weigh_on(&mut self, memory: &Memory, charge: Option<Charge>) {
-        if let Store::Document(document) = &mut self.store {
-            document.weight.move_to(memory.share(Class::Documents), None);
-        }
-        self.weight.move_to(memory.share(Class::Topics), charge);
+    /// Has its content weigh on the memory that documents share.
+    pub(super) fn weigh_on(&mut self, memory: &Memory) {
+        self.weight.move_to(memory.share(Class::Documents), None);
     }
 
-    pub(super) fn updates(&self) -> Updates {
-        let updates = match &self.store {
-            Store::Document(document) => document.log.messages.iter().cloned().collect(),
-            _ => Vec::new(),
-        };
-        Updates { updates, position: self.position() }
+    /// Whether it is to be merged now; then nobody else is told so until that is done.
+    pub(super) fn claim_merge(&mut self, bounds: &Merging, is_idle: bool) -> bool {
+        let due = self.is_due(bounds, is_idle);
+        self.merging |= due;
+        due
     }
 
-    pub(super) fn claim_merge(&mut self, now_ms: u64) -> bool {
-        let is_idle = now_ms.saturating_sub(self.touched_ms) >= defaults::MERGE_IDLE_MS;
-        match (&mut self.store, &self.rule.kind) {
-            (Store::Document(document), KindRule::Document(bounds)) if document.is_due(bounds, is_idle) => {
-                document.merging = true;
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// What a shard has not taken over yet is not merged, or the shard would pass all of it on.
-    pub(super) fn mergeable(&self) -> Updates {
-        let upto = self.pulled_by_all();
-        let mut updates = self.updates();
-        updates.updates.retain(|update| update.message.offset <= upto);
-        updates.position.offset = upto;
-        updates
-    }
-
-    pub(super) fn merged(&mut self, upto: Position, state: Bytes, apart: &[Offset]) {
-        let pinned_after = self.pulled_by_all();
-        let Store::Document(document) = &mut self.store else { return };
-        if upto.epoch != self.epoch {
-            // It was erased meanwhile.
-            return;
-        }
-        let upto = upto.offset;
-        document.merging = false;
-        document.patience = 0;
-        document.failed = false;
-        debug_assert!(upto <= pinned_after, "positions only move on");
+    /// Replaces the updates up to an offset by one that stands for all of them but those `apart`.
+    pub(super) fn merged(&mut self, topic: &TopicName, upto: Offset, state: Bytes, apart: &[Offset]) {
+        self.merging = false;
+        self.patience = 0;
+        self.failed = false;
         debug_assert!(!apart.contains(&upto), "the state has a place of its own");
-        let end = document.log.index_after(upto);
-        let Some(last) = end.checked_sub(1).and_then(|index| document.log.messages.get(index)) else {
+        let end = self.log.index_after(upto);
+        let Some(last) = end.checked_sub(1).and_then(|index| self.log.messages.get(index)) else {
             return;
         };
         let time = last.message.time;
         let kept = |update: &Arc<Placed>| apart.contains(&update.message.offset);
         // These stand before `upto`, which is in the state.
-        let mut front: Vec<_> = document.log.messages.drain(..end).filter(kept).collect();
+        let mut front: Vec<_> = self.log.messages.drain(..end).filter(kept).collect();
         let message = Message {
-            topic: self.name.clone(),
+            topic: topic.clone(),
             offset: upto,
             time,
             payload: Payload::Bytes(state),
@@ -198,22 +148,22 @@ impl State {
         };
         front.push(Arc::new(Placed::new(message, KeyCount::default())));
         for update in front.into_iter().rev() {
-            document.log.messages.push_front(update);
+            self.log.messages.push_front(update);
         }
-        document.merged_upto = upto;
-        document.unwritten = true;
-        document.count();
+        self.merged_upto = upto;
+        self.unwritten = true;
+        self.count();
     }
 
-    pub(super) fn is_set_aside(&self) -> bool {
-        matches!(&self.store, Store::Document(document) if document.failed)
-    }
-
+    /// It was not merged, and is not before there are so many updates.
     pub(super) fn not_merged(&mut self, patience: usize, failed: bool) {
-        if let Store::Document(document) = &mut self.store {
-            document.merging = false;
-            document.failed = failed;
-            document.patience = patience;
-        }
+        self.merging = false;
+        self.failed = failed;
+        self.patience = patience;
+    }
+
+    /// Whether it is kept as it came because it could not be merged.
+    pub(super) fn is_set_aside(&self) -> bool {
+        self.failed
     }
 }

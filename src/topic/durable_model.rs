@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, atomic::AtomicUsize, atomic::Ordering},
 };
 
-use fanwire_proto::{Ack, Epoch, Offset, Payload};
+use fanwire_proto::{Ack, Epoch, Message, Offset, Payload};
 use proptest::prelude::*;
 
 use super::*;

@@ -7,6 +7,7 @@ use fanwire_proto::{ClientId, Epoch, Member, Offset, Payload, Position};
 use proptest::prelude::*;
 
 use super::*;
+use crate::memory::Owner;
 
 const FEED: FeedRef = FeedRef { shard: ShardId(0), slot: 0 };
 

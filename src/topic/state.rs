@@ -2,18 +2,14 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::{Ack, ClientId, Epoch, HistoryReply, Member, Message, Offset, Position, TopicName};
+use fanwire_proto::{Ack, ClientId, Epoch, Member, Message, Offset, Position, TopicName};
 
 use super::{
-    Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, Members, Pulled, Receipt, Refusal, Summary, Taken,
-    Unkept, dedupe::Dedupe, document::Document, kept::OnDisk, presence::Changes, presence::Presence,
-    rule::Keeping, rule::KindRule, rule::Rule, store::Store, store::millis, store::take_batch,
-    store::weight_of, unkept::Gathering, weight::Weight,
+    Asker, Changes, Draft, FeedRef, Glance, Keeping, KeyCount, KindRule, Members, Placed, Pulled, Receipt,
+    Refusal, Rule, Summary, Taken, Unkept, dedupe::Dedupe, document::Document, kept::OnDisk,
+    measure::take_batch, presence::Presence, store::Store, unkept::Gathering, weight::Weight,
 };
-use crate::{
-    defaults,
-    topic::{KeyCount, Placed},
-};
+use crate::defaults;
 
 /// How far one shard is, for the subscribers behind one [`FeedRef`].
 #[derive(Debug)]
@@ -148,61 +144,8 @@ impl State {
         waits
     }
 
-    /// Kind `document`: forgets its content and goes on in another epoch.
-    pub(super) fn erase(&mut self, epoch: Epoch) {
-        let Store::Document(document) = &mut self.store else { return };
-        // What waits for the disk is part of what is erased.
-        document.erase(self.numbered);
-        self.last = self.numbered;
-        self.epoch = epoch;
-        self.dedupe = Dedupe::new(self.rule.keeping);
-        self.on_disk.head_is_old = true;
-        self.feeds.iter_mut().for_each(|feed| feed.pulled = self.numbered);
-    }
-
     fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {
         Receipt { epoch: self.epoch, offset, duplicate, subscribers: self.subscribers(), dropped }
-    }
-
-    pub(super) fn check_room(&self, draft: &Draft) -> Result<(), Refusal> {
-        self.gathering.check_room()?;
-        match (&self.store, &self.rule.kind) {
-            (Store::Latest(latest), KindRule::Latest { max_keys, .. }) => {
-                latest.check_room(draft.key.as_deref().unwrap_or_default(), *max_keys)
-            }
-            _ if draft.key.is_some() => Err(Refusal::KeyNotWanted),
-            (Store::Log(log), KindRule::Log(bounds)) => log.check_room(bounds, self.pulled_by_all()),
-            (Store::Document(document), KindRule::Document(bounds)) => document.check_room(bounds),
-            _ => Ok(()),
-        }
-    }
-
-    /// While memory is short, a log in memory takes a message in place of its oldest ones; anything else refuses it.
-    fn make_room(&mut self, draft: &Draft) -> Result<(), Refusal> {
-        let more = weight_of(1, draft.payload.len()) + draft.message_id.as_ref().map_or(0, String::len);
-        let gives_up = !self.rule.keeping.is_durable();
-        let pinned_after = self.pulled_by_all();
-        loop {
-            let Err(refusal) = self.weight.check_room(more, &draft.by) else { return Ok(()) };
-            let gave_up = match &mut self.store {
-                // Documents have a share of their own.
-                Store::Document(_) => return Ok(()),
-                Store::Log(log) => gives_up && log.pop_oldest(pinned_after),
-                Store::Latest(_) | Store::Volatile(_) => false,
-            };
-            if !gave_up {
-                return Err(refusal);
-            }
-            self.weigh();
-        }
-    }
-
-    /// Says how much the topic takes.
-    pub(super) fn weigh(&mut self) {
-        let waiting = weight_of(self.gathering.len(), self.gathering.bytes());
-        let members = self.presence.clients() * defaults::MEMBER_BYTES;
-        let content = self.store.weight() + self.dedupe.bytes() + waiting + members;
-        self.weight.set(defaults::TOPIC_OVERHEAD_BYTES + content);
     }
 
     fn message(&self, draft: Draft, offset: Offset, now_ms: u64) -> Message {
@@ -347,17 +290,6 @@ impl State {
         self.weigh();
     }
 
-    pub(super) fn catch_up(&self, after: Offset, budget: usize) -> CatchUp {
-        let (Store::Log(log) | Store::Document(Document { log, .. })) = &self.store else {
-            return CatchUp { gap: None, messages: Vec::new(), upto: self.last, epoch: self.epoch };
-        };
-        let messages = log.batch_after(after, budget);
-        let gap = (log.evicted > after)
-            .then(|| messages.first().map_or(Offset(self.last.0 + 1), |first| first.message.offset));
-        let upto = messages.last().map_or(self.last, |last| last.message.offset);
-        CatchUp { gap, messages, upto, epoch: self.epoch }
-    }
-
     pub(super) fn has_key(&self, key: &str) -> bool {
         matches!(&self.store, Store::Latest(latest) if latest.values.get(key).is_some())
     }
@@ -407,95 +339,4 @@ impl State {
         }
         same_kind
     }
-
-    pub(super) fn expire(&mut self, now_ms: u64, idle_ms: u64) -> bool {
-        self.prune(now_ms);
-        self.dedupe.expire(now_ms);
-        self.weigh();
-        let unused = self.feeds.is_empty() && self.presence.clients() == 0;
-        let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
-        let nothing_to_lose = match self.rule.keeping.is_durable() {
-            // Ids of messages that are gone are known in memory only.
-            true => self.gathering.is_idle() && !self.has_changes() && self.dedupe.is_empty(),
-            false => self.store.is_empty() && self.dedupe.is_empty(),
-        };
-        if unused && idle && nothing_to_lose {
-            self.closed = true;
-        }
-        self.closed
-    }
-
-    pub(super) fn prune(&mut self, now_ms: u64) {
-        let pinned_after = self.pulled_by_all();
-        match (&mut self.store, &self.rule.kind) {
-            (Store::Log(log), KindRule::Log(bounds)) => {
-                // What is on the disk is there by its rule, and nothing else removes it.
-                let level = if self.rule.keeping.is_durable() { usize::MAX } else { self.weight.level() };
-                log.prune(bounds, level, pinned_after, now_ms);
-            }
-            (Store::Latest(latest), KindRule::Latest { max_age: Some(age), .. }) => {
-                let gone = latest.expire(now_ms.saturating_sub(millis(*age)), pinned_after);
-                if self.rule.keeping.is_durable() {
-                    self.on_disk.old_keys.extend(gone);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    /// A page of the history, without its messages, and these: they are copied once the lock is released. Costs what the
-    /// page has, whatever is kept.
-    pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> (HistoryReply, Vec<Arc<Placed>>) {
-        self.prune(now_ms);
-        let since = query.since.filter(|since| since.epoch == self.epoch);
-        let after = since.map_or(Offset::ZERO, |since| since.offset);
-        let before = since.map_or(Offset(u64::MAX), |since| since.offset);
-        let (messages, more) = match (&self.store, query.reverse) {
-            (Store::Volatile(_), _) => (Vec::new(), false),
-            (Store::Log(log) | Store::Document(Document { log, .. }), false) => {
-                page(log.messages.range(log.index_after(after)..), query.limit)
-            }
-            (Store::Log(log) | Store::Document(Document { log, .. }), true) => {
-                page(log.messages.range(..log.index_of(before)).rev(), query.limit)
-            }
-            (Store::Latest(latest), false) => {
-                page(latest.values.after(after).map(|(_, value)| value), query.limit)
-            }
-            (Store::Latest(latest), true) => {
-                page(latest.values.before(before).rev().map(|(_, value)| value), query.limit)
-            }
-        };
-        let reply = HistoryReply {
-            id: None,
-            topic: self.name.clone(),
-            epoch: self.epoch,
-            offset: self.last,
-            recovered: query
-                .since
-                .map(|_| since.is_some_and(|since| query.reverse || self.reaches(since.offset))),
-            more,
-            messages: Vec::new(),
-        };
-        (reply, messages)
-    }
-
-    /// Whether everything after the offset is still known.
-    pub(super) fn reaches(&self, offset: Offset) -> bool {
-        offset <= self.last
-            && match &self.store {
-                Store::Log(log) => offset >= log.evicted,
-                Store::Latest(_) | Store::Document(_) => true,
-                Store::Volatile(_) => offset == self.last,
-            }
-    }
-}
-
-/// The first of these messages, within the bounds of a reply, and whether there are more.
-fn page<'a>(
-    mut messages: impl Iterator<Item = &'a Arc<Placed>> + Clone,
-    limit: usize,
-) -> (Vec<Arc<Placed>>, bool) {
-    let taken = take_batch(messages.clone().take(limit), defaults::HISTORY_REPLY_BYTES);
-    let more = messages.nth(taken.len()).is_some();
-    (taken, more)
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use fanwire_proto::{Epoch, Member, Offset, Position};
 
-use super::{FeedRef, Refusal, document::Document, state::State, store::Store, store::take_batch};
-use crate::topic::{KeyCount, Placed};
+use super::{
+    FeedRef, KeyCount, Placed, Refusal, document::Document, measure::take_batch, state::State, store::Store,
+};
 
 /// What a subscriber asks for.
 #[derive(Clone, Debug)]

@@ -62,14 +62,6 @@ const EXCEPTIONS: &[&str] = &[
     "shard/mod.rs",
     "shard/orders.rs",
     "shard/settlement.rs",
-    "topic/document.rs",
-    "topic/kept.rs",
-    "topic/mod.rs",
-    "topic/state.rs",
-    "topic/store.rs",
-    "topic/subscribe.rs",
-    "topic/unkept.rs",
-    "topic/weight.rs",
 ];
 
 #[test]
