@@ -2,6 +2,7 @@
 //! text in a topic.
 
 mod context;
+mod depth;
 mod filters;
 mod lint;
 
@@ -72,6 +73,9 @@ impl Template {
         let mut environment = Environment::new();
         if text.len() > SOURCE_BYTES_MAX {
             return Err(format!("it has more than {SOURCE_BYTES_MAX} bytes"));
+        }
+        if depth::operators(text) > depth::OPERATORS_MAX {
+            return Err(format!("it has more than {} operators in one `{{{{ }}}}`", depth::OPERATORS_MAX));
         }
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION_MAX);

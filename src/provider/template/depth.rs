@@ -1,0 +1,92 @@
+//! How deep the code of a template could nest, told before it is parsed: minijinja counts brackets and blocks, but recurses
+//! for each sign and each link of a chain as well (`- - - 1`, `1 + 1 + 1`), on the stack of whoever reads the template.
+
+/// Most operators in one pair of `{{ }}` or `{% %}`. A level of each takes less than 4 KiB of the stack, also without
+/// optimisation.
+pub(super) const OPERATORS_MAX: usize = 250;
+
+/// The most operators that stand in one tag.
+pub(super) fn operators(text: &str) -> usize {
+    let (mut most, mut rest) = (0, text);
+    while let Some(start) = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min() {
+        let code = &rest[start + 2..];
+        let (count, end) = in_tag(code);
+        most = most.max(count);
+        rest = &code[end..];
+    }
+    most
+}
+
+/// How many operators come before the end of a tag, and where that is: not within a text.
+fn in_tag(code: &str) -> (usize, usize) {
+    let (mut count, mut quote, mut escaped, mut word) = (0, None, false, 0);
+    for (at, c) in code.char_indices() {
+        let is_word = c.is_alphanumeric() || c == '_';
+        if !is_word && quote.is_none() {
+            count +=
+                usize::from(matches!(&code[word..at], "not" | "and" | "or" | "if" | "else" | "in" | "is"));
+        }
+        match (quote, c) {
+            (Some(_), _) if escaped => escaped = false,
+            (Some(_), '\\') => escaped = true,
+            (Some(open), c) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '%' | '}') if code[at + 1..].starts_with('}') => return (count, at + 2),
+            (
+                None,
+                '-' | '+' | '*' | '/' | '%' | '~' | '|' | '.' | '[' | '(' | '{' | '<' | '>' | '=' | '!',
+            ) => {
+                count += 1;
+            }
+            (None, _) => {}
+        }
+        if !is_word {
+            word = at + c.len_utf8();
+        }
+    }
+    (count, code.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::Output, *};
+    use crate::provider::Template;
+
+    #[test]
+    fn operators_are_counted_in_tags_and_not_in_texts() {
+        for (text, count) in [
+            ("a - b", 0),
+            ("{{ a }}", 0),
+            ("{{ -a }} {{ - - a }}", 2),
+            ("{{ '- - }} -' ~ \"\\\"- -\" }}", 1),
+            ("{% if not a and b %}", 3),
+            ("{{ a.b | upper", 2),
+            ("{{ nothing }}{{ a if b else c }}", 2),
+        ] {
+            assert_eq!(operators(text), count, "{text}");
+        }
+    }
+
+    /// In a thread with the least stack that anything here has; far more of them overflowed it.
+    #[test]
+    fn chains_are_bounded() {
+        let read = |text: String| Template::read(&text, Output::Text).map(drop);
+        let links =
+            ["+ 1", "~ 1", "| string", "if 1 else 1", "and 1", "is defined", "** 1", "* 1", "not in [1]"];
+        let chains = move || {
+            for (open, link, close) in links
+                .map(|link| ("{{ 1 ", link, "}}"))
+                .into_iter()
+                .chain([("{{ ", "- ", "1 }}"), ("{{ ", "not ", "1 }}")])
+            {
+                let few = read(format!("{open}{}{close}", format!("{link} ").repeat(20)));
+                assert!(few.is_ok() || !few.unwrap_err().contains("operators"), "{link}");
+                let many = read(format!("{open}{}{close}", format!("{link} ").repeat(5_000)));
+                assert!(many.unwrap_err().contains("operators"), "{link}");
+                let _ = read(format!("{open}{}{close}", format!("{link} ").repeat(OPERATORS_MAX / 2)));
+            }
+        };
+        std::thread::Builder::new().stack_size(1 << 20).spawn(chains).unwrap().join().unwrap();
+    }
+}
