@@ -5,7 +5,8 @@ tiers=(quick clients campaigns)
 
 # Debian packages: tools, a browser, and the servers that the load tester is tried against.
 packages=(gcc curl git openssl python3 python3-venv chromium nats-server nginx-light libnginx-mod-nchan mosquitto
-  python3-socketio python3-aiohttp node-ws protobuf-compiler libprotobuf-dev e2fsprogs mount util-linux libfaketime)
+  python3-socketio python3-aiohttp node-ws protobuf-compiler libprotobuf-dev e2fsprogs mount util-linux libfaketime
+  valgrind)
 
 # Without them nothing can be tried: a machine that does not get them ends the run.
 install_packages() {
