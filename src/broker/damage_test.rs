@@ -18,9 +18,12 @@ use super::*;
 use crate::{
     auth::Authenticator,
     document::coverage::Coverage,
+    durable::Run,
     memory::{Owner, Plan},
-    store::{Disk, DiskOptions, Pace, StoreError, scratch},
-    topic::{Draft, HistoryQuery, Keeping, Kind, KindRule, Merging, Retention, Rule},
+    metrics::Metrics,
+    store::{Committer, Disk, DiskOptions, Pace, StoreError, scratch},
+    topic::{Draft, HistoryQuery, Keeping, Kind, KindRule, Merging, Retention, Rule, Rules},
+    worker::Workers,
 };
 
 const TOPICS: usize = 25;

@@ -13,10 +13,13 @@ use super::*;
 use crate::{
     auth::Authenticator,
     defaults,
-    durable::prefix_of,
+    durable::{Run, prefix_of},
     memory::{Owner, Plan},
-    store::{Batch, Memory, Pace, Scan, Space, Store},
-    topic::{Draft, HistoryQuery, Keeping, KindRule, Retention, Rule},
+    metrics::Metrics,
+    shard::ShardHandle,
+    store::{Batch, Committer, Memory, Pace, Scan, Space, Store},
+    topic::{Draft, HistoryQuery, Keeping, KindRule, Retention, Rule, Rules},
+    worker::Workers,
 };
 
 const AGE_S: u64 = 100;

@@ -3,6 +3,7 @@
 //! Everything here takes a square of nothing and recurses with nothing that a sender chooses: a text is checked without
 //! going deeper with it, looked up in without a tree, and made into a tree only within stated bounds.
 
+mod ends;
 mod lookup;
 mod names;
 mod number;

@@ -7,7 +7,7 @@ use std::{
     ops::Range,
 };
 
-use super::text::{end_of_number, end_of_text};
+use super::ends::{end_of_number, end_of_text};
 
 /// Lists and objects inside one another. What nests deeper is no message, and its names are left as they are.
 const DEPTH_MAX: usize = 128;

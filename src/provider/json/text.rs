@@ -6,7 +6,10 @@ use std::{borrow::Cow, ops::Range};
 
 use serde_json::value::RawValue;
 
-use super::names;
+use super::{
+    ends::{end_of_number, end_of_text},
+    names,
+};
 
 /// RFC 8259 §8.1: nobody should send it, and readers may ignore it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -98,24 +101,6 @@ impl Iterator for Scalars<'_> {
         *at = end;
         Some(scalar(start..end))
     }
-}
-
-/// One behind the closing quote.
-pub(super) fn end_of_text(text: &[u8], start: usize) -> usize {
-    let mut at = start + 1;
-    while let Some(byte) = text.get(at) {
-        match byte {
-            b'\\' => at += 2,
-            b'"' => return at + 1,
-            _ => at += 1,
-        }
-    }
-    text.len()
-}
-
-pub(super) fn end_of_number(text: &[u8], start: usize) -> usize {
-    let ends = |byte: &u8| !matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
-    text[start..].iter().position(ends).map_or(text.len(), |length| start + length)
 }
 
 /// The text of a number that no double holds.

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::{
     Number,
-    text::{end_of_number, end_of_text},
+    ends::{end_of_number, end_of_text},
 };
 
 /// Values in one tree: some sixty megabytes of them, and far beyond the 25 MB of text that GitHub sends at most.
