@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::Front;
+use super::front::Front;
 use crate::{
     broker::Broker,
     doors::http::{Admin, HasBroker},

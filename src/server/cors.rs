@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::{HeaderName, HeaderValue, Method, header, request::Parts};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-use super::Front;
+use super::front::Front;
 
 /// How long a browser may remember the answer.
 const REMEMBER: Duration = Duration::from_secs(600);

@@ -14,8 +14,15 @@ use parking_lot::RwLock;
 use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
-    Front, FrontSettings, Noise, accept_all, bind, gate::Gate, jwks, origin::Pages, routes,
-    throttle::Throttle, tls,
+    accept::accept_all,
+    front::{Front, FrontSettings, Noise},
+    gate::Gate,
+    jwks,
+    listen::bind,
+    origin::Pages,
+    routes::routes,
+    throttle::Throttle,
+    tls,
 };
 use crate::{
     auth::KeySet,

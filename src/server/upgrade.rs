@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::server::create_response;
 
 use super::{
-    Front,
+    front::Front,
     gate::Permit,
     patience::Patient,
     stream::Stream,
