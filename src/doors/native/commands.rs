@@ -4,7 +4,7 @@ use fanwire_proto::{Command, Direction, ErrorCode, Event, History, Publish, Subs
 
 use super::{
     NativeDoor,
-    pause::{Fetched, Undone, away},
+    held::{Fetched, Undone, away},
 };
 use crate::{
     auth::{Grant, InvalidToken, Verb},

@@ -11,6 +11,7 @@
 mod commands;
 mod dialect;
 pub(super) mod entrance;
+mod held;
 mod pause;
 
 use std::{collections::VecDeque, sync::Arc, time::Instant};
@@ -18,7 +19,7 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 pub use dialect::NativeDialect;
 use dialect::say;
 use fanwire_proto::{CloseCode, Command, ErrorCode, ErrorReply, Event, Format, Rejection, Request};
-use pause::{Away, Fetched, Held, Undone};
+use held::{Away, Fetched, Held, Undone};
 
 use super::errors::Failure;
 use crate::{

@@ -1,53 +1,17 @@
-//! Commands whose topic has to be read from the disk first: the connection pauses, and goes on where it stopped.
+//! Pausing for a topic that has to be read from the disk: the connection goes on where it stopped.
 
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
 };
 
-use fanwire_proto::{Command, ErrorCode, Rejection, Request, TopicName};
+use fanwire_proto::{ErrorCode, Rejection, Request};
 
-use super::NativeDoor;
-use crate::{
-    broker::{Missing, NoTopic, SubscribeError},
-    doors::errors::Failure,
-    shard::Cx,
-    topic::Topic,
+use super::{
+    NativeDoor,
+    held::{Away, Held},
 };
-
-/// What is done once a topic has been read from the disk.
-pub(super) struct Held {
-    /// What becomes of that; nothing if the worker fails.
-    fetched: Arc<OnceLock<Result<Option<Arc<Topic>>, NoTopic>>>,
-    id: Option<u64>,
-    command: Command,
-    /// What else was in the same frame.
-    rest: VecDeque<Result<Request, Rejection>>,
-}
-
-/// Whether a command's topic was fetched for it, and which one was found.
-pub(super) type Fetched<'a> = Option<Option<&'a Topic>>;
-
-/// A command whose topic has to be read from the disk first.
-pub(super) struct Away {
-    topic: TopicName,
-    missing: Missing,
-    id: Option<u64>,
-    /// Allowed already.
-    command: Command,
-}
-
-/// Why a command is not done.
-pub(super) enum Undone {
-    Failed(Failure),
-    Away(Box<Away>),
-}
-
-impl<E: Into<Failure>> From<E> for Undone {
-    fn from(error: E) -> Self {
-        Self::Failed(error.into())
-    }
-}
+use crate::{broker::SubscribeError, doors::errors::Failure, shard::Cx};
 
 impl NativeDoor {
     /// Goes on with this when the topic is there.
@@ -88,9 +52,4 @@ impl NativeDoor {
             Err(away) => self.wait_for(cx, *away, rest),
         }
     }
-}
-
-/// Puts a command off until its topic is there.
-pub(super) fn away(topic: TopicName, missing: Missing, id: Option<u64>, command: Command) -> Undone {
-    Undone::Away(Box::new(Away { topic, missing, id, command }))
 }

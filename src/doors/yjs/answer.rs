@@ -12,7 +12,7 @@ use std::sync::{
 use bytes::Bytes;
 use fanwire_proto::Offset;
 
-use super::{Inside, dialect::said};
+use super::{dialect::said, inside::Inside};
 use crate::{
     broker::Broker,
     defaults,

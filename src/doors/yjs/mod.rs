@@ -17,12 +17,10 @@
 mod answer;
 mod dialect;
 pub(super) mod entrance;
+mod inside;
 
 use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, OnceLock, atomic::Ordering},
     time::Instant,
 };
 
@@ -31,13 +29,13 @@ use bytes::Bytes;
 pub use dialect::YjsDialect;
 use dialect::said;
 use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
+use inside::Inside;
 
 use super::errors::Failure;
 use crate::{
     auth::{Grant, Verb},
     broker::{Broker, Missing, SubscribeError},
     clock::unix_ms,
-    collab::Room,
     defaults,
     document::{
         Malformed, awareness,
@@ -47,7 +45,7 @@ use crate::{
     memory::Owner,
     session::{Session, TokenBucket},
     shard::{Cx, Door, Inbound, SubKey, SubscribeOptions},
-    topic::{Draft, Kind, Topic},
+    topic::{Draft, Kind},
     wire::{Closing, Dialect},
 };
 
@@ -93,22 +91,6 @@ pub struct YjsDoor {
     /// Questions what it lacks, and who is here: they cost more to answer than to ask.
     asks: TokenBucket,
     queries: TokenBucket,
-}
-
-/// What there is once the connection is in a document.
-struct Inside {
-    topic: Arc<Topic>,
-    room: Arc<Room>,
-    owner: awareness::Owner,
-    /// Who is charged with what it brings.
-    by: Owner,
-    speaker: awareness::Speaker,
-    has_spoken: bool,
-    was_told_no: bool,
-    /// A worker is answering a step 1.
-    answering: Arc<AtomicBool>,
-    /// A worker is looking at a step 2.
-    offering: Arc<AtomicBool>,
 }
 
 impl YjsDoor {

@@ -5,7 +5,7 @@ use minijinja::{
     value::{Rest, ValueKind, ValueOrKwargs},
 };
 
-use super::{OUTPUT_BYTES_MAX, context};
+use super::{context, output::OUTPUT_BYTES_MAX};
 
 /// Longest segment of a topic that a value can become, in bytes.
 const SEGMENT_BYTES_MAX: usize = 100;

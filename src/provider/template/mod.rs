@@ -5,12 +5,12 @@ mod context;
 mod depth;
 mod filters;
 mod lint;
-
-use std::io::{self, Write};
+mod output;
 
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
 pub(super) use self::context::Context;
+use self::output::{Bounded, OUTPUT_BYTES_MAX};
 
 /// Steps of one rendering: thousands of substitutions, milliseconds at most.
 const FUEL: u64 = 50_000;
@@ -20,9 +20,6 @@ const RECURSION_MAX: usize = 50;
 
 /// Longest template, in bytes.
 const SOURCE_BYTES_MAX: usize = 64 * 1024;
-
-/// Longest rendered text, in bytes: beyond every message.
-const OUTPUT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Longest name that is repeated when there is none such, in bytes.
 const NAME_BYTES_MAX: usize = 60;
@@ -126,7 +123,7 @@ impl Template {
 
     /// Renders it with what a context holds.
     pub(super) fn render(&self, context: &Context) -> Result<String, String> {
-        let mut target = Bounded(Vec::new());
+        let mut target = Bounded::default();
         let found = self.environment.get_template("it").map_err(|error| told(&error))?;
         let values = context.values();
         found.render_captured_to(values.clone(), &mut target).map_err(|error| match error.kind() {
@@ -160,23 +157,6 @@ fn told(error: &Error) -> String {
         ErrorKind::WriteFailure => format!("it renders more than {OUTPUT_BYTES_MAX} bytes"),
         kind if detail.is_empty() => format!("{kind}{place}"),
         kind => format!("{kind}: {detail}{place}"),
-    }
-}
-
-/// A writer that refuses to hold too much.
-struct Bounded(Vec<u8>);
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > OUTPUT_BYTES_MAX {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.0.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
