@@ -7,15 +7,18 @@ use bytes::Bytes;
 use fanwire_proto::{Epoch, Offset, Payload, Position};
 use proptest::prelude::*;
 
-use super::{Draft, Keeping, KindRule, Merging, NotPublished, Refusal, Rule, Topic};
+use super::{Draft, Head, Keeping, Kind, KindRule, Merging, NotPublished, Refusal, Restored, Rule, Topic};
 use crate::memory::Owner;
 
 const EPOCH: Epoch = Epoch(7);
 
-fn topic(keeping: Keeping) -> Topic {
+fn rule(keeping: Keeping) -> Arc<Rule> {
     let kind = KindRule::Document(Merging { max_bytes: 1 << 20, updates: 8 });
-    let rule = Arc::new(Rule { kind, presence: false, keeping });
-    Topic::new("doc:a".parse().unwrap(), rule, EPOCH, 0)
+    Arc::new(Rule { kind, presence: false, keeping })
+}
+
+fn topic(keeping: Keeping) -> Topic {
+    Topic::new("doc:a".parse().unwrap(), rule(keeping), EPOCH, 0)
 }
 
 fn draft() -> Draft {
@@ -97,4 +100,16 @@ proptest! {
             }
         }
     }
+}
+
+/// After a crash numbering goes on beyond what may have been handed out, but a change stands on what there is.
+#[test]
+fn after_a_crash_it_stands_on_what_was_kept() {
+    let [last, numbered] = [Offset(3), Offset(70_000)];
+    let head = Head { kind: Kind::Document, epoch: EPOCH, last, numbered, evicted: last, damage: 0 };
+    let restored = Restored { head, messages: Vec::new(), blocks: Default::default() };
+    let topic = Topic::restore("doc:a".parse().unwrap(), rule(Keeping::Durable), restored, 0);
+    assert_eq!(publish(&topic, EPOCH, 70_000), Err(Position { epoch: EPOCH, offset: last }));
+    assert_eq!(publish(&topic, EPOCH, 3), Ok(70_001));
+    assert_eq!(publish(&topic, EPOCH, 3), Err(Position { epoch: EPOCH, offset: Offset(70_001) }));
 }

@@ -75,9 +75,11 @@ impl State {
     pub(super) fn check_base(&self, base: Position) -> Result<(), Refusal> {
         // Of a topic that there was not, nobody knows the epoch.
         let is_same = base.epoch == self.epoch || base.epoch == Epoch::FOREIGN;
-        match is_same && base.offset == self.numbered {
+        // After a crash more offsets may have been handed out than there are messages.
+        let newest = if self.gathering.is_empty() { self.last } else { self.numbered };
+        match is_same && base.offset == newest {
             true => Ok(()),
-            false => Err(Refusal::Moved(Position { epoch: self.epoch, offset: self.numbered })),
+            false => Err(Refusal::Moved(Position { epoch: self.epoch, offset: newest })),
         }
     }
 
