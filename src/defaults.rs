@@ -317,6 +317,17 @@ pub const PAGE: usize = 100;
 /// Most topics in one page of a list.
 pub const TOPICS_PAGE_MAX: usize = 1_000;
 
+/// Listings of topics at a time: each looks at every topic, so more would only slow down publishing.
+pub const LISTINGS: usize = 2;
+
+/// Listings that one caller may have under way, of which one runs and the others wait: what a page that shows several lists
+/// asks for at once.
+pub const LISTINGS_PER_CALLER: usize = 8;
+
+/// Listings that may be under way, of all callers; those without a credential have half of them. Of a hundred thousand
+/// topics, the last one waits a few seconds.
+pub const LISTINGS_WAITING: usize = 64;
+
 /// Connections that a shard looks at in one go when they are listed: below a millisecond.
 pub const LISTING_SLOTS: usize = 2_048;
 

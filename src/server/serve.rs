@@ -21,6 +21,7 @@ use super::{
     gate::{Full, Permit},
     origin,
     patience::{Patience, Patient},
+    routes::find_address,
     stream::Stream,
     throttle::Denied,
 };
@@ -95,6 +96,7 @@ async fn answer(
     routes: Router,
     mut request: Request,
 ) -> Result<Response, Infallible> {
+    find_address(request.uri_mut());
     let settings = front.settings.load();
     let address = client::address(permit.address(), request.headers(), &settings.trusted_proxies);
     if let Err(denied) = settings.throttle.check(address, bearer(request.headers())) {

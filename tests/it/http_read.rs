@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Connect, Server, get, mint, post, request};
+use crate::support::{Answer, Client, Connect, Launch, Server, get, mint, post, raw_request, request};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -182,4 +182,122 @@ async fn wrong_questions_are_answered() {
         assert_eq!((answer.status, &answer.json()["code"]), (400, &json!(code)), "{path}");
     }
     assert_eq!(get(server.address, "/v1/topics?limit=999999999999999999").await.status, 200);
+}
+
+/// Lists everything there is, so many times at once.
+async fn list_at_once(server: &Server, user: &str, times: usize) -> Vec<Answer> {
+    let token = mint(SECRET, &json!({ "sub": user }));
+    let head = format!("GET /v1/topics?limit=1000 HTTP/1.1\r\nAuthorization: Bearer {token}\r\n");
+    futures_util::future::join_all((0..times).map(|_| request(server.address, &head, b""))).await
+}
+
+#[tokio::test]
+async fn one_caller_lists_for_themself_and_others_have_their_turn() {
+    let config = format!("auth_hmac_secret = \"{SECRET}\"\nmax_topics_per_owner = 20000\n");
+    let server = Launch::default().config(&config).start();
+    let bearer = format!("Authorization: Bearer {}\r\n", mint(SECRET, &json!({ "sub": "alice" })));
+    for batch in 0..20 {
+        let message = |n| json!({ "topic": format!("t:{batch}:{n}"), "data": n });
+        let body = json!({ "messages": (0..1_000).map(message).collect::<Vec<_>>() }).to_string();
+        assert_eq!(post(server.address, "/v1/publish", &bearer, body.as_bytes()).await.status, 200);
+    }
+    let one = async {
+        for _ in 0..3 {
+            let answers = list_at_once(&server, "alice", 8).await;
+            assert!(answers.iter().all(|answer| answer.status == 200), "one caller's own share");
+        }
+    };
+    let other = async {
+        for _ in 0..6 {
+            assert_eq!(list_at_once(&server, "bob", 1).await[0].status, 200);
+        }
+    };
+    tokio::join!(one, other);
+    let many = list_at_once(&server, "alice", 24).await;
+    let refused: Vec<_> = many.iter().filter(|answer| answer.status != 200).collect();
+    assert!(!refused.is_empty() && refused.len() <= 16, "{}", refused.len());
+    for answer in refused {
+        let problem = answer.json();
+        assert_eq!((answer.status, &problem["code"]), (503, &json!("overloaded")));
+        assert!(problem["detail"].as_str().unwrap().contains("one caller's share"), "{problem}");
+        assert!(answer.header("retry-after").is_some());
+    }
+}
+
+#[tokio::test]
+async fn slashes_at_the_end_of_addresses_mean_nothing() {
+    let server = Server::development();
+    publish(&server, "chat:a", 1).await;
+    for path in [
+        "/v1/topics",
+        "/v1/topics?limit=1",
+        "/v1/topics/chat:a",
+        "/v1/topics/chat:a/messages?limit=1",
+        "/v1/topics/chat:a/presence",
+        "/v1/connections",
+        "/v1/stats",
+        "/v1/config",
+        "/v1/deliveries",
+        "/v1/openapi.json",
+        "/healthz",
+        "/readyz",
+        "/metrics",
+        "/docs/errors",
+    ] {
+        let slashed = match path.split_once('?') {
+            Some((path, query)) => format!("{path}/?{query}"),
+            None => format!("{path}/"),
+        };
+        let (plain, slashed) = (get(server.address, path).await, get(server.address, &slashed).await);
+        assert_eq!((plain.status, slashed.status), (200, 200), "{path}: {}", slashed.body);
+        if path.starts_with("/v1/topics") {
+            assert_eq!(plain.body, slashed.body);
+        }
+    }
+    let published = post(server.address, "/v1/topics/chat:a/messages/", "", b"2").await;
+    assert_eq!((published.status, &published.json()["topic"]), (200, &json!("chat:a")));
+    for path in ["/v1/publish/", "/v1/disconnect/"] {
+        assert_eq!(post(server.address, path, "", b"{").await.json()["code"], "bad_request", "{path}");
+    }
+    let socket = "GET /ws/ HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+                  Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nHost: x\r\n";
+    assert_eq!(raw_request(server.address, socket, b"").await.status, 101);
+    assert_eq!(get(server.address, "/nothing/").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_slash_in_a_name_may_come_decoded() {
+    let server = Launch::default().config("[[rule]]\npattern = 'doc/a'\nkind = 'document'\n").start();
+    for (number, path) in ["/v1/topics/a/b/messages", "/v1/topics/a%2Fb/messages"].into_iter().enumerate() {
+        let published = post(server.address, path, "", b"1").await.json();
+        assert_eq!(
+            (&published["topic"], &published["offset"]),
+            (&json!("a/b"), &json!(number + 1)),
+            "{path}"
+        );
+    }
+    for path in ["/v1/topics/a/b", "/v1/topics/a%2Fb", "/v1/topics/a/b/presence", "/v1/topics/a%2fb/messages"]
+    {
+        assert_eq!(read(&server, path).await["topic"], "a/b", "{path}");
+    }
+    // What ends like an address is one, unless it is escaped.
+    assert_eq!(read(&server, "/v1/topics/a/messages").await["topic"], "a");
+    assert_eq!(read(&server, "/v1/topics/a%2Fmessages").await["topic"], "a/messages");
+    assert_eq!(get(server.address, "/v1/topics//messages").await.json()["code"], "bad_topic");
+    let put = |path: &str| {
+        format!("PUT {path} HTTP/1.1\r\nContent-Type: application/json\r\nContent-Length: 12\r\n")
+    };
+    for path in ["/v1/documents/doc/a", "/v1/documents/doc%2Fa/"] {
+        let written = request(server.address, &put(path), b"{\"text\":\"x\"}").await;
+        assert_eq!((written.status, &written.json()["topic"]), (200, &json!("doc/a")), "{}", written.body);
+    }
+    let kept = post(server.address, "/v1/documents/doc/a/versions", "", b"{\"name\":\"v\"}").await;
+    assert_eq!(kept.status, 201, "{}", kept.body);
+    let version = kept.json()["version"].as_u64().unwrap();
+    let back = format!("{{\"version\":{version}}}");
+    let restored = post(server.address, "/v1/documents/doc/a/restore", "", back.as_bytes()).await;
+    assert_eq!((restored.status, &restored.json()["topic"]), (200, &json!("doc/a")), "{}", restored.body);
+    let path = format!("DELETE /v1/documents/doc/a/versions/{version} HTTP/1.1\r\n");
+    assert_eq!(request(server.address, &path, b"").await.status, 204);
+    assert_eq!(read(&server, "/v1/documents/doc%2Fa/versions/").await["versions"], json!([]));
 }

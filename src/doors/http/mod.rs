@@ -11,6 +11,8 @@ mod error_page;
 mod form;
 mod openapi;
 mod pages;
+mod path;
+mod places;
 mod problem;
 mod publish;
 mod query;
@@ -38,6 +40,7 @@ pub use credentials::{Sender, bearer};
 use fanwire_proto::ErrorCode;
 use metrics_exporter_prometheus::PrometheusHandle;
 pub(super) use openapi::WATCH;
+pub use path::canonical;
 pub(super) use problem::json;
 pub use problem::{Code, Problem};
 pub(super) use query::{count, query};
@@ -46,7 +49,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::bodies::Payer;
 use super::errors::Failure;
-use crate::{broker::Broker, durable::Trouble, liveness::Watchdog};
+use crate::{broker::Broker, defaults, durable::Trouble, liveness::Watchdog};
 
 /// What the server hands to the routes.
 #[derive(Clone)]
@@ -69,6 +72,8 @@ pub struct Api {
     door: HttpDoor,
     answers: Arc<publish::Answers>,
     watch: Arc<watch::Watch>,
+    /// Each listing looks at every topic, so more at a time would only slow down publishing.
+    listings: Arc<places::Places>,
 }
 
 impl FromRef<Api> for HttpDoor {
@@ -96,7 +101,8 @@ impl Api {
     /// What routes of this door need.
     pub fn new(door: HttpDoor) -> Self {
         let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
-        Self { door, answers, watch: Arc::default() }
+        let listings = Arc::new(places::Places::new(defaults::LISTINGS));
+        Self { door, answers, watch: Arc::default(), listings }
     }
 }
 

@@ -19,7 +19,7 @@ use super::problem::{Code, Problem};
 /// What all documents begin with.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "fanwire", description = "A real-time pub/sub broker: publishing and reading over HTTP."),
+    info(title = "fanwire", description = "A real-time pub/sub broker: publishing and reading over HTTP. A slash at the end of a path means nothing. A slash in a topic is written `%2F`, or as it is unless the topic ends in one, or like a path below a topic."),
     components(schemas(Problem, Message, Member)),
     modifiers(&Bearer),
     tags(

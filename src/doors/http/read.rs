@@ -23,11 +23,9 @@ use crate::{
     auth::Verb,
     broker::Broker,
     defaults,
+    doors::errors::Failure,
     topic::{HistoryQuery, KindRule, Rule, Summary},
 };
-
-/// Listings that may run at a time: each looks at every topic, so more would only slow down publishing.
-static LISTINGS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
 /// A topic at a glance.
 #[derive(Serialize, ToSchema)]
@@ -208,14 +206,10 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Re
     let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
     let limit = limit.min(defaults::TOPICS_PAGE_MAX);
     let cursor = cursor.as_deref().map(topic_name).transpose()?;
-    let turn = LISTINGS.try_acquire().map_err(|_| {
-        Problem::from(crate::doors::errors::Failure::new(
-            ErrorCode::Overloaded,
-            "others are listing topics; try again in a second",
-        ))
-    })?;
+    let place = api.listings.clone().enter(caller.owner()).await;
+    let place = place.map_err(|crowded| Failure::new(ErrorCode::Overloaded, crowded.to_string()))?;
     let page = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _place = place;
         let broker = &*api.door.broker;
         let wanted = |name: &TopicName| {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) && caller.can(Verb::Subscribe, name)

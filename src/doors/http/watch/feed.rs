@@ -11,32 +11,30 @@ use axum::{
 use fanwire_proto::ErrorCode;
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::Admin;
+use super::{Admin, Watch};
 use crate::{
     broker::Broker,
-    defaults,
     doors::{errors::Failure, http::problem::Problem},
 };
 
 /// How often a stream with nothing to say looks whether it may go on.
 pub(super) const LOOK_AROUND: Duration = Duration::from_secs(1);
 
-static PLACES: Semaphore = Semaphore::const_new(defaults::WATCHERS);
-
 /// The right to a stream.
 pub(super) struct Feed {
     admin: Admin,
     headers: HeaderMap,
-    _place: SemaphorePermit<'static>,
+    _place: OwnedSemaphorePermit,
 }
 
 impl Feed {
     /// A place, unless all are taken.
-    pub(super) fn open(admin: Admin, headers: HeaderMap) -> Result<Self, Problem> {
+    pub(super) fn open(watch: &Watch, admin: Admin, headers: HeaderMap) -> Result<Self, Problem> {
         let full = |_| Failure::new(ErrorCode::Overloaded, "too many are watching already");
-        Ok(Self { admin, headers, _place: PLACES.try_acquire().map_err(full)? })
+        let place = watch.places.clone().try_acquire_owned().map_err(full)?;
+        Ok(Self { admin, headers, _place: place })
     }
 
     /// Whether the stream may go on; otherwise its last words.

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::figures::{Counts, Process, counts, per_second, rates};
 use crate::{broker::Broker, clock::unix_ms, defaults, topic::Glance, topic::Topic};
@@ -48,11 +48,18 @@ pub(in crate::doors::http) struct Watch {
     /// Whether somebody looks. The lock is held while the first one comes and while the last one goes.
     running: Mutex<bool>,
     pub(super) started: Instant,
+    /// For streams; each keeps one.
+    pub(super) places: Arc<Semaphore>,
 }
 
 impl Default for Watch {
     fn default() -> Self {
-        Self { newest: watch::Sender::new(None), running: Mutex::new(false), started: Instant::now() }
+        Self {
+            newest: watch::Sender::new(None),
+            running: Mutex::new(false),
+            started: Instant::now(),
+            places: Arc::new(Semaphore::new(defaults::WATCHERS)),
+        }
     }
 }
 

@@ -182,7 +182,7 @@ pub(super) async fn stats_stream(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let wanted = Arc::new(wanted(&uri)?);
-    let feed = Feed::open(admin, headers)?;
+    let feed = Feed::open(&watch, admin, headers)?;
     let samples = watch.join(&api.door.broker, &api.door.metrics);
     let viewer = Viewer { api, watch, feed, samples, wanted, ended: false };
     Ok(feed::answer(stream::unfold(viewer, async |mut viewer| {

@@ -1,5 +1,7 @@
 //! `GET /v1/tap`: messages of all topics that a pattern matches, as they are published.
 
+use std::sync::Arc;
+
 use axum::{
     body::Bytes,
     extract::State,
@@ -11,7 +13,7 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::{
-    Admin,
+    Admin, Watch,
     feed::{self, Feed, LOOK_AROUND},
 };
 use crate::{
@@ -62,6 +64,7 @@ struct LeftOut {
 )]
 pub(super) async fn tap(
     State(api): State<Api>,
+    State(watch): State<Arc<Watch>>,
     admin: Admin,
     uri: Uri,
     headers: HeaderMap,
@@ -69,7 +72,7 @@ pub(super) async fn tap(
     let [matching] = query(&uri, ["match"])?;
     let pattern = Pattern::new(matching.as_deref().unwrap_or("**"));
     let pattern = pattern.map_err(|error| Problem::bad_request(format!("`match`: {error}")))?;
-    let feed = Feed::open(admin, headers)?;
+    let feed = Feed::open(&watch, admin, headers)?;
     let tap = api.door.broker.tap(pattern);
     let listener = Listener { api, feed, tap, begun: false, ended: false };
     Ok(feed::answer(stream::unfold(listener, async |mut listener| {
