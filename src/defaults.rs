@@ -241,6 +241,19 @@ pub const COST_REFUSED_CREDENTIAL: usize = 1_000;
 /// Credentials that one connection may present in vain, one after the other; then it is closed.
 pub const CREDENTIALS_REFUSED: u32 = 5;
 
+/// False tokens a second from one address that are looked at, over a while: with all keys to try, some hundredths of a thread.
+/// Whoever has a good one needs none.
+pub const FALSE_TOKENS_PER_SECOND: u32 = 10;
+
+/// How many seconds' worth of them may come at once: the clients behind one address that still have the keys of yesterday.
+pub const FALSE_TOKENS_BURST_S: u64 = 10;
+
+/// Networks from which false tokens came that are told apart; about 2 MB.
+pub const FALSE_TOKEN_NETWORKS: usize = 65_536;
+
+/// Tokens that were good and are looked at whatever else comes from their address; beyond it all are forgotten. About 2 MB.
+pub const GOOD_TOKENS: usize = 100_000;
+
 /// Keys that a token is checked with at most that does not say which one it is signed with.
 pub const KEYS_TRIED: usize = 16;
 

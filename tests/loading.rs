@@ -45,6 +45,7 @@ fn start_with(kept: &Arc<Memory>, kind: KindRule) -> World {
     let limits = Limits {
         max_subscriptions: 10,
         max_commands_per_second: 1_000,
+        max_false_tokens_per_second: u32::MAX,
         max_topics: 100,
         max_message_bytes: 1_000,
         max_update_bytes: 1_000,

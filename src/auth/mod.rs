@@ -4,6 +4,7 @@
 //! ends themselves. Both become a [`Grant`], which is all the rest of the broker knows.
 
 mod api_key;
+mod attempts;
 mod grant;
 mod keys;
 mod token;
@@ -11,6 +12,7 @@ mod token;
 use std::sync::Arc;
 
 pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
+pub use attempts::Attempts;
 pub use grant::{Allowed, Credential, Grant, Verb};
 pub use keys::{InvalidKey, KeySet, Published, Secret, VerifyingKey};
 pub use token::{Audience, Claims, Expect, InvalidToken, MintError};

@@ -144,6 +144,11 @@ pub enum InvalidToken {
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
+    /// Too many from the same address were no tokens at all.
+    #[error(
+        "too many false tokens came from this address, so this one was not looked at (`max_false_tokens_per_second`: {0})"
+    )]
+    TooManyFalse(u32),
     /// No API key has this hash.
     #[error("the API key is not known: no `[[key]]` has its hash")]
     UnknownKey,

@@ -1,6 +1,6 @@
 //! Who may come in, who must go: checking credentials, revoking them, ending connections and subscriptions of others.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use fanwire_proto::TopicName;
 use tokio::{
@@ -17,11 +17,14 @@ use crate::{
 };
 
 impl Broker {
-    /// What a credential allows at this time.
-    pub fn authenticate(&self, credential: &str, now_ms: u64) -> Result<Grant, InvalidToken> {
+    /// What a credential that comes from this address allows at this time.
+    pub fn authenticate(&self, credential: &str, from: IpAddr, now_ms: u64) -> Result<Grant, InvalidToken> {
         // Whoever dated it has no other clock than the machine's; from here on it is told by ours.
         let machine_ms = clock::machine_ms();
-        let mut grant = self.policy.load().authenticator.verify(credential, machine_ms)?;
+        let policy = self.policy.load();
+        let verify = || policy.authenticator.verify(credential, machine_ms);
+        let per_second = policy.limits.max_false_tokens_per_second;
+        let mut grant = self.attempts.check(credential, from, per_second, now_ms, verify)?;
         grant.expires_ms =
             grant.expires_ms.map(|ends| now_ms.saturating_add(ends.saturating_sub(machine_ms)));
         if self.is_revoked(&grant, now_ms) { Err(InvalidToken::Revoked) } else { Ok(grant) }

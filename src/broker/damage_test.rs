@@ -62,6 +62,7 @@ impl World {
         let limits = Limits {
             max_subscriptions: 10,
             max_commands_per_second: 10,
+            max_false_tokens_per_second: u32::MAX,
             max_topics: 1_000,
             max_message_bytes: 10_000,
             max_update_bytes: 10_000,

@@ -40,6 +40,7 @@ fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
     let limits = Limits {
         max_subscriptions: 10,
         max_commands_per_second: 10,
+        max_false_tokens_per_second: u32::MAX,
         max_topics: 10,
         max_message_bytes: 1_000,
         max_update_bytes: 1_000,

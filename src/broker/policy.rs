@@ -9,6 +9,8 @@ pub struct Limits {
     pub max_subscriptions: usize,
     /// Commands a second from one connection.
     pub max_commands_per_second: u32,
+    /// False tokens a second from one address that are looked at.
+    pub max_false_tokens_per_second: u32,
     /// Topics in all.
     pub max_topics: usize,
     /// Topics that one user, or one address without a name, may have made.

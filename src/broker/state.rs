@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 
 use super::{Policy, restoring::Restoring, revocations::Revocations};
 use crate::{
+    auth::Attempts,
     collab::{Conversions, NewVersions, Room},
     durable::{Durable, Run, Trouble},
     memory::{Accounts, Memory},
@@ -47,6 +48,7 @@ pub struct Broker {
     pub(super) shards: Arc<[ShardHandle]>,
     pub(super) policy: ArcSwap<Policy>,
     pub(super) revoked: Revocations,
+    pub(super) attempts: Attempts,
     pub(super) draining: AtomicBool,
     /// Publishes between their look at `draining` and their end.
     pub(super) publishing: AtomicU64,
@@ -85,6 +87,7 @@ impl Broker {
             shards,
             policy: ArcSwap::from_pointee(policy),
             revoked: Revocations::default(),
+            attempts: Attempts::default(),
             draining: AtomicBool::new(false),
             publishing: AtomicU64::new(0),
             next_epoch: AtomicU64::new(getrandom::u64()?),

@@ -18,6 +18,7 @@ impl Broker {
     pub fn sweep(&self, now_ms: u64) {
         self.make_room(now_ms);
         self.accounts.sweep();
+        self.attempts.sweep(now_ms);
         let documents_are_tight = self.memory.share(Class::Documents).is_tight();
         let topics_are_tight = self.memory.share(Class::Topics).is_tight();
         let closed = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Topic>>| {

@@ -180,6 +180,7 @@ fn limits(settings: &Settings) -> Limits {
     Limits {
         max_subscriptions: count(settings.max_subscriptions),
         max_commands_per_second: settings.max_commands_per_second.map_or(u32::MAX, NonZeroU32::get),
+        max_false_tokens_per_second: settings.max_false_tokens_per_second.map_or(u32::MAX, NonZeroU32::get),
         max_topics: count(settings.max_topics),
         max_topics_per_owner: count(settings.max_topics_per_owner),
         max_message_bytes: count(settings.max_message_bytes),

@@ -55,6 +55,7 @@ pub(super) fn with_defaults(mut settings: Settings) -> Settings {
         max_connections: NonZeroUsize::new(defaults::MAX_CONNECTIONS),
         max_connections_per_address: NonZeroUsize::new(defaults::MAX_CONNECTIONS_PER_ADDRESS),
         max_requests_per_second: NonZeroU32::new(defaults::MAX_REQUESTS_PER_SECOND),
+        max_false_tokens_per_second: NonZeroU32::new(defaults::FALSE_TOKENS_PER_SECOND),
         max_topics: NonZeroUsize::new(max_topics),
         max_topics_per_owner: NonZeroUsize::new(
             (max_topics / defaults::TOPICS_OWNER_SHARE).max(defaults::TOPICS_PER_OWNER_MIN.min(max_topics)),

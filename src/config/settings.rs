@@ -142,6 +142,10 @@ pub struct Settings {
     /// Topics in all [default: 1000000]
     #[arg(long, env = "FANWIRE_MAX_TOPICS", value_name = "COUNT")]
     pub max_topics: Option<NonZeroUsize>,
+    /// False tokens a second from one address, and ten times as many at once, that are looked at; beyond it credentials from
+    /// there are refused as rate_limited, but for API keys and tokens that were good before [default: 10]
+    #[arg(long, env = "FANWIRE_MAX_FALSE_TOKENS_PER_SECOND", value_name = "COUNT")]
+    pub max_false_tokens_per_second: Option<std::num::NonZeroU32>,
     /// Topics that one user, or one address without a name, may have made; a key of a back end may have half of max_topics
     /// [default: a tenth of max_topics]
     #[arg(long, env = "FANWIRE_MAX_TOPICS_PER_OWNER", value_name = "COUNT")]
@@ -200,6 +204,6 @@ impl Settings {
             auth_anonymous max_memory_bytes max_message_bytes max_update_bytes max_documents_bytes deflate deflate_level
             deflate_min_bytes max_subscriptions
             max_commands_per_second max_outbox_bytes handshake_timeout_ms keep_alive_s max_connections
-            max_connections_per_address max_requests_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms max_stall_s default key rule source)
+            max_connections_per_address max_requests_per_second max_false_tokens_per_second max_topics max_topics_per_owner max_webhooks_pending ping_s pong_timeout_s drain_ms max_stall_s default key rule source)
     }
 }

@@ -86,7 +86,7 @@ impl Visit<'_> {
             return Err(Failure::key_in_address());
         }
         match bearer(self.headers).or(in_query) {
-            Some(token) => Ok(Some(broker.authenticate(token, unix_ms())?)),
+            Some(token) => Ok(Some(broker.authenticate(token, self.address, unix_ms())?)),
             None => Ok(broker.anonymous()),
         }
     }

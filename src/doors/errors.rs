@@ -174,6 +174,10 @@ impl From<SubscribeError> for Failure {
 
 impl From<InvalidToken> for Failure {
     fn from(error: InvalidToken) -> Self {
-        Self::new(ErrorCode::InvalidToken, error.to_string())
+        let code = match &error {
+            InvalidToken::TooManyFalse(_) => ErrorCode::RateLimited,
+            _ => ErrorCode::InvalidToken,
+        };
+        Self::new(code, error.to_string())
     }
 }

@@ -1,9 +1,11 @@
 //! Tokens: who may connect, and what each may subscribe and publish to.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::http::header;
 
-use crate::support::{Client, Connect, Launch, Server, get, mint, seconds_from_now};
+use crate::support::{Client, Connect, Launch, Server, get, mint, request, seconds_from_now};
 
 const SECRET: &str = "a secret for these tests, long enough";
 
@@ -200,4 +202,57 @@ async fn http_publishing_needs_a_token_too() {
     let answer = publish(&format!("Authorization: Bearer {}\r\n", token(&json!({})))).await;
     assert_eq!(answer.status, 200, "{}", answer.body);
     assert_eq!(get(server.address, "/healthz").await.status, 200);
+}
+
+#[tokio::test]
+async fn an_address_may_present_so_many_false_tokens() {
+    // Of the API key `fwk_a`.
+    let hash = "sha256:3c77721512ac4744cc8d4f4616542d5df31ff9c87d9fffc90657566e066a89de";
+    let config = format!(
+        "max_false_tokens_per_second = 1\nauth_hmac_secret = '{SECRET}'\n\
+         [[key]]\nname = 'back'\nhash = '{hash}'\nsubscribe = ['**']\n"
+    );
+    let server = Launch::default().config(&config).start();
+    let read = async |credential: &str| {
+        let head = format!("GET /v1/topics/chat:a HTTP/1.1\r\nAuthorization: Bearer {credential}\r\n");
+        request(server.address, &head, b"").await
+    };
+    let (seen, unseen) = (token(&json!({})), token(&json!({ "sub": "bob" })));
+    let expired = token(&json!({ "exp": seconds_from_now(-60) }));
+    assert_eq!(read(&seen).await.status, 200);
+    let wrong = mint("another secret that is of no use here", &json!({ "sub": "mallory" }));
+    for _ in 0..20 {
+        assert_eq!(read(&expired).await.status, 401, "it was good once and counts for nothing");
+    }
+    // Ten seconds' worth, and what comes meanwhile.
+    let begun = Instant::now();
+    let mut looked_at = 0;
+    let refused = loop {
+        let answer = read(&wrong).await;
+        if answer.status != 401 {
+            break answer;
+        }
+        looked_at += 1;
+    };
+    let most = 10 + begun.elapsed().as_secs() + 1;
+    assert!((10..=most).contains(&looked_at), "{looked_at}");
+    assert_eq!((refused.status, &refused.json()["code"]), (429, &json!("rate_limited")));
+    assert!(refused.json()["detail"].as_str().unwrap().contains("max_false_tokens_per_second"));
+    assert!(refused.header("retry-after").is_some());
+    // Whoever was here before, or has a key, goes on; so do others elsewhere.
+    assert_eq!(read(&seen).await.status, 200);
+    assert_eq!(read("fwk_a").await.status, 200);
+    let there = Connect::to(&server).from("127.0.0.2").token(&unseen).open().await;
+    assert_eq!(there.welcome["user"], "bob");
+    // A connection is told to try again, and may do so as often as it likes.
+    let mut stranger = Client::connect(&server).await;
+    let auth = json!({ "type": "auth", "token": token(&json!({ "sub": "carol" })) });
+    loop {
+        let reply = stranger.call(auth.clone()).await;
+        if reply["type"] == "ok" {
+            break;
+        }
+        assert_eq!((&reply["code"], &reply["retry"]), (&json!("rate_limited"), &json!(true)), "{reply}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }

@@ -1,7 +1,10 @@
 //! Floods within the rules: whoever sends as much as it may holds nobody else up, on the same shard or not.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -141,4 +144,54 @@ async fn of_credentials_that_are_none() {
         }
     };
     assert_eq!((refused, end.code), (5, Some(4000)));
+}
+
+/// Presents false tokens on one connection after the other, for ever. Counts what was not even looked at.
+async fn present_false_tokens(url: std::net::SocketAddr, unseen: Arc<AtomicUsize>) {
+    let token = mint("another secret that is of no use here", &json!({ "sub": "mallory" }));
+    let auths = vec![json!({ "type": "auth", "id": 1, "token": token }); 8];
+    loop {
+        let mut client = Connect::at(url).from("127.0.0.9").open().await;
+        client.send(&json!(auths)).await;
+        for _ in 0..auths.len() {
+            let Ok(event) = client.next_or_end().await else { break };
+            if event["code"] == "rate_limited" {
+                assert!(
+                    event["message"].as_str().unwrap().contains("max_false_tokens_per_second"),
+                    "{event}"
+                );
+                unseen.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_false_tokens_from_one_address() {
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+    let server = Server::start(&format!("shards = 1\nauth_hmac_secret = '{SECRET}'"));
+    let alice = mint(SECRET, &json!({ "sub": "alice" }));
+    let mut publisher = Connect::to(&server).token(&alice).open().await;
+    let mut subscriber = Connect::to(&server).token(&alice).open().await;
+    subscriber.subscribe("chat:quiet").await;
+    let unseen = Arc::new(AtomicUsize::new(0));
+    let mut floods = JoinSet::new();
+    for _ in 0..FLOODS {
+        floods.spawn(present_false_tokens(server.address, unseen.clone()));
+    }
+    let timed = async {
+        let mut times = Vec::new();
+        while times.len() < TIMED || unseen.load(Ordering::Relaxed) < TIMED {
+            let begun = Instant::now();
+            publisher.send(&json!({ "type": "publish", "topic": "chat:quiet", "data": times.len() })).await;
+            assert_eq!(subscriber.data().await, times.len(), "nothing is lost");
+            times.push(begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        times.sort_unstable();
+        times[times.len() * 95 / 100]
+    };
+    let time = within(LONG_PATIENCE, timed).await;
+    assert!(time < SOON, "{time:?}");
+    assert!(floods.try_join_next().is_none(), "a flood was ended");
 }

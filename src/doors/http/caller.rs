@@ -72,7 +72,7 @@ impl Caller {
     pub(super) fn refresh(&mut self, broker: &Broker, headers: &HeaderMap) -> Result<(), Problem> {
         self.now_ms = unix_ms();
         if self.now_ms >= self.checked_ms + RECHECK_MS {
-            self.grant = authorize(broker, headers, self.now_ms)?;
+            self.grant = authorize(broker, headers, self.sender, self.now_ms)?;
             self.checked_ms = self.now_ms;
         }
         Ok(())
@@ -101,9 +101,9 @@ impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let now_ms = unix_ms();
-        let grant = authorize(state.broker(), &parts.headers, now_ms)?;
         let sender = parts.extensions.get::<Sender>().copied();
         let sender = sender.ok_or_else(|| Problem::internal("the client's address is not known"))?;
+        let grant = authorize(state.broker(), &parts.headers, sender, now_ms)?;
         if let Some(bodies) = state.bodies() {
             let payer = match owner_of(Some(&grant), sender.address) {
                 Owner::Address(address) => bodies.stranger(Some(address)),

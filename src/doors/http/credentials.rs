@@ -16,9 +16,14 @@ pub struct Sender {
 }
 
 /// What the bearer of a request may do.
-pub(super) fn authorize(broker: &Broker, headers: &HeaderMap, now_ms: u64) -> Result<Grant, Failure> {
+pub(super) fn authorize(
+    broker: &Broker,
+    headers: &HeaderMap,
+    sender: Sender,
+    now_ms: u64,
+) -> Result<Grant, Failure> {
     match bearer(headers) {
-        Some(token) => Ok(broker.authenticate(token, now_ms)?),
+        Some(token) => Ok(broker.authenticate(token, sender.address, now_ms)?),
         None => broker.anonymous().ok_or_else(Failure::unauthorized),
     }
 }

@@ -47,8 +47,10 @@ impl NativeDoor {
 
     fn auth(&mut self, cx: &mut Cx<'_>, id: Option<u64>, token: &str) -> Result<(), Failure> {
         self.charge(cx, defaults::COST_CREDENTIAL);
-        let grant = match self.broker.authenticate(token, cx.now_ms()) {
+        let grant = match self.broker.authenticate(token, cx.peer(), cx.now_ms()) {
             Ok(grant) => grant,
+            // It may be good.
+            Err(invalid @ InvalidToken::TooManyFalse(_)) => return Err(invalid.into()),
             Err(invalid) => return Err(self.refuse_credential(cx, invalid)),
         };
         self.refused = 0;

@@ -49,7 +49,7 @@ impl SseEntrance {
             let what = "the names are too long for a browser to come back to all of them";
             return Err(Failure::new(ErrorCode::BadRequest, what));
         }
-        let grant = self.authorize(visit.headers, query.token.as_deref())?;
+        let grant = self.authorize(visit, query.token.as_deref())?;
         let user = grant.user.clone();
         let wanted = query.wanted(&grant);
         let (door, outcome) = SseDoor::new(self.broker.clone(), grant, wanted, visit.ping_s);
@@ -71,12 +71,12 @@ impl SseEntrance {
 
     /// `EventSource` cannot set headers, so a token may come in the address; an API key may not, because addresses are
     /// written to logs.
-    fn authorize(&self, headers: &HeaderMap, token: Option<&str>) -> Result<Grant, Failure> {
+    fn authorize(&self, visit: &Visit<'_>, token: Option<&str>) -> Result<Grant, Failure> {
         if token.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
             return Err(Failure::key_in_address());
         }
-        match bearer(headers).or(token) {
-            Some(token) => Ok(self.broker.authenticate(token, unix_ms())?),
+        match bearer(visit.headers).or(token) {
+            Some(token) => Ok(self.broker.authenticate(token, visit.address, unix_ms())?),
             None => self.broker.anonymous().ok_or_else(Failure::unauthorized),
         }
     }

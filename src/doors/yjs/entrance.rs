@@ -32,7 +32,11 @@ impl YjsEntrance {
     /// Who comes in to which document.
     fn entry(&self, visit: &Visit<'_>) -> Result<(Grant, TopicName), Refused> {
         visit.page.clone().map_err(|_| Refused::Forbidden)?;
-        let grant = visit.grant(&self.broker).ok().flatten().ok_or(Refused::Unauthorized)?;
+        let grant = match visit.grant(&self.broker) {
+            Ok(grant) => grant.ok_or(Refused::Unauthorized)?,
+            Err(failure) if failure.code.retry() => return Err(Refused::NotNow),
+            Err(_) => return Err(Refused::Unauthorized),
+        };
         // A provider puts the name into the address as it is; a browser escapes of it what it must.
         let room = visit.uri.path().strip_prefix("/yjs/").ok_or(Refused::BadName)?;
         let room = percent_encoding::percent_decode_str(room).decode_utf8().map_err(|_| Refused::BadName)?;

@@ -73,6 +73,8 @@ const TOO_LARGE: Closing = Closing { code: 4413, reason: "too large" };
 pub enum Refused {
     /// No token, or none that is good.
     Unauthorized,
+    /// The token was not looked at: too many false ones came from the address.
+    NotNow,
     /// The page is of an origin that may not connect.
     Forbidden,
     /// The path names no topic.
@@ -109,6 +111,7 @@ impl YjsDoor {
         let (session, name) = match &self.entry {
             Ok(entry) => entry,
             Err(Refused::Unauthorized) => return Err(UNAUTHORIZED),
+            Err(Refused::NotNow) => return Err(TRY_AGAIN),
             Err(Refused::Forbidden) => return Err(FORBIDDEN),
             Err(Refused::BadName) => return Err(BAD_NAME),
         };

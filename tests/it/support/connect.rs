@@ -31,8 +31,12 @@ pub(crate) struct Connect {
 
 impl Connect {
     pub(crate) fn to(server: &Server) -> Self {
+        Self::at(server.address)
+    }
+
+    pub(crate) fn at(address: SocketAddr) -> Self {
         Self {
-            address: server.address,
+            address,
             subprotocol: Some(Encoding::Json.subprotocol()),
             query: String::new(),
             headers: Vec::new(),
