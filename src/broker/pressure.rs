@@ -22,7 +22,9 @@ impl Broker {
             Owner::Key(_) => (limits.max_topics.div_ceil(2), bytes / defaults::MEMORY_USER_SHARE * 2),
             Owner::User(_) => (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE),
             // There may be many users behind it.
-            Owner::Address(_) => (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE * 2),
+            Owner::Source(_) | Owner::Address(_) => {
+                (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE * 2)
+            }
         };
         (self.accounts.of(owner, bytes), topics)
     }

@@ -16,11 +16,13 @@ use super::Share;
 /// Who made the broker keep something.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Owner {
-    /// The broker itself, by its configuration: what comes in by webhooks, what a back end does to documents.
+    /// The broker itself: what a back end does to documents.
     #[default]
     Broker,
     /// A back end, by the name of its key.
     Key(Arc<str>),
+    /// A source of webhooks: whoever sends them may choose the topics, and ids.
+    Source(Arc<str>),
     /// A user, whatever the connection.
     User(Arc<str>),
     /// Somebody without a name, by the address.
@@ -33,6 +35,7 @@ impl Owner {
         match self {
             Self::Broker => "the broker",
             Self::Key(_) => "this key",
+            Self::Source(_) => "this source",
             Self::User(_) => "this user",
             Self::Address(_) => "this address",
         }
@@ -45,6 +48,7 @@ impl Owner {
             Self::Address(_) => message_id.to_owned(),
             Self::Broker => format!("b{SCOPE_END}{message_id}"),
             Self::Key(name) => format!("k{name}{SCOPE_END}{message_id}"),
+            Self::Source(name) => format!("s{name}{SCOPE_END}{message_id}"),
             Self::User(name) => format!("u{name}{SCOPE_END}{message_id}"),
         }
     }
@@ -176,8 +180,9 @@ mod tests {
     #[test]
     fn message_ids_belong_to_whoever_used_them() {
         let id = "order-7";
-        let (alice, key) = (Owner::User("alice".into()), Owner::Key("alice".into()));
-        let scoped = [Owner::Broker.scoped(id), key.scoped(id), alice.scoped(id)];
+        let owners =
+            [Owner::Broker, Owner::Key("a".into()), Owner::Source("a".into()), Owner::User("a".into())];
+        let scoped = owners.map(|owner| owner.scoped(id));
         for (index, one) in scoped.iter().enumerate() {
             assert_eq!(unscoped(one), id);
             assert!(!scoped[..index].contains(one) && one != id);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Client, Connect, Server, mint};
+use crate::support::{Client, Connect, Launch, Server, eventually, get, mint, post};
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -52,6 +52,37 @@ async fn those_without_a_name_count_by_address() {
     let (made, refusal) = make_topics(&mut third, "c", 20).await;
     assert_eq!(made, 10, "then all there may be are there");
     assert!(refusal.unwrap()["message"].as_str().unwrap().contains("50 topics already"));
+}
+
+#[tokio::test]
+async fn a_source_whose_sender_chooses_the_topics_leaves_some_to_others() {
+    let sources = |name| {
+        format!(
+            "[[source]]\nname = '{name}'\nprovider = 'unsigned'\nallow_unsigned = true\ntopic = '{name}:{{{{ body.n }}}}'\n"
+        )
+    };
+    let config =
+        format!("max_topics = 60\nmax_topics_per_owner = 20\n{}{}", sources("flood"), sources("quiet"));
+    let server = Launch::default().config(&config).start();
+    let send = async |source: &str, number: usize| {
+        let body = json!({ "n": number.to_string() }).to_string();
+        post(server.address, &format!("/in/{source}"), "Content-Type: application/json\r\n", body.as_bytes())
+            .await
+    };
+    let topics_of = async |source: &str| {
+        let page = get(server.address, &format!("/v1/topics?match={source}:*")).await.json();
+        page["topics"].as_array().unwrap().len()
+    };
+    for number in 0..40 {
+        assert_eq!(send("flood", number).await.status, 200, "kept, and published when there is a topic");
+    }
+    assert_eq!(topics_of("flood").await, 20);
+    // Others are as they were: another source, and a client.
+    assert_eq!(send("quiet", 1).await.status, 200);
+    eventually(async || (topics_of("quiet").await == 1).then_some(())).await;
+    let mut client = Client::connect(&server).await;
+    assert_eq!(make_topics(&mut client, "c", 20).await.0, 20);
+    assert_eq!(topics_of("flood").await, 20);
 }
 
 #[tokio::test]

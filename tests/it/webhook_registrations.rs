@@ -105,3 +105,28 @@ async fn a_signed_address_may_have_its_port_and_a_slash() {
     let headers = format!("X-Square-HmacSha256-Signature: {}\r\n", other);
     assert_eq!(post(server.address, "/in/square", &headers, b"{}").await.status, 401);
 }
+
+/// WooCommerce makes a delivery's name of the webhook's number and the second (`WC_Webhook::get_new_delivery_id`).
+#[tokio::test]
+async fn two_orders_of_one_second_are_two() {
+    let server = broker(&source("woocommerce"));
+    let mut client = Client::connect(&server).await;
+    client.subscribe("webhook:woocommerce").await;
+    let deliver = async |order: u32| {
+        let body = json!({ "id": order, "status": "processing" }).to_string();
+        let headers = format!(
+            "Content-Type: application/json\r\nX-WC-Webhook-Topic: order.created\r\nX-WC-Webhook-ID: 10\r\n\
+             X-WC-Webhook-Delivery-ID: 511ba7a3ddbd4e3e802a9fc2d6c0f0fd\r\nX-WC-Webhook-Signature: {}\r\n",
+            signing::base64(SECRET, &[body.as_bytes()])
+        );
+        assert_eq!(post(server.address, "/in/woocommerce", &headers, body.as_bytes()).await.status, 200);
+    };
+    for order in [1, 2, 1, 2, 3] {
+        deliver(order).await;
+    }
+    for order in 1..=3 {
+        let envelope = client.data().await;
+        assert_eq!((&envelope["data"]["id"], &envelope["event"]), (&json!(order), &json!("order.created")));
+    }
+    client.expect_nothing().await;
+}

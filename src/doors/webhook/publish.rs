@@ -72,7 +72,7 @@ impl Webhooks {
                 tags: None,
                 from: None,
                 not_to: None,
-                by: Owner::default(),
+                by: Owner::Source(id.source.as_str().into()),
             };
             let publish = || self.broker.publish_and_wait(&topic, draft, None, unix_ms());
             match with_topic(&self.broker, &topic, publish) {
