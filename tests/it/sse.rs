@@ -6,7 +6,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::support::{Client, PATIENCE, Server, mint, seconds_from_now, within};
+use crate::support::{Client, Connect, PATIENCE, Server, mint, request, seconds_from_now, within};
 
 /// An event as `EventSource` would see it.
 #[derive(Debug)]
@@ -276,4 +276,34 @@ async fn parameters_are_read_strictly() {
         assert_eq!(stream.named("subscribed").await.data["recovered"], true, "{name}");
         assert_eq!(stream.named("message").await.data["data"], 2, "{name}");
     }
+}
+
+#[tokio::test]
+async fn who_becomes_somebody_else_is_seen_on_streams() {
+    let secret = "a secret for these tests, long enough";
+    let server = Server::start(&format!("auth_hmac_secret = \"{secret}\""));
+    let token = |claims: Value| mint(secret, &claims);
+    let query = format!("topic=chat:a&presence=true&token={}", token(json!({ "sub": "watcher" })));
+    let mut stream = Stream::open(&server, &query, "").await;
+    stream.named("subscribed").await;
+    let mut guest = Connect::to(&server).token(&token(json!({ "sub": "alice" }))).open().await;
+    guest.subscribe("chat:a").await;
+    assert_eq!(stream.named("join").await.data["user"], "alice");
+    for (claims, before) in [
+        (json!({ "sub": "bob", "info": { "colour": "red" } }), "alice"),
+        (json!({ "sub": "bob", "info": { "colour": "blue" } }), "bob"),
+    ] {
+        guest.ok(json!({ "type": "auth", "token": token(claims.clone()) })).await;
+        assert_eq!(stream.named("leave").await.data["user"], before);
+        let join = stream.named("join").await.data;
+        assert_eq!((&join["user"], &join["info"]), (&claims["sub"], &claims["info"]));
+    }
+    let head = format!(
+        "GET /v1/topics/chat:a/presence HTTP/1.1\r\nAuthorization: Bearer {}\r\n",
+        token(json!({ "sub": "watcher" }))
+    );
+    let members = request(server.address, &head, b"").await.json()["members"].clone();
+    let blue = |member: &Value| member["user"] == "bob" && member["info"]["colour"] == "blue";
+    assert!(members.as_array().unwrap().iter().any(blue), "{members}");
+    assert_eq!(members.as_array().unwrap().len(), 2, "{members}");
 }
