@@ -72,11 +72,19 @@ fn watch(at: Arc<AtomicU64>) {
     });
 }
 
+/// Panics of this process so far, on all of its threads.
+pub(crate) fn panics() -> u64 {
+    PANICS.load(Ordering::Relaxed)
+}
+
+static PANICS: AtomicU64 = AtomicU64::new(0);
+
 /// What the last panic said; some of the decoders catch their libraries' and go on.
 fn hear_panics() -> Arc<Mutex<String>> {
     let last = Arc::new(Mutex::new(String::new()));
     let heard = last.clone();
     std::panic::set_hook(Box::new(move |info| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
         *heard.lock().unwrap_or_else(PoisonError::into_inner) = info.to_string();
     }));
     last

@@ -47,20 +47,26 @@ pub(super) fn requests_msgpack() -> Vec<Vec<u8>> {
 pub(super) fn request_msgpack(random: &mut Random) -> Vec<u8> {
     // {"type": "publish", "topic": "t", "data": …}
     let mut bytes = b"\x83\xa4type\xa7publish\xa5topic\xa1t\xa4data".to_vec();
-    let depth = random.size(100_000);
-    match random.below(6) {
-        0 => bytes.extend([0x91].repeat(depth)),
-        1 => bytes.extend([0x81, 0xa1, b'a'].repeat(depth)),
-        2 => bytes.extend([0xdd, 0xff, 0xff, 0xff, 0xff]),
-        3 => bytes.extend([0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, b'a']),
-        4 => bytes.extend([0xdb, 0x7f, 0xff, 0xff, 0xff, b'a']),
-        _ => bytes.extend([0xc9, 0xff, 0xff, 0xff, 0xff, 1]),
-    }
-    bytes.push(0xc0);
+    bytes.extend(marks(random));
     match random.below(3) {
         0 => [vec![0xdc, 0xff, 0xff], bytes].concat(),
         _ => bytes,
     }
+}
+
+/// A value whose nesting is deep, or whose length nothing bears out.
+pub(super) fn marks(random: &mut Random) -> Vec<u8> {
+    let depth = random.size(100_000);
+    let mut bytes = match random.below(6) {
+        0 => [0x91].repeat(depth),
+        1 => [0x81, 0xa1, b'a'].repeat(depth),
+        2 => vec![0xdd, 0xff, 0xff, 0xff, 0xff],
+        3 => vec![0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, b'a'],
+        4 => vec![0xdb, 0x7f, 0xff, 0xff, 0xff, b'a'],
+        _ => vec![0xc9, 0xff, 0xff, 0xff, 0xff, 1],
+    };
+    bytes.push(0xc0);
+    bytes
 }
 
 /// A client's and a server's side of it; what is understood can be written again.

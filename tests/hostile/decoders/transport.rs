@@ -1,18 +1,31 @@
-//! What carries a protocol: TLS and WebSocket frames, compressed ones included.
+//! What carries a protocol: TLS, WebSocket frames, their compression and how it is agreed on, and frames with bytes of each
+//! receiver's own.
 
 use std::{io::Cursor, sync::Arc};
 
-use fanwire::wire::websocket::{Decoder, Incoming, Rules};
+use bytes::Bytes;
+use fanwire::wire::{
+    Body, Data, Frame, Framing, Own,
+    websocket::{
+        Decoder, Deflation, Incoming, Inflater, Opcode, Rules, Window, append_deflated, append_frame,
+        negotiate,
+    },
+};
 use flate2::{Compress, Compression, FlushCompress};
 use tokio_rustls::rustls;
 
-use super::Decode;
+use super::{
+    Decode,
+    bombs::{Bombs, bomb},
+};
 use crate::random::Random;
 
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
+static BOMBS: Bombs = Bombs::new();
+
 /// A client's frame: masked with zeros, which leaves the payload as it is.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(super) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
         small @ ..126 => bytes.push(0x80 | u8::try_from(small).unwrap()),
@@ -52,7 +65,7 @@ pub(super) fn frames() -> Vec<Vec<u8>> {
 
 pub(super) fn hostile_frames(random: &mut Random) -> Vec<u8> {
     match random.below(6) {
-        0 => frame(0xc1, &compressed(&vec![b'0'; random.size(8 << 20)])),
+        0 => frame(0xc1, bomb(random, &BOMBS, compressed)),
         1 => [frame(0x01, b"a"), frame(0x00, b"").repeat(random.size(20_000)), frame(0x80, b"b")].concat(),
         2 => frame(0x89, b"ping").repeat(random.size(20_000)),
         3 => vec![0x82, 0xff, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0],
@@ -81,6 +94,131 @@ pub(super) fn websocket() -> Decode {
                     Ok(Some(Incoming::Close(_))) | Err(_) => return,
                 }
             }
+        }
+    })
+}
+
+/// Messages without their frames, as RFC 7692 compresses them.
+pub(super) fn compressed_messages() -> Vec<Vec<u8>> {
+    let prose = "to be or not to be, that is the question: ".repeat(40);
+    let blocks = b"\x00\x05\x00\xfa\xffHello\xf3\x48\xcd\xc9\xc9\x07\x00";
+    vec![compressed(b"Hello"), compressed(prose.as_bytes()), compressed(b""), blocks.to_vec()]
+}
+
+pub(super) fn compressed_message(random: &mut Random) -> Vec<u8> {
+    match random.below(5) {
+        0 => bomb(random, &BOMBS, compressed).to_vec(),
+        // Empty blocks, stored and final.
+        1 => [0, 0, 0, 0xff, 0xff].repeat(random.size(12_000)),
+        2 => [0x03, 0x00].repeat(random.size(12_000)),
+        // A block with codes of its own, which are noise.
+        3 => [vec![0x05], noise(random, 400)].concat(),
+        _ => compressed(&noise(random, 60_000)),
+    }
+}
+
+fn noise(random: &mut Random, most: usize) -> Vec<u8> {
+    (0..random.size(most)).map(|_| random.byte()).collect()
+}
+
+/// Inflated within a bound, and what came out of it deflated again, which has to give the same.
+pub(super) fn inflation() -> Decode {
+    let (mut inflater, mut turn) = (Inflater::default(), 0_u8);
+    Box::new(move |bytes| {
+        turn = turn.wrapping_add(1);
+        let limit = if turn.is_multiple_of(3) { 100 } else { MESSAGE_BYTES_MAX };
+        let Ok(plain) = inflater.inflate(bytes, limit) else { return };
+        assert!(plain.len() <= limit);
+        let window = if turn.is_multiple_of(2) { Window::Full } else { Window::Small };
+        let (mut ours, mut sent) = (Vec::new(), Vec::new());
+        append_frame(&mut ours, Opcode::Binary, &plain);
+        append_deflated(&mut sent, &ours, Deflation { window, level: 1 + turn % 9, least: 0 });
+        let payload = &sent[head_of(&sent)..];
+        let again =
+            if sent[0] & 0x40 == 0 { payload.to_vec() } else { inflater.inflate(payload, limit).unwrap() };
+        assert_eq!(again, plain);
+    })
+}
+
+/// Bytes before the payload of a frame that is not masked; what it says of the payload's length has to be so.
+fn head_of(frame: &[u8]) -> usize {
+    let number = |bytes: &[u8]| bytes.iter().fold(0, |number, byte| number << 8 | usize::from(*byte));
+    let (head, length) = match frame[1] {
+        126 => (4, number(&frame[2..4])),
+        127 => (10, number(&frame[2..10])),
+        small => (2, usize::from(small)),
+    };
+    assert_eq!(frame.len() - head, length, "a head that is not true");
+    head
+}
+
+pub(super) const OFFERS: &[&str] = &[
+    "permessage-deflate",
+    "server_max_window_bits",
+    "client_max_window_bits",
+    "server_no_context_takeover",
+    "=",
+    ";",
+    ",",
+    "\"",
+    "\\",
+    "8",
+    "15",
+    " \t",
+];
+
+pub(super) fn offers() -> Vec<Vec<u8>> {
+    vec![
+        b"permessage-deflate; client_max_window_bits; server_max_window_bits=\"10\", permessage-deflate"
+            .to_vec(),
+        b"x-webkit-deflate-frame, permessage-deflate;server_no_context_takeover".to_vec(),
+    ]
+}
+
+pub(super) fn offer(random: &mut Random) -> Vec<u8> {
+    let many = random.size(5_000);
+    let text = match random.below(4) {
+        0 => "permessage-deflate,".repeat(many),
+        1 => format!("permessage-deflate{}", "; server_max_window_bits=9".repeat(many)),
+        2 => format!("permessage-deflate{}", (0..many).map(|at| format!(";a{at}")).collect::<String>()),
+        _ => format!("permessage-deflate; a=\"{}", "\\\\\"".repeat(many)),
+    };
+    text.into_bytes()
+}
+
+pub(super) fn offer_decoder() -> Decode {
+    Box::new(|bytes| {
+        let values = String::from_utf8_lossy(bytes);
+        if let Some(agreed) = negotiate(values.split('\n')) {
+            assert!(agreed.header().starts_with("permessage-deflate; "));
+        }
+    })
+}
+
+/// A receiver's own bytes, a line feed, and what is shared.
+pub(super) fn own_bytes() -> Vec<Vec<u8>> {
+    vec![b"42\n[\"message\",{}]".to_vec(), [&b"own\n"[..], &[b'x'; 70_000]].concat(), b"\n".to_vec()]
+}
+
+pub(super) fn own(random: &mut Random) -> Vec<u8> {
+    let lengths = [0, 1, 124, 125, 126, 127, 65_534, 65_535, 65_536];
+    let [own, shared] = [*random.of(&lengths), *random.of(&lengths)];
+    [vec![b'o'; own], b"\n".to_vec(), vec![b's'; shared]].concat()
+}
+
+/// Heads and patches of each receiver's own, within frames whose rest is shared: whatever those bytes are, what goes out is whole.
+pub(super) fn own_frames() -> Decode {
+    Box::new(|bytes| {
+        let (own, shared) = bytes.split_at(bytes.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+        let shared = Bytes::copy_from_slice(shared);
+        let patch = Own::Patch { at: own.len() / 2, length: own.len() };
+        for (data, kind) in [(Data::Binary, Own::Head), (Data::Text, Own::Head), (Data::Binary, patch)] {
+            let Frame::Mixed(parts) = Framing::WebSocket.frame(Body::Own(data, shared.clone(), kind)) else {
+                panic!("its bytes are shared by all")
+            };
+            let mut sent = Vec::new();
+            parts.iter().for_each(|part| Framing::WebSocket.append_part(&mut sent, part, own));
+            assert_eq!(sent.len() - head_of(&sent), own.len() + shared.len());
         }
     })
 }

@@ -6,7 +6,11 @@ use axum::http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 use fanwire::provider::{Fate, Naming, NoCertificates, Request, Source, Verified, decoders::DECODERS};
 use flate2::{Compression, write};
 
-use super::{Decode, configuration, files, root};
+use super::{
+    Decode,
+    bombs::{Bombs, bomb},
+    configuration, files, root,
+};
 use crate::{json, random::Random};
 
 /// One of those that the crate lists.
@@ -121,6 +125,16 @@ pub(super) fn gzip(body: &[u8]) -> Vec<u8> {
     packer.finish().unwrap()
 }
 
+pub(super) fn gzip_bomb(random: &mut Random) -> Vec<u8> {
+    static BOMBS: Bombs = Bombs::new();
+    bomb(random, &BOMBS, gzip).to_vec()
+}
+
+pub(super) fn deflate_bomb(random: &mut Random) -> Vec<u8> {
+    static BOMBS: Bombs = Bombs::new();
+    bomb(random, &BOMBS, deflate).to_vec()
+}
+
 pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
     let mut packer = write::ZlibEncoder::new(Vec::new(), Compression::best());
     packer.write_all(body).unwrap();
@@ -129,11 +143,6 @@ pub(super) fn deflate(body: &[u8]) -> Vec<u8> {
 
 pub(super) fn packed(pack: fn(&[u8]) -> Vec<u8>) -> Vec<Vec<u8>> {
     vec![pack(b""), pack(br#"{"id":7}"#), pack(&b"again and ".repeat(500))]
-}
-
-/// What takes a thousandth of its size when it is packed.
-pub(super) fn bomb(random: &mut Random) -> Vec<u8> {
-    vec![b'0'; random.size(4 << 20)]
 }
 
 /// Sources with all that an operator may have configured, one of which takes requests apart.
@@ -235,9 +244,13 @@ pub(super) fn template_texts() -> Vec<Vec<u8>> {
         "{% for a in body.list %}{{ a }},{% endfor %}",
         "{{ body.a | default('x') | upper }}",
     ];
-    texts.iter().map(|text| text.as_bytes().to_vec()).collect()
+    texts
+        .iter()
+        .map(|text| format!("{text}\0{{\"id\":7,\"list\":[1,\"2\",null],\"a\":\"x\"}}").into_bytes())
+        .collect()
 }
 
+/// Deep and long ones, some of which are rendered with bodies that are, too.
 pub(super) fn template(random: &mut Random) -> Vec<u8> {
     let links =
         ["+ 1 ", "~ 1 ", "| upper ", "if 1 else 1 ", "and 1 ", "is defined ", "** 1 ", ".a", "[0]", "(1)"];
@@ -246,11 +259,16 @@ pub(super) fn template(random: &mut Random) -> Vec<u8> {
         5 => format!("{{{{ 1 {}}}}}", random.of(&links).repeat(random.size(20_000))),
         1 => format!("{{{{ {}1{} }}}}", "(".repeat(random.size(50_000)), ")".repeat(random.size(50_000))),
         2 => json::nested("{% if 1 %}", "{% endif %}", random),
-        3 => json::nested("{% for a in range(1000) %}", "{% endfor %}", random),
+        // Each of these runs until its fuel is spent, a tenth of a second: a few thousand of them are enough.
+        3 if random.one_in(10) => json::nested("{% for a in range(1000) %}", "{% endfor %}", random),
+        3 => json::nested("{% for a in body %}", "{% endfor %}", random),
         4 => format!("{{{{ {}1 }}}}", "- ".repeat(random.size(50_000))),
         _ => format!("{{{{ 'a'{} }}}}", " * 1000".repeat(random.size(20))),
     };
-    text.into_bytes()
+    match random.below(3) {
+        0 => [text.as_bytes(), b"\0", &json::value(random)].concat(),
+        _ => text.into_bytes(),
+    }
 }
 
 pub(super) const FILTER: &[&str] = &[
@@ -272,17 +290,39 @@ pub(super) fn filter_values() -> Vec<Vec<u8>> {
     let values = [
         r#"{"body":{"a":{"$exist":true},"$or":[{"n":{"$gt":1}},{"s":"x"}]}}"#,
         r#"{"$not":{"body":{"a":[1,2]}}}"#,
+        r#"{"body":{"n":{"$gte":1,"$lt":3},"s":{"$startsWith":"x"},"a":{"$in":[1,"1",null]}}}"#,
     ];
-    values.iter().map(|text| text.as_bytes().to_vec()).collect()
+    values.iter().map(|text| format!("{text}\0{{\"a\":[1,2],\"n\":2,\"s\":\"xy\"}}").into_bytes()).collect()
 }
 
+/// Deep and wide ones, and bodies that are, too.
 pub(super) fn filter(random: &mut Random) -> Vec<u8> {
-    match random.below(4) {
+    let filter = match random.below(6) {
         0 => json::nested("{\"$not\":", "}", random).into_bytes(),
         1 => json::nested("{\"$or\":[", "]}", random).into_bytes(),
         2 => json::nested("{\"body\":", "}", random).into_bytes(),
+        3 => doubled(random).into_bytes(),
+        4 => format!(
+            r#"{{"body":{{"$or":[{}{{"a":1}}]}}}}"#,
+            r#"{"a":{"b":{"$eq":0}}},"#.repeat(random.size(8_000))
+        )
+        .into_bytes(),
         _ => json::value(random),
-    }
+    };
+    let body = match random.below(3) {
+        0 => json::nested(r#"{"a":"#, "}", random).into_bytes(),
+        1 => format!(r#"{{"a":{{"b":"{}"}}}}"#, "x".repeat(random.size(50_000))).into_bytes(),
+        _ => json::value(random),
+    };
+    [&filter[..], b"\0", &body].concat()
+}
+
+/// Each level has the one below twice.
+fn doubled(random: &mut Random) -> String {
+    let levels = random.size(11);
+    let inner = (0..levels)
+        .fold(r#"{"a":{"$neq":1}}"#.to_owned(), |inner, _| format!(r#"{{"$or":[{inner},{inner}]}}"#));
+    format!(r#"{{"body":{inner}}}"#)
 }
 
 pub(super) fn certificates() -> Vec<Vec<u8>> {
