@@ -63,6 +63,7 @@ mod http_stream;
 mod web_pages;
 
 mod auth;
+mod conditions;
 mod config;
 mod damage;
 mod data_directory;
