@@ -453,6 +453,9 @@ pub const CONVERSIONS: usize = 16;
 /// Those of them that are about the same document: half of the threads stay free for others.
 pub const CONVERSIONS_PER_DOCUMENT: usize = 4;
 
+/// Those of them that one caller may have: half stay free for others.
+pub const CONVERSIONS_PER_CALLER: usize = 8;
+
 /// Threads that merge documents; as many convert them, and as many see to newcomers. One merge takes some milliseconds, at most
 /// about a second, and while one takes long the others go on.
 pub const DOCUMENT_THREADS: usize = 2;

@@ -10,9 +10,10 @@ use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
-    collab::{CannotChange, Condition, NewContent, root_or_only, state_of, update_to},
+    collab::{Busy, CannotChange, Condition, NewContent, root_or_only, state_of, update_to},
     document::{CannotRead, compact::CannotMerge, content, edit::CannotEdit},
     durable::{NOT_KEPT, Trouble},
+    memory::Owner,
     shard::Order,
     store::StoreError,
     topic::{Kind, KindRule, Refusal, Updates},
@@ -49,8 +50,8 @@ pub enum DocumentError {
     #[error("the broker's store failed; its log says why")]
     Store(#[from] StoreError),
     /// Too many are asking.
-    #[error("too many documents are being read and changed; try again in a second")]
-    Busy,
+    #[error(transparent)]
+    Busy(#[from] Busy),
     /// The document is not what the caller thinks.
     #[error("the document is at {}:{}", .0.epoch, .0.offset)]
     Changed(Position),
@@ -136,10 +137,11 @@ impl Broker {
     /// Has a worker do something for a document, unless it or all of them together have enough to do.
     pub(super) async fn convert<T: Send + 'static>(
         &self,
+        by: &Owner,
         name: &TopicName,
         work: impl FnOnce() -> Result<T, DocumentError> + Send + 'static,
     ) -> Result<T, DocumentError> {
-        let place = self.conversions.enter(name).ok_or(DocumentError::Busy)?;
+        let place = self.conversions.enter(name, by)?;
         let (done, wait) = oneshot::channel();
         self.workers.convert.submit(move || {
             let outcome = work();
@@ -153,6 +155,7 @@ impl Broker {
     /// A document as one update, and where it stands.
     pub async fn document_state(
         self: &Arc<Self>,
+        by: &Owner,
         of: &TopicName,
         now_ms: u64,
     ) -> Result<(Bytes, Position), DocumentError> {
@@ -161,18 +164,24 @@ impl Broker {
             let there = broker.document(&name, now_ms)?;
             Ok((state_of(&there)?, there.position))
         };
-        self.convert(of, read).await
+        self.convert(by, of, read).await
     }
 
     /// A state as JSON by root.
-    pub async fn state_as_json(&self, of: &TopicName, state: Bytes) -> Result<Value, DocumentError> {
-        self.convert(of, move || Ok(content::json(&[&state])?)).await
+    pub async fn state_as_json(
+        &self,
+        by: &Owner,
+        of: &TopicName,
+        state: Bytes,
+    ) -> Result<Value, DocumentError> {
+        self.convert(by, of, move || Ok(content::json(&[&state])?)).await
     }
 
     /// A root of a state as text; without a name, the only one there is, or `text`. What has no root at all is an empty
     /// text, unless one is named.
     pub async fn state_as_text(
         &self,
+        by: &Owner,
         of: &TopicName,
         state: Bytes,
         root: Option<String>,
@@ -193,13 +202,14 @@ impl Broker {
                 None => Err(DocumentError::NoRoot(root)),
             }
         };
-        self.convert(of, read).await
+        self.convert(by, of, read).await
     }
 
     /// Changes a document by an edit that leads from what it is to what it is to be; editors see it happen. Returns
     /// where it stands then, durable if its rule says so.
     pub async fn replace(
         self: &Arc<Self>,
+        by: &Owner,
         of: &TopicName,
         new: NewContent,
         condition: Condition,
@@ -218,7 +228,7 @@ impl Broker {
             let (receipt, kept) = broker.publish_edit(&name, update, base, now_ms)?;
             Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
         };
-        let (position, kept) = self.convert(of, change).await?;
+        let (position, kept) = self.convert(by, of, change).await?;
         if let Some(kept) = kept
             && !kept.await.unwrap_or(false)
         {
@@ -242,13 +252,18 @@ impl Broker {
     }
 
     /// Deletes a document with its versions. Editors are disconnected for good, other subscriptions end.
-    pub async fn delete_document(self: &Arc<Self>, of: &TopicName, now_ms: u64) -> Result<(), DocumentError> {
+    pub async fn delete_document(
+        self: &Arc<Self>,
+        by: &Owner,
+        of: &TopicName,
+        now_ms: u64,
+    ) -> Result<(), DocumentError> {
         if self.kind_of(of) != Kind::Document {
             return Err(DocumentError::WrongKind);
         }
         self.durable.check()?;
         let (broker, name) = (self.clone(), of.clone());
-        let found = match self.convert(of, move || Ok(broker.find_or_restore(&name, now_ms))).await? {
+        let found = match self.convert(by, of, move || Ok(broker.find_or_restore(&name, now_ms))).await? {
             // It is deleted because a part of it cannot be read: nobody has it open.
             Err(Unreadable::Damaged(_)) => {
                 let begun_anew = self.durable.discard(of, self.new_epoch(), now_ms)?;
@@ -267,7 +282,7 @@ impl Broker {
         }
         self.rooms.remove(of);
         let (broker, name) = (self.clone(), of.clone());
-        let batch = self.convert(of, move || broker.forget_versions(&name)).await?;
+        let batch = self.convert(by, of, move || broker.forget_versions(&name)).await?;
         // Comes after the commit above, so with this everything is gone.
         Ok(self.durable.committer().keep(batch).await?)
     }

@@ -8,6 +8,7 @@ use fanwire_proto::TopicName;
 use super::{Broker, DocumentError};
 use crate::{
     collab::{TooManyVersions, Version, state_of},
+    memory::Owner,
     store::{Batch, Store},
 };
 
@@ -21,6 +22,7 @@ impl Broker {
     /// Keeps a document as it is under a name.
     pub async fn keep_version(
         self: &Arc<Self>,
+        by: &Owner,
         document: &TopicName,
         name: String,
         now_ms: u64,
@@ -36,31 +38,37 @@ impl Broker {
             version.keep(&topic, state, &mut batch)?;
             Ok((version, batch, numbered))
         };
-        let (version, batch, _numbered) = self.convert(document, make).await?;
+        let (version, batch, _numbered) = self.convert(by, document, make).await?;
         self.durable.committer().keep(batch).await?;
         Ok(version)
     }
 
     /// The versions of a document, oldest first.
-    pub async fn versions(self: &Arc<Self>, document: &TopicName) -> Result<Vec<Version>, DocumentError> {
+    pub async fn versions(
+        self: &Arc<Self>,
+        by: &Owner,
+        document: &TopicName,
+    ) -> Result<Vec<Version>, DocumentError> {
         let (broker, topic) = (self.clone(), document.clone());
-        self.convert(document, move || Ok(Version::all(&topic, broker.store())?)).await
+        self.convert(by, document, move || Ok(Version::all(&topic, broker.store())?)).await
     }
 
     /// The state of a version.
     pub async fn version_state(
         self: &Arc<Self>,
+        by: &Owner,
         document: &TopicName,
         id: u64,
     ) -> Result<Bytes, DocumentError> {
         let (broker, topic) = (self.clone(), document.clone());
         let read = move || Version::state(&topic, id, broker.store())?.ok_or(DocumentError::NoVersion(id));
-        self.convert(document, read).await
+        self.convert(by, document, read).await
     }
 
     /// Forgets a version.
     pub async fn delete_version(
         self: &Arc<Self>,
+        by: &Owner,
         document: &TopicName,
         id: u64,
     ) -> Result<(), DocumentError> {
@@ -69,7 +77,7 @@ impl Broker {
             true => Ok(()),
             false => Err(DocumentError::NoVersion(id)),
         };
-        self.convert(document, look).await?;
+        self.convert(by, document, look).await?;
         let mut batch = Batch::default();
         Version::forget(document, id, &mut batch);
         Ok(self.durable.committer().keep(batch).await?)

@@ -1,19 +1,39 @@
-//! How many requests about the content of documents are under way: in all, and for each document, so that one that takes long
-//! does not keep the others waiting.
+//! How many requests about the content of documents are under way: in all, for each document, so that one that takes long
+//! does not keep the others waiting, and for each caller, so that nobody takes the places of all others.
 
-use std::sync::Arc;
+use std::{hash::Hash, sync::Arc};
 
 use fanwire_proto::TopicName;
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
-use crate::defaults;
+use crate::{defaults, memory::Owner};
 
 #[derive(Debug, Default)]
 struct Counts {
     all: usize,
     /// Of documents with any.
     of: FxHashMap<TopicName, usize>,
+    /// Of callers with any.
+    by: FxHashMap<Owner, usize>,
+}
+
+/// Which bound refuses a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Busy {
+    /// All of them together.
+    #[error(
+        "{0} requests about the content of documents are under way, the most there may be; try again in a second"
+    )]
+    All(usize),
+    /// Those about the document.
+    #[error("{0} requests about this document are under way, the most there may be; try again in a second")]
+    Document(usize),
+    /// The caller's own.
+    #[error(
+        "{0} has {1} requests about the content of documents under way, one caller's share; wait for them"
+    )]
+    Caller(&'static str, usize),
 }
 
 /// The places there are.
@@ -21,16 +41,24 @@ struct Counts {
 pub struct Conversions(Arc<Mutex<Counts>>);
 
 impl Conversions {
-    /// A place for a request; `None` if all are taken, or those of the document.
-    pub fn enter(&self, document: &TopicName) -> Option<Conversion> {
+    /// A place for a request, unless all are taken, or those of the document or the caller.
+    pub fn enter(&self, document: &TopicName, caller: &Owner) -> Result<Conversion, Busy> {
         let mut counts = self.0.lock();
-        let mine = counts.of.get(document).copied().unwrap_or(0);
-        if counts.all >= defaults::CONVERSIONS || mine >= defaults::CONVERSIONS_PER_DOCUMENT {
-            return None;
+        let of = counts.of.get(document).copied().unwrap_or(0);
+        let by = counts.by.get(caller).copied().unwrap_or(0);
+        if counts.all >= defaults::CONVERSIONS {
+            return Err(Busy::All(counts.all));
+        }
+        if of >= defaults::CONVERSIONS_PER_DOCUMENT {
+            return Err(Busy::Document(of));
+        }
+        if by >= defaults::CONVERSIONS_PER_CALLER {
+            return Err(Busy::Caller(caller.as_str(), by));
         }
         counts.all += 1;
-        counts.of.insert(document.clone(), mine + 1);
-        Some(Conversion { counts: self.0.clone(), document: document.clone() })
+        counts.of.insert(document.clone(), of + 1);
+        counts.by.insert(caller.clone(), by + 1);
+        Ok(Conversion { counts: self.0.clone(), document: document.clone(), caller: caller.clone() })
     }
 }
 
@@ -39,17 +67,24 @@ impl Conversions {
 pub struct Conversion {
     counts: Arc<Mutex<Counts>>,
     document: TopicName,
+    caller: Owner,
 }
 
 impl Drop for Conversion {
     fn drop(&mut self) {
         let mut counts = self.counts.lock();
         counts.all -= 1;
-        let left = counts.of.get(&self.document).map_or(0, |count| count.saturating_sub(1));
-        match left {
-            0 => counts.of.remove(&self.document),
-            left => counts.of.insert(self.document.clone(), left),
-        };
+        count_down(&mut counts.of, &self.document);
+        count_down(&mut counts.by, &self.caller);
+    }
+}
+
+/// One less; whoever has none is forgotten.
+fn count_down<K: Hash + Eq>(counts: &mut FxHashMap<K, usize>, of: &K) {
+    let Some(count) = counts.get_mut(of) else { return };
+    *count = count.saturating_sub(1);
+    if *count == 0 {
+        counts.remove(of);
     }
 }
 
@@ -57,16 +92,39 @@ impl Drop for Conversion {
 mod tests {
     use super::*;
 
+    fn document(number: usize) -> TopicName {
+        format!("doc:{number}").parse().unwrap()
+    }
+
+    fn user(number: usize) -> Owner {
+        Owner::User(number.to_string().into())
+    }
+
     #[test]
     fn one_document_leaves_room_for_others() {
         let conversions = Conversions::default();
-        let name = |number: usize| format!("doc:{number}").parse::<TopicName>().unwrap();
-        let mine: Vec<_> = std::iter::from_fn(|| conversions.enter(&name(0))).collect();
+        let mine: Vec<_> = (0..).map_while(|by| conversions.enter(&document(0), &user(by)).ok()).collect();
         assert_eq!(mine.len(), defaults::CONVERSIONS_PER_DOCUMENT);
-        let others: Vec<_> = (1..).map_while(|number| conversions.enter(&name(number))).collect();
+        assert_eq!(conversions.enter(&document(0), &user(99)).unwrap_err(), Busy::Document(mine.len()));
+        let others: Vec<_> =
+            (1..).map_while(|number| conversions.enter(&document(number), &user(number)).ok()).collect();
         assert_eq!(mine.len() + others.len(), defaults::CONVERSIONS);
+        assert_eq!(
+            conversions.enter(&document(99), &user(99)).unwrap_err(),
+            Busy::All(defaults::CONVERSIONS)
+        );
         drop((mine, others));
-        assert!(conversions.0.lock().of.is_empty());
-        assert!(conversions.enter(&name(0)).is_some());
+        let counts = conversions.0.lock();
+        assert!(counts.of.is_empty() && counts.by.is_empty());
+    }
+
+    #[test]
+    fn one_caller_leaves_room_for_others() {
+        let conversions = Conversions::default();
+        let mine: Vec<_> = (0..).map_while(|of| conversions.enter(&document(of), &user(0)).ok()).collect();
+        assert_eq!(mine.len(), defaults::CONVERSIONS_PER_CALLER);
+        let refused = conversions.enter(&document(99), &user(0)).unwrap_err();
+        assert_eq!(refused, Busy::Caller("this user", mine.len()));
+        assert!(conversions.enter(&document(0), &user(1)).is_ok());
     }
 }

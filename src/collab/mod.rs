@@ -17,7 +17,7 @@ mod merging;
 mod room;
 mod versions;
 
-pub use conversions::Conversions;
+pub use conversions::{Busy, Conversions};
 pub use editing::{CannotChange, Condition, NewContent, root_or_only, update_to};
 pub use merging::{merge, state_of};
 pub use room::Room;

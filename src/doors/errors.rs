@@ -142,7 +142,7 @@ impl From<DocumentError> for Failure {
             DocumentError::NotARoot(_) => ErrorCode::BadPayload,
             DocumentError::Unmergeable(_) | DocumentError::Failed => ErrorCode::Internal,
             DocumentError::Unconvertible(_) => ErrorCode::TooLarge,
-            DocumentError::Busy => ErrorCode::Overloaded,
+            DocumentError::Busy(_) => ErrorCode::Overloaded,
             DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
             // HTTP has codes of its own for these.
             DocumentError::Changed(_)

@@ -1,8 +1,13 @@
 //! Documents over HTTP: reading, writing, versions, deleting, and what the editors see of it.
 
+use std::sync::Mutex;
+
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Client, Launch, PATIENCE, Scratch, Server, get, post, request, within};
+use crate::support::{
+    Client, LONG_PATIENCE, Launch, PATIENCE, Scratch, Server, get, mint, post, request, within,
+};
 
 const DOC: &str = "/v1/documents/doc:note";
 
@@ -180,4 +185,53 @@ async fn a_deleted_document_is_gone_for_everyone() {
     assert_eq!(again["recovered"], json!(false), "{again}");
     put_json(&server, &json!({"text": "new"})).await;
     assert_eq!(content(&server).await, json!({"text": "new"}));
+}
+
+/// Whoever reads many documents at once waits for themself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_caller_leaves_others_their_turn() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let config = format!("auth_hmac_secret = '{secret}'\n[[rule]]\npattern = 'doc:**'\nkind = 'document'\n");
+    let server = Launch::default().config(&config).start();
+    let bearer = |user: &str| format!("Authorization: Bearer {}\r\n", mint(secret, &json!({ "sub": user })));
+    let (alice, bob) = (bearer("alice"), bearer("bob"));
+    let text = json!({ "text": "many words ".repeat(20_000) }).to_string();
+    for number in 0..8 {
+        let headers = format!("Content-Type: application/json\r\n{alice}");
+        assert_eq!(put(&server, &format!("/v1/documents/doc:{number}"), &headers, &text).await.0, 200);
+    }
+    let read = async |who: &str, number: usize| {
+        let head = format!("GET /v1/documents/doc:{number} HTTP/1.1\r\n{who}");
+        request(server.address, &head, b"").await
+    };
+    let refused = Mutex::new(Vec::new());
+    let flood = async {
+        loop {
+            // Of each document as many as may be.
+            for answer in join_all((0..32).map(|number| read(&alice, number % 8))).await {
+                if answer.status != 200 {
+                    refused.lock().unwrap().push(answer);
+                }
+            }
+        }
+    };
+    let others = async {
+        for round in 0.. {
+            let answer = read(&bob, 8 + round % 8).await;
+            assert_eq!(answer.status, 200, "{}", answer.body);
+            if round >= 40 && !refused.lock().unwrap().is_empty() {
+                break;
+            }
+        }
+    };
+    within(LONG_PATIENCE, async {
+        tokio::select! { () = flood => {}, () = others => {} }
+    })
+    .await;
+    for answer in refused.into_inner().unwrap() {
+        let problem = answer.json();
+        assert_eq!((answer.status, &problem["code"]), (503, &json!("overloaded")));
+        let told = problem["detail"].as_str().unwrap();
+        assert!(told.contains("one caller's share") || told.contains("about this document"), "{told}");
+    }
 }

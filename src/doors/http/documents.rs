@@ -73,18 +73,19 @@ pub(super) async fn read(
     }
     let form = Form::accepted(&headers)?;
     form.check_root(root.as_deref())?;
-    let broker = &api.door.broker;
+    let (broker, by) = (&api.door.broker, &caller.owner());
     let (state, tag) = match version {
         None => {
-            let (state, position) = broker.document_state(&topic, caller.now_ms).await.map_err(problem_of)?;
+            let (state, position) =
+                broker.document_state(by, &topic, caller.now_ms).await.map_err(problem_of)?;
             (state, format!("\"{}:{}\"", position.epoch, position.offset))
         }
         Some(version) => {
             let id = version_id(&version)?;
-            (broker.version_state(&topic, id).await.map_err(problem_of)?, format!("\"version:{id}\""))
+            (broker.version_state(by, &topic, id).await.map_err(problem_of)?, format!("\"version:{id}\""))
         }
     };
-    let mut response = form.answer(broker, &topic, state, root.map(|root| root.into_owned())).await?;
+    let mut response = form.answer(broker, by, &topic, state, root.map(|root| root.into_owned())).await?;
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);
     }
@@ -128,8 +129,12 @@ pub(super) async fn replace(
     };
     let body = read_body(&api, &parts, body, limit).await?;
     let content = content_of(&parts.headers, root.map(|root| root.into_owned()), &body.bytes)?;
-    let position =
-        api.door.broker.replace(&topic, content, condition, caller.now_ms).await.map_err(problem_of)?;
+    let position = api
+        .door
+        .broker
+        .replace(&caller.owner(), &topic, content, condition, caller.now_ms)
+        .await
+        .map_err(problem_of)?;
     Ok(json(StatusCode::OK, "application/json", &Place::new(topic, position)))
 }
 
@@ -199,7 +204,7 @@ pub(super) async fn delete(
 ) -> Result<Response, Problem> {
     caller.may(Verb::Delete, &topic)?;
     let [] = query(&uri, [])?;
-    api.door.broker.delete_document(&topic, caller.now_ms).await.map_err(problem_of)?;
+    api.door.broker.delete_document(&caller.owner(), &topic, caller.now_ms).await.map_err(problem_of)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

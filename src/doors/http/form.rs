@@ -11,7 +11,7 @@ use super::{
     body::media_type,
     problem::{Code, Problem, json, problem_of},
 };
-use crate::broker::Broker;
+use crate::{broker::Broker, memory::Owner};
 
 /// How content is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -69,6 +69,7 @@ impl Form {
     pub(super) async fn answer(
         self,
         broker: &Broker,
+        by: &Owner,
         of: &TopicName,
         state: Bytes,
         root: Option<String>,
@@ -76,11 +77,11 @@ impl Form {
         Ok(match self {
             Self::State => ([(header::CONTENT_TYPE, "application/octet-stream")], state).into_response(),
             Self::Json => {
-                let content = broker.state_as_json(of, state).await.map_err(problem_of)?;
+                let content = broker.state_as_json(by, of, state).await.map_err(problem_of)?;
                 json(StatusCode::OK, "application/json", &content)
             }
             Self::Text => {
-                let text = broker.state_as_text(of, state, root).await.map_err(problem_of)?;
+                let text = broker.state_as_text(by, of, state, root).await.map_err(problem_of)?;
                 ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response()
             }
         })

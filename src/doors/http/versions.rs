@@ -97,7 +97,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     caller.may(Verb::History, &topic)?;
     let [] = query(&uri, [])?;
-    let versions = api.door.broker.versions(&topic).await.map_err(problem_of)?;
+    let versions = api.door.broker.versions(&caller.owner(), &topic).await.map_err(problem_of)?;
     let versions = versions.into_iter().map(Into::into).collect();
     Ok(json(StatusCode::OK, "application/json", &Versions { topic, versions }))
 }
@@ -121,7 +121,12 @@ pub(super) async fn keep(
         let most = defaults::VERSION_NAME_BYTES;
         return Err(Problem::bad_request(format!("`name` must have from 1 to {most} bytes")));
     }
-    let version = api.door.broker.keep_version(&topic, name, caller.now_ms).await.map_err(problem_of)?;
+    let version = api
+        .door
+        .broker
+        .keep_version(&caller.owner(), &topic, name, caller.now_ms)
+        .await
+        .map_err(problem_of)?;
     Ok((StatusCode::CREATED, Json(Version::from(version))).into_response())
 }
 
@@ -144,7 +149,7 @@ pub(super) async fn delete(
     caller.may(Verb::Delete, &topic)?;
     let [] = query(&uri, [])?;
     let id = version_id(&version)?;
-    api.door.broker.delete_version(&topic, id).await.map_err(problem_of)?;
+    api.door.broker.delete_version(&caller.owner(), &topic, id).await.map_err(problem_of)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -166,10 +171,10 @@ pub(super) async fn restore(
     caller.may(Verb::Publish, &topic)?;
     caller.may(Verb::History, &topic)?;
     let Wanted { version } = read_json(&api, request).await?;
-    let broker = &api.door.broker;
-    let state = broker.version_state(&topic, version).await.map_err(problem_of)?;
+    let (broker, by) = (&api.door.broker, &caller.owner());
+    let state = broker.version_state(by, &topic, version).await.map_err(problem_of)?;
     let content = NewContent::State(state);
     let position =
-        broker.replace(&topic, content, Condition::Always, caller.now_ms).await.map_err(problem_of)?;
+        broker.replace(by, &topic, content, Condition::Always, caller.now_ms).await.map_err(problem_of)?;
     Ok(json(StatusCode::OK, "application/json", &Place::new(topic, position)))
 }
