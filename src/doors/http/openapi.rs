@@ -68,8 +68,12 @@ const BY_CALLERS: &[Code] = &[
     of(ErrorCode::Internal),
 ];
 
-const BY_READERS: &[Code] =
-    &[of(ErrorCode::PresenceOff), of(ErrorCode::Draining), of(ErrorCode::StorageFailed)];
+const BY_READERS: &[Code] = &[
+    of(ErrorCode::PresenceOff),
+    of(ErrorCode::Overloaded),
+    of(ErrorCode::Draining),
+    of(ErrorCode::StorageFailed),
+];
 
 const BY_DOCUMENTS: &[Code] = &[
     of(ErrorCode::BadPayload),
