@@ -1,7 +1,5 @@
 //! How messages travel: their frames, control frames and the end of the stream.
 
-use std::io::Write;
-
 use bytes::Bytes;
 
 use super::{
@@ -158,10 +156,7 @@ impl Framing {
             (Self::WebSocket | Self::Deflated(_), Data::Binary) => {
                 append_header(buffer, Opcode::Binary, false, length);
             }
-            (Self::Chunked, _) => {
-                // Writing to a vector does not fail.
-                let _ = write!(buffer, "{length:x}\r\n");
-            }
+            (Self::Chunked, _) => append_chunk_size(buffer, length),
             (Self::Raw, _) => {}
         }
     }
@@ -195,6 +190,15 @@ impl Framing {
             Self::Raw => {}
         }
     }
+}
+
+/// In hexadecimal digits (RFC 9112 §7.1). What `write!` does, at a tenth of its cost: this may be per delivery.
+fn append_chunk_size(buffer: &mut Vec<u8>, length: usize) {
+    let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
+    for place in (0..digits).rev() {
+        buffer.push(b"0123456789abcdef"[length >> (4 * place) & 0xf]);
+    }
+    buffer.extend_from_slice(b"\r\n");
 }
 
 fn has_own(body: &Body) -> bool {
@@ -288,6 +292,15 @@ mod tests {
         }
         let several = Body::Several(vec![Body::text("a"), body(5), Body::text("b")]);
         assert_eq!(with_own(Framing::Raw, several, b"12"), b"afront12restb");
+    }
+
+    #[test]
+    fn chunks_say_their_size_in_hexadecimal() {
+        for length in [0, 1, 0xf, 0x10, 0xabc, 0x1000, usize::MAX] {
+            let mut buffer = Vec::new();
+            append_chunk_size(&mut buffer, length);
+            assert_eq!(String::from_utf8(buffer).unwrap(), format!("{length:x}\r\n"));
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Where a client stands in each topic, as the `id` of an event says it and `Last-Event-ID` brings it back.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
 use fanwire_proto::{Epoch, Offset, Position, TopicName};
 
@@ -59,9 +59,8 @@ impl Positions {
 pub(super) struct Places(Vec<Place>);
 
 struct Place {
-    /// The topic's name, as the text has it.
-    name: String,
-    epoch: Epoch,
+    /// The topic's name, as the text has it, and from the beginning of the subscription on its epoch.
+    lead: String,
     /// Nothing before it is subscribed to, nor while the first message is to tell.
     offset: Option<Offset>,
 }
@@ -70,29 +69,45 @@ impl Places {
     /// Of a connection that is about to subscribe to these topics, under keys from 0 on.
     pub(super) fn new(topics: &[TopicName]) -> Self {
         let name = |topic: &TopicName| form_urlencoded::byte_serialize(topic.as_str().as_bytes()).collect();
-        let place = |topic| Place { name: name(topic), epoch: Epoch::FOREIGN, offset: None };
+        let place = |topic| Place { lead: name(topic), offset: None };
         Self(topics.iter().map(place).collect())
     }
 
     /// Where a subscription begins; without an offset, its first message tells.
     pub(super) fn begin(&mut self, SubKey(key): SubKey, epoch: Epoch, offset: Option<Offset>) {
         if let Some(place) = self.0.get_mut(key as usize) {
-            (place.epoch, place.offset) = (epoch, offset);
+            place.lead = format!("{}={epoch}%3A", place.lead);
+            place.offset = offset;
         }
     }
 
     /// Appends the line of an event that says where the client is.
     pub(super) fn append(&self, line: &mut Vec<u8>) {
         line.extend_from_slice(b"id: ");
-        let mut between = "";
-        for Place { name, epoch, offset } in &self.0 {
+        let mut between = &b""[..];
+        for Place { lead, offset } in &self.0 {
             if let Some(Offset(offset)) = offset {
-                // Writing to a vector does not fail.
-                let _ = write!(line, "{between}{name}={epoch}%3A{offset}");
-                between = "&";
+                line.extend_from_slice(between);
+                line.extend_from_slice(lead.as_bytes());
+                append_decimal(line, *offset);
+                between = b"&";
             }
         }
         line.push(b'\n');
+    }
+}
+
+/// What `write!` does, at a tenth of its cost: this is per delivery.
+fn append_decimal(line: &mut Vec<u8>, mut number: u64) {
+    let mut digits = [b'0'; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] += (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return line.extend_from_slice(&digits[first..]);
+        }
     }
 }
 
@@ -152,6 +167,15 @@ mod tests {
         assert!(text.len() <= Positions::text_bytes_max(&topics));
         for garbage in ["", "&&&", "x", "a=b", "=1:2", "chat:a=zz:zz"] {
             assert_eq!(Positions::read(garbage), Positions::default(), "{garbage}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_written_as_they_are() {
+        for number in [0, 1, 9, 10, 1_234_567_890, u64::MAX] {
+            let mut line = Vec::new();
+            append_decimal(&mut line, number);
+            assert_eq!(String::from_utf8(line).unwrap(), number.to_string());
         }
     }
 
