@@ -10,7 +10,7 @@
 //! 3. Under the topic's short lock the message gets its offset and is kept ([`topic`]); every *feed* (a shard's share of
 //!    the subscribers) that is not yet notified is marked, and its shard's inbox gets one entry.
 //! 4. Each such shard, in its own time, *pulls* everything since its last pull, and runs a *pass* over its dense list of
-//!    subscribers: the batch is encoded once per encoding ([`wire`]), each subscriber gets an index to it, and each
+//!    subscribers ([`fanout`]): the batch is encoded once per encoding ([`wire`]), each subscriber gets an index to it, and each
 //!    connection is written once per turn.
 //! 5. Whoever cannot take it now is treated as the topic's kind promises: a `log` subscriber keeps its position and reads
 //!    on in the history later, a `latest` subscriber keeps one pending value per key, a `volatile` one misses it.
@@ -26,7 +26,8 @@
 //! - [`auth`]: from a token to what it allows; pure
 //! - [`document`]: the encodings of Yjs and the merging of updates; pure
 //! - [`wire`]: dialects and framings: a message as bytes, encoded once for all who get the same
-//! - [`shard`]: threads that own connections and fan out to them
+//! - [`fanout`]: subscriptions, and how each gets what was published, at once or later; pure
+//! - [`shard`]: threads that own connections
 //! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
 //! - [`tap`]: what is published, whatever the topic
 //! - [`durable`]: durable topics' way to the store and back
@@ -108,6 +109,7 @@ pub mod defaults;
 pub mod document;
 pub mod doors;
 pub mod durable;
+pub mod fanout;
 pub mod fetch;
 pub mod liveness;
 pub mod memory;

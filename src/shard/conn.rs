@@ -13,7 +13,6 @@ use fanwire_proto::Member;
 
 use super::{
     backlog::Backlog,
-    options::SubKey,
     socket::Socket,
     stamp::{OwnStamp, Stamp},
 };
@@ -41,14 +40,6 @@ pub(super) enum Phase {
         /// Our direction has been ended.
         shut: bool,
     },
-}
-
-/// A subscription as seen from its connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SubRef {
-    pub(super) key: SubKey,
-    pub(super) feed: u32,
-    pub(super) index: u32,
 }
 
 /// Frames of this turn, by their index in the shard's table.
@@ -116,11 +107,6 @@ pub(super) struct Conn {
     pub(super) hung_up: bool,
     /// The socket had more to read when reading stopped.
     pub(super) read_again: bool,
-    pub(super) subs: Vec<SubRef>,
-    /// Some subscription waits to catch up.
-    pub(super) lagging: bool,
-    /// In the queue of those that catch up.
-    pub(super) queued: bool,
     /// Something came from the peer, or it took something, since the last ping.
     pub(super) heard: bool,
     /// A ping waits for its answer.
@@ -163,9 +149,6 @@ impl Conn {
             in_turn: false,
             hung_up: false,
             read_again: false,
-            subs: Vec::new(),
-            lagging: false,
-            queued: false,
             heard: true,
             pinged: false,
             member,

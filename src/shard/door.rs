@@ -15,7 +15,6 @@ use super::{
     conn::{Origin, Permit},
     core::Core,
     inbox::{Address, Awaited, Paused},
-    options::{SubKey, SubscribeOptions},
     settlement::Settlement,
     socket::Socket,
     stamp::{OwnStamp, Stamp},
@@ -23,6 +22,7 @@ use super::{
 use crate::{
     auth::Credential,
     defaults,
+    fanout::{SubKey, SubscribeOptions},
     topic::{Asker, Joined, Placed, Refusal, Topic},
     wire::{Body, Closing, Spoken},
 };
@@ -89,14 +89,14 @@ pub struct Cx<'a> {
 impl Cx<'_> {
     /// Sends this client something of the door's own.
     pub fn send(&mut self, body: &Body) {
-        let framing = self.core.conns[self.slot as usize].encoding.framing;
-        framing.append(&mut self.core.replies, body);
+        let framing = self.core.out.conns[self.slot as usize].encoding.framing;
+        framing.append(&mut self.core.out.replies, body);
     }
 
     /// Sends a message of a topic, in bytes that all who speak the same share.
     pub fn send_message(&mut self, message: &Placed) {
-        let framing = self.core.conns[self.slot as usize].encoding.framing;
-        let bytes = framing.plain(message.frame(self.core.speaker_of(self.slot)));
+        let framing = self.core.out.conns[self.slot as usize].encoding.framing;
+        let bytes = framing.plain(message.frame(self.core.out.speaker_of(self.slot)));
         self.send_frame(bytes);
     }
 
@@ -117,46 +117,44 @@ impl Cx<'_> {
 
     /// Whether this connection has a subscription of this name.
     pub fn has(&self, key: SubKey) -> bool {
-        self.core.find_sub(self.slot, key).is_some()
+        self.core.fanout.subscription(self.slot, key).is_some()
     }
 
     /// This connection's subscription to a topic; the first of several.
     pub fn subscription_to(&self, topic: &TopicName) -> Option<SubKey> {
-        self.core.subs_to(self.slot, topic.as_str()).next().map(|at| at.key)
+        self.core.fanout.subscriptions(self.slot).find(|sub| sub.topic.name == *topic).map(|sub| sub.key)
     }
 
     /// Whether a subscription comes with presence.
     pub fn is_watching(&self, key: SubKey) -> bool {
-        self.core.find_sub(self.slot, key).is_some_and(|at| self.core.sub(at).watch().is_some())
+        self.core.fanout.subscription(self.slot, key).is_some_and(|sub| sub.watches)
     }
 
     /// Most updates a second that a subscription gets, if there is a limit.
     pub fn max_rate(&self, key: SubKey) -> Option<f64> {
-        let at = self.core.find_sub(self.slot, key)?;
-        let interval = self.core.feeds[at.feed as usize].interval;
+        let interval = self.core.fanout.subscription(self.slot, key)?.interval;
         (!interval.is_zero()).then(|| 1.0 / interval.as_secs_f64())
     }
 
     /// How many subscriptions this connection has.
     pub fn subscriptions(&self) -> usize {
-        self.core.conns.get(self.slot as usize).map_or(0, |conn| conn.subs.len())
+        self.core.fanout.subscriptions(self.slot).len()
     }
 
     /// This connection's subscriptions with their topics.
     pub fn subscribed(&self) -> Vec<(SubKey, Arc<Topic>)> {
-        let subs = self.core.conns.get(self.slot as usize).map_or(&[][..], |conn| &conn.subs);
-        subs.iter().map(|sub| (sub.key, self.core.feeds[sub.feed as usize].topic.clone())).collect()
+        self.core.fanout.subscriptions(self.slot).map(|sub| (sub.key, sub.topic.clone())).collect()
     }
 
     /// Bytes that wait for this client.
     pub fn waiting_bytes(&self) -> usize {
-        let backlog = self.core.conns.get(self.slot as usize).map_or(0, super::conn::Conn::backlog_bytes);
-        backlog + self.core.replies.len()
+        let backlog = self.core.out.conns.get(self.slot as usize).map_or(0, super::conn::Conn::backlog_bytes);
+        backlog + self.core.out.replies.len()
     }
 
     /// Who this is.
     pub fn member(&self) -> Member {
-        self.core.conns[self.slot as usize].member.clone()
+        self.core.out.conns[self.slot as usize].member.clone()
     }
 
     /// Changes who this is, also for those who watch the topics that it is subscribed to.
@@ -166,20 +164,17 @@ impl Cx<'_> {
         info: Option<Arc<Payload>>,
         credential: Option<Credential>,
     ) {
-        let conn = &mut self.core.conns[self.slot as usize];
+        let conn = &mut self.core.out.conns[self.slot as usize];
         conn.credential = credential;
         if (&conn.member.user, &conn.member.info) == (&user, &info) {
             return;
         }
         conn.member.user = user;
         conn.member.info = info;
-        let (member, peers) = (conn.member.clone(), self.core.peers.clone());
-        for (key, topic) in self.subscribed() {
-            let at = self.core.find_sub(self.slot, key);
-            let extra = at.and_then(|at| self.core.sub(at).extra.as_ref());
-            if extra.is_none_or(|extra| !extra.has_member) {
-                topic.identify(&member, |feed| peers[feed.shard.0].notify(feed));
-            }
+        let Core { peers, fanout, .. } = &*self.core;
+        let member = &self.core.out.conns[self.slot as usize].member;
+        for sub in fanout.subscriptions(self.slot).filter(|sub| !sub.has_member) {
+            sub.topic.identify(member, |feed| peers[feed.shard.0].notify(feed));
         }
     }
 
@@ -190,13 +185,13 @@ impl Cx<'_> {
 
     /// How to answer this connection's request later.
     pub fn asker(&self, id: Option<u64>) -> Asker {
-        let client = self.core.conns[self.slot as usize].member.client;
+        let client = self.core.out.conns[self.slot as usize].member.client;
         Asker::Connection { shard: self.core.handle.id, slot: self.slot, client, id }
     }
 
     /// Where this client comes from.
     pub fn peer(&self) -> IpAddr {
-        self.core.conns[self.slot as usize].origin.address
+        self.core.out.conns[self.slot as usize].origin.address
     }
 
     /// Who this is, as messages say it.
@@ -216,8 +211,8 @@ impl Cx<'_> {
 
     /// Sends a whole frame, which may be shared with other connections.
     pub fn send_frame(&mut self, frame: Bytes) {
-        self.core.stage_replies(self.slot);
-        self.core.stage_own(self.slot, frame);
+        self.core.out.stage_replies(self.slot);
+        self.core.out.stage_own(self.slot, frame);
     }
 
     /// Has [`Door::woke`] called at this time, instead of the time set before; `None` for not at all.
@@ -227,12 +222,12 @@ impl Cx<'_> {
 
     /// From now on, what goes out to this connection gets from here what is its own.
     pub fn stamp_with(&mut self, stamp: impl Stamp) {
-        self.core.conns[self.slot as usize].stamp = Some(Box::new(OwnStamp(Box::new(stamp))));
+        self.core.out.conns[self.slot as usize].stamp = Some(Box::new(OwnStamp(Box::new(stamp))));
     }
 
     /// What this connection was [given](Self::stamp_with), if it is of this type.
     pub fn stamp<T: Stamp>(&mut self) -> Option<&mut T> {
-        let stamp: &mut dyn Any = &mut *self.core.conns[self.slot as usize].stamp.as_mut()?.0;
+        let stamp: &mut dyn Any = &mut *self.core.out.conns[self.slot as usize].stamp.as_mut()?.0;
         stamp.downcast_mut()
     }
 
@@ -243,7 +238,7 @@ impl Cx<'_> {
 
     /// Lets the client's further input wait until what is returned is dropped. What others send this connection goes on.
     pub fn pause(&mut self) -> Paused {
-        self.core.conns[self.slot as usize].paused = true;
+        self.core.out.conns[self.slot as usize].paused = true;
         Paused(self.address())
     }
 
@@ -259,19 +254,19 @@ impl Cx<'_> {
 
     /// Has [`resumed`](Door::resumed) called when it is this connection's turn again; nothing is decoded until then.
     pub fn put_off(&mut self) {
-        self.core.conns[self.slot as usize].yielded = true;
+        self.core.out.conns[self.slot as usize].yielded = true;
     }
 
     /// Where others can send this connection something.
     pub fn address(&self) -> Address {
-        let client = self.core.conns[self.slot as usize].member.client;
+        let client = self.core.out.conns[self.slot as usize].member.client;
         Address { shard: self.core.handle.clone(), slot: self.slot, client, spoken: self.spoken() }
     }
 
     /// What is spoken on this connection.
     pub fn spoken(&self) -> Spoken {
-        let encoding = self.core.conns[self.slot as usize].encoding;
-        Spoken::new(encoding, self.core.dialects[encoding.dialect.index()].clone())
+        let encoding = self.core.out.conns[self.slot as usize].encoding;
+        Spoken::new(encoding, self.core.out.dialects[encoding.dialect.index()].clone())
     }
 
     /// This turn's time.
@@ -296,7 +291,7 @@ impl Guarded {
         if catch_unwind(AssertUnwindSafe(|| call(door, cx))).is_err() {
             tracing::error!(client = %cx.member().client, "a connection is closed because of a panic");
             // It may have got stuck in the middle of a frame.
-            cx.core.replies.clear();
+            cx.core.out.replies.clear();
             cx.close(CloseCode::Internal);
         }
     }

@@ -29,14 +29,8 @@ pub(super) struct Drain {
 impl Drain {
     pub(super) fn begin(core: &mut Core, limit: Duration) -> Self {
         let ticks = (limit / WAVES_SHARE).as_millis() / super::keepalive::TICK.as_millis();
-        let wave = core.conns.len().div_ceil(usize::try_from(ticks.max(1)).unwrap_or(1)).max(100);
-        core.draining = true;
-        let feeds: Vec<u32> = core.feeds.iter().map(|(slot, _)| slot32(slot)).collect();
-        for slot in feeds {
-            core.feeds[slot as usize].not_before = core.now;
-            core.resume_feed(slot);
-            core.schedule(slot);
-        }
+        let wave = core.out.conns.len().div_ceil(usize::try_from(ticks.max(1)).unwrap_or(1)).max(100);
+        core.fanout.drain(core.now);
         let patience =
             limit.saturating_sub(Duration::from_millis(defaults::LINGER_MS).min(limit / WAVES_SHARE));
         Self { end: core.now + limit, deadline: core.now + patience, wave, cursor: 0, allowance: wave }
@@ -51,15 +45,15 @@ impl Drain {
     /// Says goodbye to connections that have everything, up to the wave's size; to all of them at the deadline.
     pub(super) fn go_on(&mut self, core: &mut Core) {
         let out_of_time = core.now >= self.deadline;
-        if !out_of_time && core.feeds.iter().any(|(_, feed)| feed.turn != super::feed::Turn::Idle) {
+        if !out_of_time && !core.fanout.is_idle() {
             return;
         }
-        let slots = core.conns.capacity();
+        let slots = core.out.conns.capacity();
         while self.cursor < slots && (self.allowance > 0 || out_of_time) {
             let slot = self.cursor;
             self.cursor += 1;
-            let Some(conn) = core.conns.get(slot) else { continue };
-            let has_everything = !conn.is_blocked() && !conn.lagging;
+            let Some(conn) = core.out.conns.get(slot) else { continue };
+            let has_everything = !conn.is_blocked() && !core.fanout.is_lagging(slot32(slot));
             if conn.is_open() && (has_everything || out_of_time) {
                 say_goodbye(core, slot32(slot));
                 self.allowance = self.allowance.saturating_sub(1);
@@ -69,13 +63,13 @@ impl Drain {
 
     /// Nothing is left, or there is no time left.
     pub(super) fn is_over(&self, core: &Core) -> bool {
-        core.conns.is_empty() || core.now >= self.end
+        core.out.conns.is_empty() || core.now >= self.end
     }
 }
 
 fn say_goodbye(core: &mut Core, slot: u32) {
     let after_ms = u64::from(slot) * 37 % RETURN_SPREAD_MS;
-    core.reply_notice(slot, None, &Notice::Goodbye { code: ErrorCode::Draining, after_ms });
+    core.out.reply_notice(slot, None, &Notice::Goodbye { code: ErrorCode::Draining, after_ms });
     core.close(slot, CloseCode::GoingAway);
-    core.stage_replies(slot);
+    core.out.stage_replies(slot);
 }

@@ -1,73 +1,158 @@
-//! Putting together what one connection gets, with what is its own.
+//! How fan-out reaches connections, and how what goes to one of them is put together with what is its own.
+
+use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::{
-    core::Core,
-    feed::Pass,
-    options::SubKey,
-    stamp::{APART_BYTES, Gather, Said},
+    outgoing::Outgoing,
+    stamp::{APART_BYTES, Said},
+    table::Begun,
 };
-use crate::wire::{Encoding, Frame, Notice, Part, Speaker};
+use crate::{
+    fanout::{Connections, Item, Receiver, SubKey, change_frame, notice_of},
+    wire::{Encoding, Frame, Part, Speaker},
+};
 
-impl Core {
-    /// The bytes of what goes to one connection on one of its subscriptions.
-    pub(super) fn gather(
+/// Where something goes that one connection gets.
+enum Way {
+    /// Behind what its door said.
+    Reply,
+    /// To its stage; what is small is put together since then.
+    Stage(Begun),
+}
+
+impl Connections for Outgoing {
+    fn receiver(&self, conn: u32) -> Option<Receiver> {
+        let conn = self.conns.get(conn as usize)?;
+        Some(Receiver { client: conn.member.client, encoding: conn.encoding, blocked: conn.is_blocked() })
+    }
+
+    fn speaker(&self, encoding: Encoding) -> Speaker<'_> {
+        self.speaker_in(encoding)
+    }
+
+    fn share(&mut self, bytes: Bytes) -> u32 {
+        self.frames.add(bytes)
+    }
+
+    fn send_shared(&mut self, conn: u32, shared: u32) {
+        self.stage(conn, shared);
+    }
+
+    /// As for [others](Outgoing::stage), nothing is allocated but where a table grows, and large parts are not copied.
+    fn send_own<'a>(&mut self, conn: u32, key: SubKey, items: impl Iterator<Item = Item<'a>>) {
+        let mut way = Way::Stage(self.frames.begin());
+        self.put(conn, Some(key), items, &mut way);
+        if let Way::Stage(begun) = way
+            && let Some(entry) = self.frames.finish(begun)
+        {
+            self.stage(conn, entry);
+        }
+    }
+
+    fn flush(&mut self, conn: u32) {
+        self.write(conn);
+    }
+
+    fn flush_all(&mut self) {
+        self.flush_dirty();
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+}
+
+impl Outgoing {
+    /// Adds something to what the connection is about to be sent.
+    pub(super) fn reply<'a>(
         &mut self,
         slot: u32,
         key: Option<SubKey>,
-        encoding: Encoding,
-        fill: impl FnOnce(&mut Gather<'_>, Speaker<'_>),
-    ) -> Vec<Bytes> {
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return Vec::new() };
-        let mut gather = Gather::new(encoding.framing, key, conn.stamp());
-        fill(&mut gather, Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]));
-        gather.finish()
+        items: impl Iterator<Item = Item<'a>>,
+    ) {
+        self.put(slot, key, items, &mut Way::Reply);
     }
 
-    /// The bytes of a notice to one connection.
-    pub(super) fn notice(&mut self, slot: u32, key: Option<SubKey>, notice: &Notice<'_>) -> Vec<Bytes> {
-        let Some(conn) = self.conns.get(slot as usize) else { return Vec::new() };
-        let encoding = conn.encoding;
-        self.gather(slot, key, encoding, |gather, speaker| {
-            gather.add(Said::Notice(notice), &speaker.notice(notice));
-        })
-    }
-
-    /// Adds what a connection whose bytes are partly its own gets of a pass. As for [others](Self::stage), nothing is
-    /// allocated but where a table grows, and large parts are not copied.
-    pub(super) fn stage_stamped(&mut self, slot: u32, key: SubKey, encoding: Encoding, pass: &Pass) {
-        let mut begun = self.frames.begin();
-        for (index, message) in pass.messages.iter().enumerate() {
-            let Some(conn) = self.conns.get_mut(slot as usize) else { return };
-            let speaker = Speaker::new(encoding, &*self.dialects[encoding.dialect.index()]);
-            let skipped = pass.skipped.get(index).copied().unwrap_or(0);
-            let made;
-            let frame = match skipped {
-                0 => message.frame(speaker),
-                _ => {
+    fn put<'a>(
+        &mut self,
+        slot: u32,
+        key: Option<SubKey>,
+        items: impl Iterator<Item = Item<'a>>,
+        way: &mut Way,
+    ) {
+        let Some(encoding) = self.conns.get(slot as usize).map(|conn| conn.encoding) else { return };
+        for item in items {
+            let (made, notice);
+            let speaker = self.speaker_in(encoding);
+            let (said, frame) = match item {
+                Item::Message(message, 0) => (Said::Message(&message.message), message.frame(speaker)),
+                Item::Message(message, skipped) => {
                     made = message.frame_after(speaker, skipped);
-                    &made
+                    (Said::Message(&message.message), &made)
+                }
+                Item::Change(change) => {
+                    notice = notice_of(change);
+                    (Said::Notice(&notice), change_frame(speaker, change))
+                }
+                Item::Notice(other) => {
+                    notice = other;
+                    made = speaker.notice(&notice);
+                    (Said::Notice(&notice), &made)
                 }
             };
-            let Frame::Mixed(parts) = frame else { continue };
-            self.own.clear();
-            if let Some(stamp) = conn.stamp() {
-                stamp.stamp(Some(key), Said::Message(&message.message), &mut self.own);
-            }
-            for part in parts.iter() {
-                match part {
-                    Part::Shared(bytes) if bytes.len() >= APART_BYTES => {
-                        let (small, large) = (self.frames.finish(begun), self.frames.add(bytes.clone()));
-                        small.into_iter().chain([large]).for_each(|entry| self.stage(slot, entry));
-                        begun = self.frames.begin();
-                    }
-                    part => encoding.framing.append_part(self.frames.growing(), part, &self.own),
-                }
+            match frame {
+                Frame::Shared(bytes) => self.put_bytes(slot, bytes, way),
+                Frame::Mixed(parts) => self.put_parts((slot, key), encoding, said, parts, way),
             }
         }
-        if let Some(entry) = self.frames.finish(begun) {
-            self.stage(slot, entry);
+    }
+
+    fn put_parts(
+        &mut self,
+        (slot, key): (u32, Option<SubKey>),
+        encoding: Encoding,
+        said: Said<'_>,
+        parts: &[Part],
+        way: &mut Way,
+    ) {
+        let mut own = std::mem::take(&mut self.own);
+        own.clear();
+        if let Some(stamp) = self.conns.get_mut(slot as usize).and_then(|conn| conn.stamp()) {
+            stamp.stamp(key, said, &mut own);
+        }
+        for part in parts {
+            match part {
+                Part::Shared(bytes) => self.put_bytes(slot, bytes, way),
+                part => encoding.framing.append_part(self.small(way), part, &own),
+            }
+        }
+        self.own = own;
+    }
+
+    fn put_bytes(&mut self, slot: u32, bytes: &Bytes, way: &mut Way) {
+        if bytes.len() < APART_BYTES {
+            return self.small(way).extend_from_slice(bytes);
+        }
+        match way {
+            Way::Reply => {
+                self.stage_replies(slot);
+                self.stage_own(slot, bytes.clone());
+            }
+            Way::Stage(begun) => {
+                let (small, large) = (self.frames.finish(*begun), self.frames.add(bytes.clone()));
+                small.into_iter().chain([large]).for_each(|entry| self.stage(slot, entry));
+                *begun = self.frames.begin();
+            }
+        }
+    }
+
+    /// Where small things are put together.
+    fn small(&mut self, way: &Way) -> &mut Vec<u8> {
+        match way {
+            Way::Reply => &mut self.replies,
+            Way::Stage(_) => self.frames.growing(),
         }
     }
 }

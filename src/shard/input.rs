@@ -33,23 +33,23 @@ impl Input {
     /// socket is decoded and answered. The rest waits for the next turn, so that one busy client does not hold up the others.
     pub(super) fn take_turn(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
         core.spent = 0;
-        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
+        let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         conn.in_turn = false;
         if std::mem::take(&mut conn.yielded) && conn.is_open() {
             conn.read_again = true;
             doors[slot as usize].resumed(&mut Cx { core, slot });
-            core.stage_replies(slot);
+            core.out.stage_replies(slot);
         } else {
             self.read(core, doors, slot);
         }
         let goes_on = |conn: &Conn| conn.yielded || conn.read_again && !conn.reads_nothing();
-        if core.conns.get(slot as usize).is_some_and(goes_on) {
+        if core.out.conns.get(slot as usize).is_some_and(goes_on) {
             core.want_read(slot);
         }
     }
 
     fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
-        let Some(conn) = core.conns.get_mut(slot as usize) else { return };
+        let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         if conn.is_open() && conn.reads_nothing() {
             conn.read_again = true;
             return;
@@ -60,22 +60,22 @@ impl Input {
             return self.decode(core, doors, slot, unread);
         }
         match conn.socket.read(&mut self.buffer) {
-            Ok(0) => core.dead.push(slot),
+            Ok(0) => core.out.dead.push(slot),
             Ok(count) => {
                 conn.heard = true;
                 let more = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
                 conn.read_again = more || conn.hung_up;
-                core.tally.bytes_in += count as u64;
+                core.out.tally.bytes_in += count as u64;
                 let mut input = std::mem::take(&mut self.buffer);
                 let left = self.decode_some(core, doors, slot, &mut input[..count]);
-                if let (Some(left), Some(conn)) = (left, core.conns.get_mut(slot as usize)) {
+                if let (Some(left), Some(conn)) = (left, core.out.conns.get_mut(slot as usize)) {
                     conn.unread = Some(input[count - left..count].into());
                 }
                 self.buffer = input;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => conn.read_again = true,
-            Err(_) => core.dead.push(slot),
+            Err(_) => core.out.dead.push(slot),
         }
     }
 
@@ -88,7 +88,7 @@ impl Input {
         mut input: BytesMut,
     ) {
         let left = self.decode_some(core, doors, slot, &mut input);
-        if let (Some(left), Some(conn)) = (left, core.conns.get_mut(slot as usize)) {
+        if let (Some(left), Some(conn)) = (left, core.out.conns.get_mut(slot as usize)) {
             input.advance(input.len() - left);
             conn.unread = Some(input);
         }
@@ -103,19 +103,19 @@ impl Input {
         slot: u32,
         mut input: &mut [u8],
     ) -> Option<usize> {
-        let conn = core.conns.get_mut(slot as usize).filter(|conn| conn.is_open())?;
+        let conn = core.out.conns.get_mut(slot as usize).filter(|conn| conn.is_open())?;
         if conn.paused {
             // Only what came along with the handshake comes here then.
             return Some(input.len());
         }
         let (mut partial, encoding) = (conn.partial.take(), conn.encoding);
         if !encoding.framing.is_websocket() {
-            core.tally.frames_in += 1;
+            core.out.tally.frames_in += 1;
             doors[slot as usize].received(&mut Cx { core, slot }, Inbound::Binary(input));
-            core.stage_replies(slot);
+            core.out.stage_replies(slot);
             return None;
         }
-        let limit = core.speaker(encoding).dialect().reads(&core.limits.bytes);
+        let limit = core.out.speaker_in(encoding).dialect().reads(&core.out.limits.bytes);
         let rules = Rules::new(limit, encoding.framing.is_deflated());
         let mut left = None;
         loop {
@@ -124,27 +124,27 @@ impl Input {
                 // It stops between many fragments, too.
                 Ok(None) => !input.is_empty(),
                 Err(violation) => {
-                    core.tally.closed_violation += 1;
+                    core.out.tally.closed_violation += 1;
                     core.refuse(slot, violation);
                     false
                 }
             };
-            core.stage_replies(slot);
+            core.out.stage_replies(slot);
             if !goes_on {
                 break;
             }
-            core.flush_if_much(slot);
+            core.out.flush_if_much(slot);
             let cost = self.decoder.take_cost();
             let inflated = u32::try_from(cost.inflated / INFLATED_COST_BYTES).unwrap_or(u32::MAX);
             core.spent = core.spent.saturating_add(cost.frames).saturating_add(inflated);
-            let conn = &mut core.conns[slot as usize];
+            let conn = &mut core.out.conns[slot as usize];
             if conn.reads_nothing() || core.spent >= defaults::TURN_COST {
                 left = Some(input.len());
                 conn.read_again = true;
                 break;
             }
         }
-        let conn = &mut core.conns[slot as usize];
+        let conn = &mut core.out.conns[slot as usize];
         if !conn.is_open() {
             // It has seen a close or an error and reads no more.
             return None;
@@ -156,7 +156,7 @@ impl Input {
 
 /// Returns whether to decode on.
 fn receive(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, incoming: Incoming<'_>) -> bool {
-    core.tally.frames_in += 1;
+    core.out.tally.frames_in += 1;
     let bytes = match &incoming {
         Incoming::Text(text) => text.len(),
         Incoming::Binary(bytes) => bytes.len(),
@@ -167,13 +167,13 @@ fn receive(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, incoming
     match incoming {
         Incoming::Text(text) => door.received(&mut Cx { core, slot }, Inbound::Text(&text)),
         Incoming::Binary(bytes) => door.received(&mut Cx { core, slot }, Inbound::Binary(&bytes)),
-        Incoming::Ping(payload) => append_frame(&mut core.replies, Opcode::Pong, &payload),
+        Incoming::Ping(payload) => append_frame(&mut core.out.replies, Opcode::Pong, &payload),
         Incoming::Pong(_) => core.hear_pong(slot),
         Incoming::Close(code) => {
-            append_close(&mut core.replies, code, "");
+            append_close(&mut core.out.replies, code, "");
             door.leaving(&mut Cx { core, slot });
             core.linger(slot);
         }
     }
-    core.conns[slot as usize].is_open()
+    core.out.conns[slot as usize].is_open()
 }

@@ -45,14 +45,14 @@ impl Sweep {
 impl Core {
     /// One tick; returns the connections that were pinged.
     pub(super) fn keep_alive(&mut self, sweep: &mut Sweep) -> Vec<u32> {
-        let (judged, due) = sweep.next(self.conns.capacity());
+        let (judged, due) = sweep.next(self.out.conns.capacity());
         for slot in judged {
             self.judge(slot);
         }
         let (mut pinged, micros) = (Vec::new(), self.micros());
         let mut pings: Vec<(Framing, u32)> = Vec::new();
         for slot in due {
-            let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
+            let Some(conn) = self.out.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
             let framing = conn.encoding.framing;
             pinged.push(slot32(slot));
             let Some(ping) = framing.ping() else {
@@ -66,12 +66,12 @@ impl Core {
             let frame = match pings.iter().find(|(of, _)| *of == framing) {
                 Some((_, frame)) => *frame,
                 None => {
-                    let frame = self.frames.add(ping);
+                    let frame = self.out.frames.add(ping);
                     pings.push((framing, frame));
                     frame
                 }
             };
-            self.stage(slot32(slot), frame);
+            self.out.stage(slot32(slot), frame);
         }
         pinged
     }
@@ -79,7 +79,7 @@ impl Core {
     /// A pong came: how long it took. One that nobody asked for (RFC 6455 §5.5.3) measures nothing.
     pub(super) fn hear_pong(&mut self, slot: u32) {
         let micros = self.micros();
-        let Some(conn) = self.conns.get_mut(slot as usize) else { return };
+        let Some(conn) = self.out.conns.get_mut(slot as usize) else { return };
         if conn.pinged {
             conn.round_trip_us = NonZeroU32::new(micros.wrapping_sub(conn.pinged_us).max(1));
         }
@@ -88,10 +88,10 @@ impl Core {
     /// Lets the system watch a connection. Where no ping is answered, what was sent has to be acknowledged in a time that,
     /// together with the heartbeat, is as long as an answer to a ping may take.
     pub(super) fn watch(&mut self, slot: usize) -> io::Result<()> {
-        let conn = &mut self.conns[slot];
+        let conn = &mut self.out.conns[slot];
         if !conn.encoding.framing.is_websocket() {
-            let limit = self.limits.ping + self.limits.pong_timeout;
-            let heartbeat = Duration::from_secs(defaults::HEARTBEAT_S).min(self.limits.ping);
+            let limit = self.out.limits.ping + self.out.limits.pong_timeout;
+            let heartbeat = Duration::from_secs(defaults::HEARTBEAT_S).min(self.out.limits.ping);
             conn.socket.give_up_after(limit.saturating_sub(heartbeat))?;
         }
         conn.socket.register(&self.registry, Token(slot))
@@ -99,10 +99,10 @@ impl Core {
 
     /// Gives a connection the socket it waits for; what has piled up for it is sent.
     pub(super) fn attach(&mut self, slot: u32, client: ClientId, socket: Socket) {
-        if !self.is_still(slot, client) {
+        if !self.out.is_still(slot, client) {
             return;
         }
-        self.conns[slot as usize].socket = socket;
+        self.out.conns[slot as usize].socket = socket;
         match self.watch(slot as usize) {
             Ok(()) => {
                 self.handle_writable(slot);
@@ -110,22 +110,22 @@ impl Core {
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be watched");
-                self.dead.push(slot);
+                self.out.dead.push(slot);
             }
         }
     }
 
     /// Closes a connection that was silent since its last ping.
     fn judge(&mut self, slot: usize) {
-        let Some(conn) = self.conns.get_mut(slot).filter(|conn| conn.is_open() && conn.pinged) else {
+        let Some(conn) = self.out.conns.get_mut(slot).filter(|conn| conn.is_open() && conn.pinged) else {
             return;
         };
         conn.pinged = false;
         if !conn.heard && !conn.paused {
-            self.tally.closed_ping += 1;
+            self.out.tally.closed_ping += 1;
             let slot = slot32(slot);
             self.close(slot, CloseCode::PingTimeout);
-            self.stage_replies(slot);
+            self.out.stage_replies(slot);
         }
     }
 }

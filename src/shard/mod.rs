@@ -11,31 +11,28 @@
 //! A shard never looks a topic up: its doors do, and hand it the [`Topic`](crate::topic::Topic).
 
 mod backlog;
-mod catch_up;
+mod closing;
 mod conn;
 mod core;
 mod door;
 mod drain;
 mod endings;
-mod fanout;
-mod feed;
 mod gathering;
 mod inbox;
 mod input;
 mod keepalive;
+mod limits;
 mod listing;
-mod options;
 mod orders;
 mod outbox;
+mod outgoing;
 mod settlement;
-mod slot;
 mod socket;
 mod stamp;
-mod subscriptions;
+mod subscribing;
 mod table;
 mod tally;
 mod timers;
-mod waiting;
 mod wakes;
 
 use std::{
@@ -47,16 +44,14 @@ use std::{
 };
 
 pub use conn::{Origin, Permit};
-pub use core::ShardLimits;
 use core::{Core, slot32};
 pub use door::{Cx, Door, Inbound, Newcomer};
 use fanwire_proto::ClientId;
 pub use inbox::{Address, Awaited, Paused, ShardHandle};
+pub use limits::ShardLimits;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
-pub use options::{SubKey, SubscribeOptions};
 pub use orders::{Order, Who};
-use rustc_hash::FxHashMap;
 pub use settlement::Settlement;
 use slab::Slab;
 pub use socket::Socket;
@@ -70,11 +65,18 @@ use self::{
     inbox::Job,
     input::Input,
     keepalive::{Sweep, TICK},
-    table::Table,
-    timers::{Endings, Timer, Timers},
+    outgoing::Outgoing,
+    timers::Endings,
     wakes::Wakes,
 };
-use crate::{clock::unix_ms, defaults, liveness, topic::ShardId};
+pub use crate::fanout::{SubKey, SubscribeOptions};
+use crate::{
+    clock::unix_ms,
+    defaults,
+    fanout::{Bounds, Fanout},
+    liveness,
+    topic::ShardId,
+};
 
 /// The waker's token; connections have their slot.
 const WAKER: Token = Token(usize::MAX);
@@ -124,6 +126,8 @@ struct Shard {
     input: Input,
     jobs: Vec<Job>,
     sweep: Sweep,
+    /// When the next share of the connections is looked after.
+    sweep_at: Instant,
     drain: Option<Drain>,
     sink: Box<dyn TallySink>,
 }
@@ -142,43 +146,25 @@ impl Shard {
             handle: peers[index].clone(),
             peers,
             registry,
-            limits,
-            dialects: Vec::new(),
-            conns: Slab::new(),
-            feeds: Slab::new(),
-            feed_of: FxHashMap::default(),
-            rates: FxHashMap::default(),
-            runnable: VecDeque::new(),
-            catching: VecDeque::new(),
+            out: Outgoing::new(limits),
+            fanout: Fanout::new(ShardId(index), Bounds::default()),
             readable: VecDeque::new(),
-            dirty: Vec::new(),
-            overflowed: Vec::new(),
-            ended: Vec::new(),
             told: Vec::new(),
-            dead: Vec::new(),
             lingering: Vec::new(),
-            frames: Table::default(),
-            own: Vec::new(),
             wakes: Wakes::default(),
-            shared: Default::default(),
             spent: 0,
-            replies: Vec::new(),
-            scratch: Vec::new(),
-            timers: Timers::default(),
             endings: Endings::default(),
             started: Instant::now(),
             now: Instant::now(),
             now_ms: unix_ms(),
-            tally: Tally::default(),
-            draining: false,
         };
         let (doors, input, jobs) = (Slab::new(), Input::new(), Vec::new());
-        Ok(Self { poll, core, doors, input, jobs, sweep, drain: None, sink })
+        let sweep_at = core.now + TICK;
+        Ok(Self { poll, core, doors, input, jobs, sweep, sweep_at, drain: None, sink })
     }
 
     fn run(mut self) {
         let mut events = Events::with_capacity(EVENTS);
-        self.core.timers.set(self.core.now + TICK, Timer::Sweep);
         while !self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.core)) {
             if let Err(error) = self.wait(&mut events) {
                 liveness::end_process(&format!("a shard cannot wait for its sockets: {error}"));
@@ -191,11 +177,11 @@ impl Shard {
     /// Sleeps until there is something to do.
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let now = Instant::now();
-        let next = [self.core.timers.next(), self.core.wakes.next()].into_iter().flatten().min();
-        let until_timer = next.map(|at| at.saturating_duration_since(now));
+        let others = [self.core.fanout.next_wake(), self.core.wakes.next()].into_iter().flatten();
+        let next = others.fold(self.sweep_at, Instant::min);
         let timeout = match self.core.has_work() || !self.core.handle.fall_asleep() {
             true => Some(Duration::ZERO),
-            false => until_timer,
+            false => Some(next.saturating_duration_since(now)),
         };
         let waited = self.poll.poll(events, timeout);
         self.core.handle.wake_up();
@@ -212,14 +198,14 @@ impl Shard {
         self.handle_sockets(events);
         self.handle_jobs();
         self.handle_timers();
-        self.core.run_catch_ups();
-        self.core.fan_out();
+        self.core.fanout.catch_up(&mut self.core.out);
+        self.core.fanout.run(&mut self.core.out, self.core.now);
         self.core.remove_ended();
         self.tell_ended();
         if let Some(drain) = &mut self.drain {
             drain.go_on(&mut self.core);
         }
-        self.core.flush_dirty();
+        self.core.out.flush_dirty();
         self.core.close_overflowed();
         self.core.tend_lingering();
         self.bury();
@@ -234,7 +220,7 @@ impl Shard {
             if event.is_writable() {
                 self.core.handle_writable(slot);
             }
-            if let Some(conn) = self.core.conns.get_mut(slot as usize)
+            if let Some(conn) = self.core.out.conns.get_mut(slot as usize)
                 && event.is_read_closed()
             {
                 // The end may share an edge with the last bytes, and would not be announced again.
@@ -261,10 +247,10 @@ impl Shard {
         self.core.handle.take(&mut jobs);
         for job in jobs.drain(..) {
             match job {
-                Job::Pull(feed) => self.core.schedule(feed),
+                Job::Pull(feed) => self.core.fanout.notified(feed, self.core.now),
                 Job::Adopt(newcomer) => self.adopt(*newcomer),
                 Job::Limits(limits) => self.apply(limits),
-                Job::Deliver(slot, client, frames) => self.core.deliver(slot, client, frames),
+                Job::Deliver(slot, client, frames) => self.core.out.deliver(slot, client, frames),
                 Job::Attach(slot, client, socket) => self.core.attach(slot, client, socket),
                 Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
@@ -280,33 +266,31 @@ impl Shard {
 
     /// Lets the door go on, and then what else came from its client.
     fn resume(&mut self, slot: u32, client: ClientId) {
-        let paused = self.core.conns.get_mut(slot as usize).filter(|conn| conn.member.client == client);
+        let paused = self.core.out.conns.get_mut(slot as usize).filter(|conn| conn.member.client == client);
         let Some(conn) = paused.filter(|conn| conn.is_open() && conn.paused) else { return };
         conn.paused = false;
         self.core.spent = 0;
         // It may have answered pings that nobody has read.
         conn.heard = true;
         self.doors[slot as usize].resumed(&mut Cx { core: &mut self.core, slot });
-        self.core.stage_replies(slot);
+        self.core.out.stage_replies(slot);
         self.core.want_read(slot);
     }
 
     /// Connections in the middle of a message finish it under the old bound.
     fn apply(&mut self, limits: ShardLimits) {
         self.sweep = Sweep::new(limits.ping, limits.pong_timeout);
-        self.core.limits = limits;
+        self.core.out.limits = limits;
     }
 
     fn handle_timers(&mut self) {
-        while let Some(timer) = self.core.timers.pop_due(self.core.now) {
-            match timer {
-                Timer::Feed(slot) => self.core.resume_feed(slot),
-                Timer::Sweep => self.sweep(),
-            }
+        self.core.fanout.wake(self.core.now);
+        if self.sweep_at <= self.core.now {
+            self.sweep();
         }
         while let Some(slot) = self.core.wakes.pop_due(self.core.now) {
             self.doors[slot as usize].woke(&mut Cx { core: &mut self.core, slot });
-            self.core.stage_replies(slot);
+            self.core.out.stage_replies(slot);
         }
     }
 
@@ -320,40 +304,40 @@ impl Shard {
         if let Some(drain) = &mut self.drain {
             drain.next_wave(&mut self.core);
         }
-        self.core.timers.set(self.core.now + TICK, Timer::Sweep);
+        self.sweep_at = self.core.now + TICK;
     }
 
     /// Lets doors know of subscriptions that the server has ended.
     fn tell_ended(&mut self) {
         for (slot, key, code) in std::mem::take(&mut self.core.told) {
-            if self.core.conns.get(slot as usize).is_some_and(Conn::is_open) {
+            if self.core.out.conns.get(slot as usize).is_some_and(Conn::is_open) {
                 self.doors[slot as usize].ended(&mut Cx { core: &mut self.core, slot }, key, code);
-                self.core.stage_replies(slot);
+                self.core.out.stage_replies(slot);
             }
         }
     }
 
     fn tick(&mut self, slot: u32) {
         self.doors[slot as usize].tick(&mut Cx { core: &mut self.core, slot });
-        self.core.stage_replies(slot);
+        self.core.out.stage_replies(slot);
     }
 
     fn adopt(&mut self, newcomer: Newcomer) {
         let Newcomer { socket, spoken, member, origin, door, input, permit } = newcomer;
-        self.core.learn(&spoken);
+        self.core.out.learn(&spoken);
         let mut conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
         conn.permit = permit;
-        let slot = self.core.conns.insert(conn);
+        let slot = self.core.out.conns.insert(conn);
         let door_slot = self.doors.insert(Box::new(Guarded(door)));
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
-        self.core.tally.opened += 1;
+        self.core.out.tally.opened += 1;
         if let Err(error) = self.core.watch(slot) {
             tracing::warn!(%error, "a connection could not be watched");
-            return self.core.dead.push(slot32(slot));
+            return self.core.out.dead.push(slot32(slot));
         }
         let slot = slot32(slot);
         self.doors[slot as usize].opened(&mut Cx { core: &mut self.core, slot });
-        self.core.stage_replies(slot);
+        self.core.out.stage_replies(slot);
         if !input.is_empty() {
             self.input.decode(&mut self.core, &mut self.doors, slot, input.as_slice().into());
         }
@@ -363,26 +347,27 @@ impl Shard {
 
     /// Drops the connections that ended in this turn.
     fn bury(&mut self) {
-        for slot in std::mem::take(&mut self.core.dead) {
-            if !self.core.conns.contains(slot as usize) {
+        for slot in std::mem::take(&mut self.core.out.dead) {
+            if !self.core.out.conns.contains(slot as usize) {
                 continue;
             }
             self.core.leave_all(slot);
             self.core.ends_at(slot, None);
             self.core.wakes.set(slot, None);
-            let mut conn = self.core.conns.remove(slot as usize);
+            let mut conn = self.core.out.conns.remove(slot as usize);
             if let Err(error) = conn.socket.deregister(&self.core.registry) {
                 tracing::debug!(%error, "a connection was not watched");
             }
             self.doors.remove(slot as usize);
             self.core.handle.connection_closed();
-            self.core.tally.closed += 1;
+            self.core.out.tally.closed += 1;
         }
     }
 
     fn report(&mut self) {
-        if self.core.tally != Tally::default() {
-            self.sink.add(&std::mem::take(&mut self.core.tally));
+        self.core.out.tally.count(self.core.fanout.take_counts());
+        if self.core.out.tally != Tally::default() {
+            self.sink.add(&std::mem::take(&mut self.core.out.tally));
         }
     }
 }

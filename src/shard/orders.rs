@@ -9,10 +9,10 @@ use super::{
     conn::Conn,
     core::{Core, slot32},
     listing::{ConnectionQuery, Listing},
-    options::SubKey,
 };
 use crate::{
     auth::Credential,
+    fanout::SubKey,
     wire::{Ending, Notice},
 };
 
@@ -86,15 +86,12 @@ impl Core {
     }
 
     fn meant(&self, who: &Who) -> Vec<u32> {
-        let open = self.conns.iter().filter(|(_, conn)| conn.is_open() && who.is(conn));
+        let open = self.out.conns.iter().filter(|(_, conn)| conn.is_open() && who.is(conn));
         open.map(|(slot, _)| slot32(slot)).collect()
     }
 
     fn disband(&mut self, topic: &str) -> usize {
-        let of_topic = |feed: &super::feed::Feed| feed.topic.name.as_str() == topic;
-        let feeds = self.feeds.iter().filter(|(_, feed)| of_topic(feed));
-        let subs: Vec<_> =
-            feeds.flat_map(|(_, feed)| &feed.subs).map(|sub| (sub.conn, self.key_of(sub))).collect();
+        let subs = self.fanout.subscribers(topic);
         for &(slot, key) in &subs {
             self.end_subscription(slot, key, ErrorCode::Deleted);
         }
@@ -103,24 +100,23 @@ impl Core {
 
     /// Ends a subscription with a code, or the connection where it is for nothing else.
     fn end_subscription(&mut self, slot: u32, key: SubKey, code: ErrorCode) {
-        let Some(at) = self.find_sub(slot, key) else { return };
-        match self.speaker_of(slot).dialect().ending(code) {
+        let Some(topic) = self.fanout.subscription(slot, key).map(|sub| sub.topic.clone()) else { return };
+        match self.out.speaker_of(slot).dialect().ending(code) {
             Ending::Connection(closing) => self.close_with(slot, closing),
             Ending::Subscription => {
-                let topic = self.feeds[at.feed as usize].topic.clone();
-                self.reply_notice(slot, Some(key), &Notice::Ended { topic: &topic.name, code });
-                self.remove_sub(at);
+                self.out.reply_notice(slot, Some(key), &Notice::Ended { topic: &topic.name, code });
+                self.unsubscribe(slot, key);
                 self.told.push((slot, key, code));
             }
         }
-        self.stage_replies(slot);
+        self.out.stage_replies(slot);
     }
 
     fn disconnect(&mut self, who: &Who) -> usize {
         let meant = self.meant(who);
         for &slot in &meant {
             self.close(slot, CloseCode::Disconnected);
-            self.stage_replies(slot);
+            self.out.stage_replies(slot);
         }
         meant.len()
     }
@@ -128,7 +124,8 @@ impl Core {
     fn unsubscribe_all(&mut self, who: &Who, topic: &str) -> usize {
         let mut count = 0;
         for slot in self.meant(who) {
-            let keys: Vec<SubKey> = self.subs_to(slot, topic).map(|sub| sub.key).collect();
+            let to_it = self.fanout.subscriptions(slot).filter(|sub| sub.topic.name.as_str() == topic);
+            let keys: Vec<SubKey> = to_it.map(|sub| sub.key).collect();
             for &key in &keys {
                 self.end_subscription(slot, key, ErrorCode::Forbidden);
             }

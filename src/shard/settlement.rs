@@ -27,14 +27,14 @@ impl Shard {
         settlements.sort_by_key(|settlement| settlement.slot);
         for of_one in settlements.chunk_by(|a, b| a.slot == b.slot) {
             let slot = of_one[0].slot;
-            let Some(conn) = self.core.conns.get(slot as usize).filter(|conn| conn.is_open()) else {
+            let Some(conn) = self.core.out.conns.get(slot as usize).filter(|conn| conn.is_open()) else {
                 continue;
             };
             let client = conn.member.client;
             for settlement in of_one.iter().filter(|settlement| settlement.client == client) {
                 self.doors[slot as usize].settled(&mut Cx { core: &mut self.core, slot }, settlement);
             }
-            self.core.stage_replies(slot);
+            self.core.out.stage_replies(slot);
         }
     }
 }

@@ -5,7 +5,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::{backlog::Backlog, slot::slot32};
+use super::backlog::Backlog;
+use crate::fanout::slot32;
 
 /// A buffer larger than this is given back after its turn.
 const KEPT_BYTES: usize = 1024 * 1024;

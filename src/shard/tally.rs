@@ -1,5 +1,7 @@
 //! Counts of one turn: plain numbers, added to the metrics' atomics once per turn.
 
+use crate::fanout::Counts;
+
 /// What happened since it was last taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -31,6 +33,17 @@ pub struct Tally {
     pub closed_outbox: u64,
     /// Of these, for breaking the protocol.
     pub closed_violation: u64,
+}
+
+impl Tally {
+    /// Adds what happened in fan-out.
+    pub(super) fn count(&mut self, counts: Counts) {
+        let Counts { deliveries, dropped, conflated, gaps } = counts;
+        self.deliveries += deliveries;
+        self.dropped += dropped;
+        self.conflated += conflated;
+        self.gaps += gaps;
+    }
 }
 
 /// Where a shard reports its tallies.

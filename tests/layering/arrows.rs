@@ -8,8 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "broker",
         &[
-            "auth", "clock", "collab", "document", "durable", "memory", "metrics", "shard", "store", "tap",
-            "topic", "worker",
+            "auth", "clock", "collab", "document", "durable", "fanout", "memory", "metrics", "shard",
+            "store", "tap", "topic", "worker",
         ],
     ),
     ("clock", &[]),
@@ -19,12 +19,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "doors",
         &[
-            "auth", "broker", "clock", "collab", "document", "durable", "fetch", "liveness", "memory",
-            "provider", "session", "shard", "store", "tap", "topic", "wire",
+            "auth", "broker", "clock", "collab", "document", "durable", "fanout", "fetch", "liveness",
+            "memory", "provider", "session", "shard", "store", "tap", "topic", "wire",
         ],
     ),
     ("document", &[]),
     ("durable", &["clock", "shard", "store", "tap", "topic"]),
+    // Who subscribes to what, and how each gets it: connections and time come in.
+    ("fanout", &["topic", "wire"]),
     ("fetch", &[]),
     // Budgets and who uses them; below everything that keeps something.
     ("liveness", &[]),
@@ -42,7 +44,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("provider", &[]),
     ("session", &["auth", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["auth", "clock", "liveness", "topic", "wire"]),
+    ("shard", &["auth", "clock", "fanout", "liveness", "topic", "wire"]),
     ("store", &["clock", "liveness"]),
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),

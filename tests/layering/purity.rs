@@ -2,7 +2,7 @@
 
 use crate::{names::words_of, tree::Tree};
 
-const PURE: &[&str] = &["topic", "session", "auth", "document", "provider", "wire"];
+const PURE: &[&str] = &["topic", "session", "auth", "document", "provider", "wire", "fanout"];
 
 /// Crates, and what of the standard library, that reach outside.
 const CRATES: &[&str] = &["tokio", "mio", "tracing", "socket2", "rustix", "fjall", "hyper", "metrics"];

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use rustc_hash::FxHashMap;
 
+use super::connections::Item;
 use crate::topic::Placed;
 
 /// So many values are not worth going through.
@@ -15,6 +16,12 @@ pub(super) struct Pending {
     pub(super) value: Arc<Placed>,
     /// Values of its key that are left out before it, after the one that is sent or waits before it.
     pub(super) skipped: u32,
+}
+
+impl Pending {
+    pub(super) fn item(&self) -> Item<'_> {
+        Item::Message(&self.value, self.skipped.into())
+    }
 }
 
 /// What waits. The offsets go up; of each key there is one value, or for a while a few.

@@ -1,0 +1,273 @@
+//! One pass per pull over a feed's dense list, in slices, so that a topic with 100 000 subscribers delays a small one by a
+//! slice and no more.
+//!
+//! What comes while a pass runs, or while it is paced, rides in the next one: the busier a topic, the more messages
+//! share a write. Per delivery there is a step in the list, a look at the connection and an index pushed: no clock, no
+//! lock, no reference count, no allocation.
+
+use std::{sync::Arc, time::Duration};
+
+use fanwire_proto::{ErrorCode, Offset};
+use rustc_hash::FxHashMap;
+
+use super::{
+    bounds::Bounds,
+    connections::{Connections, Item, Receiver},
+    counts::Counts,
+    faults::{Fault, planted},
+    feed::Feed,
+    options::SubKey,
+    pass::{Ones, Pass, SliceBytes},
+    readers::Readers,
+    subscriber::{Apart, Except, Sub, SubState},
+};
+use crate::{
+    defaults,
+    topic::{KeyCount, Kind, Placed, Topic},
+    wire::Notice,
+};
+
+/// A slice at work: what a pass touches beside its feed.
+pub(super) struct Slice<'a, C> {
+    pub(super) io: &'a mut C,
+    pub(super) bounds: &'a Bounds,
+    pub(super) readers: &'a mut Readers,
+    pub(super) counts: &'a mut Counts,
+    pub(super) ended: &'a mut Vec<(u32, SubKey)>,
+    pub(super) bytes: &'a mut SliceBytes,
+}
+
+impl<C: Connections> Slice<'_, C> {
+    /// Serves the subscribers from the pass's cursor up to an index.
+    pub(super) fn run(&mut self, feed: &mut Feed, pass: &mut Pass, end: usize) {
+        let mut delivered = 0;
+        for index in pass.cursor..end {
+            let sub = &mut feed.subs[index];
+            let Some(to) = self.io.receiver(sub.conn) else { continue };
+            let takes_all = match &sub.state {
+                SubState::Live => !to.blocked,
+                SubState::From(at) => !to.blocked && *at == pass.prev,
+                SubState::Behind(_) | SubState::Apart(_) => false,
+            };
+            // Only where something may be left out is looked whether it is.
+            let is_plain = !pass.leaves_out && sub.extra.is_none() || planted(Fault::LeavesNobodyOut);
+            let except = Except { client: to.client, declines_own: !is_plain && sub.declines_own() };
+            if takes_all && !is_plain && pass.messages.iter().any(|message| except.covers(message)) {
+                sub.state = SubState::Live;
+                self.send_some(sub, pass, Offset::ZERO, except);
+            } else if takes_all {
+                sub.state = SubState::Live;
+                if !pass.messages.is_empty() {
+                    self.send_all(sub, pass, to);
+                    delivered += 1;
+                }
+            } else {
+                self.serve_apart(feed.topic.kind, sub, pass, to, except);
+            }
+            if sub.watch().is_some() && !pass.changes.list.is_empty() {
+                self.serve_watcher(&feed.topic, sub, pass, to);
+            }
+        }
+        pass.cursor = end;
+        // What is shared may end before the next slice.
+        self.bytes.clear();
+        self.counts.deliveries += delivered * pass.messages.len() as u64;
+    }
+
+    /// Sends the whole batch.
+    #[inline]
+    fn send_all(&mut self, sub: &Sub, pass: &mut Pass, to: Receiver) {
+        let shared = match self.bytes.messages(to.encoding) {
+            Some(shared) => shared,
+            None => {
+                let shared = pass.share_messages(self.io, to.encoding);
+                self.bytes.keep_messages(to.encoding, shared)
+            }
+        };
+        match shared {
+            Ones::Shared(entry) => self.io.send_shared(sub.conn, entry),
+            Ones::Nothing => {}
+            Ones::Own => self.io.send_own(sub.conn, self.readers.key_of(sub), pass.items()),
+        }
+    }
+
+    /// Serves a subscriber that does not simply take the whole batch.
+    fn serve_apart(&mut self, kind: Kind, sub: &mut Sub, pass: &Pass, to: Receiver, except: Except) {
+        match &mut sub.state {
+            SubState::Apart(apart) => {
+                // A pass from before the snapshot changes nothing yet.
+                let in_step = pass.last >= apart.after && !pass.more;
+                let now = self.serve_latest(apart, pass, to.blocked, except);
+                if !apart.waiting.is_empty() {
+                    self.readers.schedule_catch_up(sub.conn, to.blocked);
+                } else if in_step {
+                    sub.state = SubState::Live;
+                }
+                if !now.is_empty() {
+                    let items = now.into_iter().map(|(value, skipped)| Item::Message(value, skipped));
+                    self.io.send_own(sub.conn, self.readers.key_of(sub), items);
+                }
+            }
+            SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, to, except),
+            SubState::From(at) if *at > pass.last => {}
+            SubState::From(at) if *at == pass.last => sub.state = SubState::Live,
+            SubState::From(at) if to.blocked => {
+                let has = *at;
+                self.fall_behind(kind, sub, has, pass, to, except);
+            }
+            SubState::From(at) => {
+                let has = *at;
+                sub.state = SubState::Live;
+                self.send_some(sub, pass, has, except);
+            }
+            SubState::Behind(_) => {}
+        }
+    }
+
+    /// Sends the messages of a pass that one subscriber gets.
+    fn send_some(&mut self, sub: &Sub, pass: &Pass, after: Offset, except: Except) {
+        let some = pass.for_one(after, except);
+        self.counts.deliveries += some.clone().count() as u64;
+        let items = some.map(|(message, skipped)| Item::Message(message, skipped));
+        self.io.send_own(sub.conn, self.readers.key_of(sub), items);
+    }
+
+    /// The subscriber's socket is full: what its kind promises for that.
+    fn fall_behind(
+        &mut self,
+        kind: Kind,
+        sub: &mut Sub,
+        has: Offset,
+        pass: &Pass,
+        to: Receiver,
+        except: Except,
+    ) {
+        match kind {
+            Kind::Volatile => {
+                self.counts.dropped += pass.messages.len() as u64;
+                sub.state = SubState::Live;
+            }
+            Kind::Log | Kind::Document => {
+                sub.state = SubState::Behind(if planted(Fault::BehindLosesBatch) { pass.last } else { has });
+                self.readers.schedule_catch_up(sub.conn, to.blocked);
+            }
+            Kind::Latest => {
+                let mut apart = Apart { after: has, ..Apart::default() };
+                self.serve_latest(&mut apart, pass, true, except);
+                sub.state = SubState::Apart(Box::new(apart));
+                self.readers.schedule_catch_up(sub.conn, to.blocked);
+            }
+        }
+    }
+
+    /// Values for a subscriber with a history of its own: returned to be sent now, or added to what waits.
+    fn serve_latest<'p>(
+        &mut self,
+        apart: &mut Apart,
+        pass: &'p Pass,
+        blocked: bool,
+        except: Except,
+    ) -> Vec<(&'p Placed, u64)> {
+        let mut now = Vec::new();
+        for (index, value) in pass.messages.iter().enumerate() {
+            if value.message.offset <= apart.after {
+                continue;
+            }
+            let key = value.message.key.as_deref().unwrap_or_default();
+            if except.covers(value) {
+                // It takes the place of an older one that waits, and goes with it: nothing was skipped for this client.
+                if !apart.waiting.is_empty() {
+                    self.counts.conflated += apart.waiting.add(value, 0);
+                }
+                apart.counts.insert(key.into(), value.count);
+                continue;
+            }
+            let skipped = match apart.counts.remove(key) {
+                Some(seen) => value.count.skipped_since(Some(seen)),
+                None => pass.skipped.get(index).copied().unwrap_or(0),
+            };
+            if blocked || !apart.waiting.is_empty() {
+                let skipped = if planted(Fault::ForgetsSkipped) { 0 } else { skipped };
+                self.counts.conflated += apart.waiting.add(value, skipped);
+            } else {
+                now.push((&**value, skipped));
+                self.counts.deliveries += 1;
+            }
+        }
+        apart.after = apart.after.max(pass.last);
+        now
+    }
+
+    fn serve_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub, pass: &mut Pass, to: Receiver) {
+        let Some(watch) = sub.watch_mut() else { return };
+        let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
+        watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
+        if to.blocked || !watch.missed.is_empty() {
+            if !planted(Fault::WatcherMissesChanges) {
+                watch.missed.extend(pass.changes.list.iter().skip(known).cloned());
+            }
+            if watch.missed.len() > self.bounds.watcher_backlog
+                && !watch.collapse(self.bounds.watcher_backlog)
+            {
+                return self.end_watcher(topic, sub);
+            }
+            return self.readers.schedule_catch_up(sub.conn, to.blocked);
+        }
+        let shared = match self.bytes.changes(to.encoding) {
+            Some(shared) => shared,
+            None => {
+                let shared = pass.share_changes(self.io, to.encoding);
+                self.bytes.keep_changes(to.encoding, shared)
+            }
+        };
+        match shared {
+            // A protocol may have no word for it.
+            Ones::Nothing if known == 0 => {}
+            Ones::Shared(entry) if known == 0 => self.io.send_shared(sub.conn, entry),
+            _ => {
+                let unknown = pass.changes.list.iter().skip(known);
+                let items = unknown.map(|change| Item::Change(change));
+                self.io.send_own(sub.conn, self.readers.key_of(sub), items);
+            }
+        }
+    }
+
+    /// Presence changes were lost: better no list than a wrong one.
+    pub(super) fn end_watching(&mut self, feed: &mut Feed) {
+        for sub in feed.subs.iter_mut().filter(|sub| sub.watch().is_some()) {
+            self.end_watcher(&feed.topic, sub);
+        }
+    }
+
+    /// Ends a subscription. It is removed after the turn, and gets nothing more until then.
+    fn end_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub) {
+        sub.state = SubState::From(Offset(u64::MAX));
+        if let Some(watch) = sub.watch_mut() {
+            watch.upto = u64::MAX;
+            watch.missed.clear();
+        }
+        let key = self.readers.key_of(sub);
+        let end = Notice::Ended { topic: &topic.name, code: ErrorCode::Overloaded };
+        self.io.send_own(sub.conn, key, std::iter::once(Item::Notice(end)));
+        self.ended.push((sub.conn, key));
+    }
+}
+
+/// Notes that a value is passed on; returns how many of its key were left out since the last one that was.
+pub(super) fn pass_on(seen: &mut FxHashMap<Arc<str>, KeyCount>, value: &Placed) -> u64 {
+    let key = value.message.key.as_deref().unwrap_or_default();
+    let before = match seen.get_mut(key) {
+        Some(last) => Some(std::mem::replace(last, value.count)),
+        None => seen.insert(key.into(), value.count),
+    };
+    value.count.skipped_since(before)
+}
+
+/// Pacing: after a pass a feed rests for a share of the time the pass took, so that under load more messages share a
+/// write, and the shard stays responsive.
+pub(super) fn pause_after(spent: Duration) -> Duration {
+    if spent < Duration::from_micros(defaults::PACE_FROM_US) {
+        return Duration::ZERO;
+    }
+    (spent / defaults::PACE_SHARE).min(Duration::from_millis(defaults::PACE_MAX_MS))
+}

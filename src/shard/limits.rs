@@ -1,0 +1,16 @@
+//! The bounds a shard applies.
+
+use std::time::Duration;
+
+use crate::wire::Limits;
+
+/// The bounds a shard applies.
+#[derive(Clone, Debug)]
+pub struct ShardLimits {
+    /// Of what is read and written.
+    pub bytes: Limits,
+    /// Between pings.
+    pub ping: Duration,
+    /// To answer a ping; at most `ping`.
+    pub pong_timeout: Duration,
+}
