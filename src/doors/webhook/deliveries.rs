@@ -9,7 +9,7 @@ use fanwire_proto::ErrorCode;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    Delivery, DeliveryId, DeliveryPage, DeliveryQuery, NotReplayed, NotTaken, Outcome, routes::Shared,
+    Delivery, DeliveryId, DeliveryPage, DeliveryQuery, NotReplayed, NotTaken, Outcome, shared::Shared,
 };
 use crate::{
     defaults,

@@ -1,13 +1,13 @@
 //! Publishing what was kept: at once, again later if a topic refuses it, and at the start if an earlier run did not get
 //! to it.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::{
     Incoming, Webhooks,
+    late::Unpublished,
     messages::{self, Messages},
     record::{Delivery, DeliveryId, Entry, Outcome},
 };
@@ -23,17 +23,6 @@ use crate::{
 
 /// Deliveries published again in one go.
 const SLICE: usize = 256;
-
-/// A delivery with events that are still to be published.
-struct Unpublished {
-    id: DeliveryId,
-    /// Which ones; `None` for all that were accepted.
-    events: Option<Vec<usize>>,
-}
-
-/// What is to be published again.
-#[derive(Default)]
-pub(super) struct Late(Mutex<VecDeque<Unpublished>>);
 
 /// A message whose topic has yet to say that it is durable.
 type Waiting = (usize, oneshot::Receiver<bool>);

@@ -10,7 +10,7 @@ use axum::{
 };
 use fanwire_proto::ErrorCode;
 
-use super::{Incoming, NotTaken, Peer, routes::Shared};
+use super::{Incoming, NotTaken, Peer, shared::Shared};
 use crate::{
     clock::machine_ms,
     doors::http::{Code, Problem, not_found, read_body_for},

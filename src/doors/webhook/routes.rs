@@ -5,28 +5,8 @@ use std::sync::Arc;
 use axum::{Router, middleware, routing::any};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{Webhooks, deliveries, receive};
-use crate::{
-    broker::Broker,
-    doors::http::{Api, Bodies, HasBroker, close_after_chunks},
-};
-
-/// What the routes share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) api: Api,
-    pub(super) webhooks: Arc<Webhooks>,
-}
-
-impl HasBroker for Shared {
-    fn broker(&self) -> &Broker {
-        self.api.broker()
-    }
-
-    fn bodies(&self) -> Option<&Bodies> {
-        self.api.bodies()
-    }
-}
+use super::{Webhooks, deliveries, receive, shared::Shared};
+use crate::doors::http::{Api, close_after_chunks};
 
 /// Where webhooks come in; apart from other routes, since their `OPTIONS` is not about CORS.
 pub fn router(api: Api, webhooks: Arc<Webhooks>) -> Router {
