@@ -78,6 +78,8 @@ fn from_to(decoder: &Decoder, seed: u64, from: u64, to: u64, outcome: &mut Outco
         .args(["child", decoder.name, &seed.to_string(), &from.to_string(), &to.to_string()])
         .arg(&place)
         .env("RUST_BACKTRACE", "0")
+        // Else each thread may reserve 64 MiB of addresses, used or not, and a whole broker has twenty.
+        .env("MALLOC_ARENA_MAX", "2")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
