@@ -98,7 +98,9 @@ pub(crate) fn serve(listener: &TcpListener) -> Result<(), Fault> {
     let bytes =
         Limits { max_message_bytes: MESSAGE_BYTES, max_update_bytes: 0, max_outbox_bytes: MESSAGE_BYTES };
     let ping = Duration::from_secs(60);
-    shards.start(&ShardLimits { bytes, ping, pong_timeout: ping }, || metrics.clone())?;
+    shards.start(&ShardLimits { bytes, max_outboxes_bytes: 64 << 20, ping, pong_timeout: ping }, || {
+        metrics.clone()
+    })?;
     let spoken = Dialects::default().register(Echoes, Framing::WebSocket);
     for (number, tcp) in (0..).zip(listener.incoming()) {
         let (shard, spoken) = (handles[0].clone(), spoken.clone());

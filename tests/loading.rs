@@ -69,6 +69,7 @@ fn start_with(kept: &Arc<Memory>, kind: KindRule) -> World {
         Broker::new(handles, policy, committer, run, metrics.clone(), Workers::start().unwrap()).unwrap();
     let limits = ShardLimits {
         bytes: wire::Limits { max_message_bytes: 1_000, max_update_bytes: 1_000, max_outbox_bytes: 1 << 20 },
+        max_outboxes_bytes: 1 << 20,
         ping: Duration::from_secs(60),
         pong_timeout: Duration::from_secs(60),
     };

@@ -48,6 +48,8 @@ impl Broker {
 
     fn report_memory(&self) {
         let (memory, metrics) = (&self.memory, &self.metrics);
+        let waiting = self.shards.iter().map(crate::shard::ShardHandle::waiting_bytes).sum();
+        memory.share(Class::Outboxes).set(waiting);
         let gauges = [
             (Class::Topics, &metrics.topic_bytes),
             (Class::Documents, &metrics.document_bytes),

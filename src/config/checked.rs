@@ -115,7 +115,7 @@ impl Config {
         Self {
             listen: settings.listen.unwrap_or(DEFAULT_LISTEN),
             store: store(&settings),
-            shards: settings.shards.filter(|&shards| shards > 0).unwrap_or_else(cores),
+            shards: shards(&settings),
             log_format: settings.log_format.unwrap_or_default(),
             log_level: settings.log_level.clone().unwrap_or_default(),
             tls,
@@ -176,6 +176,14 @@ fn store(settings: &Settings) -> StoreSettings {
     }
 }
 
+fn memory(settings: &Settings) -> Plan {
+    Plan::of(count(settings.max_memory_bytes)).with(Class::Documents, count(settings.max_documents_bytes))
+}
+
+fn shards(settings: &Settings) -> usize {
+    settings.shards.filter(|&shards| shards > 0).unwrap_or_else(cores)
+}
+
 fn limits(settings: &Settings) -> Limits {
     Limits {
         max_subscriptions: count(settings.max_subscriptions),
@@ -185,8 +193,7 @@ fn limits(settings: &Settings) -> Limits {
         max_topics_per_owner: count(settings.max_topics_per_owner),
         max_message_bytes: count(settings.max_message_bytes),
         max_update_bytes: count(settings.max_update_bytes),
-        memory: Plan::of(count(settings.max_memory_bytes))
-            .with(Class::Documents, count(settings.max_documents_bytes)),
+        memory: memory(settings),
         max_outbox_bytes: count(settings.max_outbox_bytes),
     }
 }
@@ -198,6 +205,7 @@ fn shard_limits(settings: &Settings) -> ShardLimits {
             max_update_bytes: count(settings.max_update_bytes),
             max_outbox_bytes: count(settings.max_outbox_bytes),
         },
+        max_outboxes_bytes: memory(settings).share(Class::Outboxes) / shards(settings),
         ping: seconds(settings.ping_s),
         pong_timeout: seconds(settings.pong_timeout_s),
     }

@@ -9,8 +9,8 @@
 //! | topics | unused durable topics are unloaded; of the histories in memory the largest lose their oldest messages (a `gap` says so) | publishes and new topics are refused as `overloaded` |
 //! | documents | unused ones that a store has are unloaded | updates are refused as `overloaded` |
 //! | bodies | | requests are refused as `overloaded` |
-//! | outboxes | | nothing yet: each connection has its own bound, `max_outbox_bytes`, and this class counts nothing |
-//! | idempotency | | nothing yet: the oldest answers are forgotten at a bound of their own, and this class counts nothing |
+//! | outboxes | | connections that do not read are closed with 4101, those first for which most waits; each shard has its part of the share, and looks once a second |
+//! | idempotency | | the oldest answers are forgotten |
 //!
 //! What no class counts (code, connections, indexes, what the allocator holds back) has the rest, a tenth.
 
@@ -183,6 +183,11 @@ impl Share {
         } else if before > after {
             self.used.fetch_sub(before - after, Ordering::Relaxed);
         }
+    }
+
+    /// So many are in use, as counted elsewhere.
+    pub fn set(&self, bytes: usize) {
+        self.used.store(bytes, Ordering::Relaxed);
     }
 
     /// Takes bytes for as long as what is returned lives; `None` if they are not there.

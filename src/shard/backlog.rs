@@ -27,6 +27,11 @@ impl Backlog {
         self.bytes
     }
 
+    /// How many of them wait for nobody else.
+    pub(super) fn own_bytes(&self) -> usize {
+        self.parts.iter().filter(|part| part.is_unique()).map(Bytes::len).sum()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.bytes == 0
     }

@@ -27,6 +27,8 @@ pub(super) struct Core {
     pub(super) endings: Endings,
     pub(super) wakes: Wakes,
     pub(super) started: Instant,
+    /// When what waits for all connections was added up.
+    pub(super) outboxes_looked_at: Instant,
     pub(super) now: Instant,
     pub(super) now_ms: u64,
 }

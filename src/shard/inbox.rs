@@ -123,6 +123,8 @@ struct Shared {
     asleep: AtomicBool,
     waker: Waker,
     connections: AtomicUsize,
+    /// Bytes that waited for them when that was last looked at.
+    waiting: AtomicUsize,
     pulse: Pulse,
 }
 
@@ -141,6 +143,7 @@ impl ShardHandle {
             asleep: AtomicBool::new(false),
             waker,
             connections: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             pulse: Pulse::of_loop(&format!("shard-{}", id.0)),
         };
         Self { id, shared: Arc::new(shared) }
@@ -187,6 +190,15 @@ impl ShardHandle {
     /// Its sign of life.
     pub fn pulse(&self) -> &Pulse {
         &self.shared.pulse
+    }
+
+    /// How many bytes wait for its connections, as of the last second.
+    pub fn waiting_bytes(&self) -> usize {
+        self.shared.waiting.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn outboxes_hold(&self, bytes: usize) {
+        self.shared.waiting.store(bytes, Ordering::Relaxed);
     }
 
     /// How many connections it owns or is about to.

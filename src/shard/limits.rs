@@ -9,6 +9,8 @@ use crate::wire::Limits;
 pub struct ShardLimits {
     /// Of what is read and written.
     pub bytes: Limits,
+    /// Most bytes waiting for all connections of the shard together.
+    pub max_outboxes_bytes: usize,
     /// Between pings.
     pub ping: Duration,
     /// To answer a ping; at most `ping`.

@@ -26,6 +26,7 @@ mod listing;
 mod orders;
 mod outbox;
 mod outgoing;
+mod pressure;
 mod settlement;
 mod socket;
 mod stamp;
@@ -155,6 +156,7 @@ impl Shard {
             spent: 0,
             endings: Endings::default(),
             started: Instant::now(),
+            outboxes_looked_at: Instant::now(),
             now: Instant::now(),
             now_ms: unix_ms(),
         };
@@ -301,6 +303,7 @@ impl Shard {
         while let Some(slot) = self.core.next_ending() {
             self.tick(slot);
         }
+        self.core.look_at_outboxes();
         if let Some(drain) = &mut self.drain {
             drain.next_wave(&mut self.core);
         }

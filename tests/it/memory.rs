@@ -123,3 +123,41 @@ fn check_shows_the_shares_and_what_is_wrong_with_them() {
     let (fine, _, error) = Launch::default().config(&more).run("check");
     assert!(!fine && error.contains("max_documents_bytes"), "{error}");
 }
+
+#[tokio::test]
+async fn who_does_not_read_is_closed_when_all_of_them_hold_too_much() {
+    // Its shard may hold 6.4 MiB for all of its connections; each may have 1 MiB.
+    let server = Server::start("max_memory_bytes = 67108864\nshards = 1");
+    let mut writer = Client::connect(&server).await;
+    for n in 0..100 {
+        writer.publish("chat:old", format!("{n}{}", "x".repeat(2_000))).await;
+    }
+    let history = json!({ "type": "history", "topic": "chat:old", "id": 1 });
+    let mut stalled = Vec::new();
+    for _ in 0..100 {
+        let mut client = Connect::to(&server).receive_buffer(4_096).open().await;
+        for _ in 0..4 {
+            client.send(&history).await;
+        }
+        stalled.push(client);
+    }
+    eventually(async || {
+        let closed = get(server.address, "/metrics").await.body;
+        let line = closed.lines().find_map(|l| l.strip_prefix("fanwire_connections_closed_outbox_total "))?;
+        (line.parse::<u64>().unwrap() > 0).then_some(())
+    })
+    .await;
+    // Those who read notice nothing.
+    writer.publish("chat:new", "fine").await;
+    let (used, limit) = within(PATIENCE, async {
+        loop {
+            let (used, limit) = share(&server, "outboxes").await;
+            if used <= limit {
+                break (used, limit);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    assert!(used <= limit && limit == 67_108_864 / 100 * 10, "{used} of {limit}");
+}

@@ -49,7 +49,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::bodies::Payer;
 use super::errors::Failure;
-use crate::{broker::Broker, defaults, durable::Trouble, liveness::Watchdog};
+use crate::{broker::Broker, defaults, durable::Trouble, liveness::Watchdog, memory::Class};
 
 /// What the server hands to the routes.
 #[derive(Clone)]
@@ -100,7 +100,10 @@ impl Api {
 
     /// What routes of this door need.
     pub fn new(door: HttpDoor) -> Self {
-        let answers = Arc::new(publish::Answers::open(door.broker.committer().clone()));
+        let answers = Arc::new(publish::Answers::open(
+            door.broker.committer().clone(),
+            door.broker.memory().share(Class::Idempotency).clone(),
+        ));
         let listings = Arc::new(places::Places::new(defaults::LISTINGS));
         Self { door, answers, watch: Arc::default(), listings }
     }

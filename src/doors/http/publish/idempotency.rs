@@ -36,6 +36,7 @@ use super::{
 };
 use crate::{
     defaults,
+    memory::Share,
     store::{Batch, Committer, Scan, Space, Write},
 };
 
@@ -109,6 +110,8 @@ struct Entries {
     by_age: VecDeque<(u64, Arc<Name>)>,
     /// Size of the known ones.
     bytes: usize,
+    /// What they may have of the memory.
+    share: Arc<Share>,
 }
 
 /// Answers by caller and key.
@@ -132,10 +135,10 @@ enum Found<'a> {
 
 impl Answers {
     /// The answers that are kept. What cannot be read is left out, and named in the log.
-    pub(in crate::doors::http) fn open(committer: Committer) -> Self {
+    pub(in crate::doors::http) fn open(committer: Committer, share: Arc<Share>) -> Self {
         let mut stored = read_all(&committer);
         stored.sort_by_key(|stored| stored.known_ms);
-        let mut entries = Entries::default();
+        let mut entries = Entries { share, ..Entries::default() };
         for Stored { name, known_ms, fingerprint, status, body } in stored {
             let Ok(status) = StatusCode::from_u16(status) else { continue };
             let answer = Answer { status, body: body.into() };
@@ -147,7 +150,8 @@ impl Answers {
     fn claim(&self, name: Name, now_ms: u64) -> Found<'_> {
         let mut entries = self.entries.lock();
         let oldest_ms = now_ms.saturating_sub(defaults::IDEMPOTENCY_S * 1_000);
-        let forgotten = entries.forget(oldest_ms, defaults::IDEMPOTENCY_BYTES);
+        let most = entries.share.limit();
+        let forgotten = entries.forget(oldest_ms, most);
         if !forgotten.is_empty() {
             let delete = |name: Arc<Name>| Write::Delete(Space::Seen, name.stored_at().into());
             self.committer.write_later(Batch { writes: forgotten.into_iter().map(delete).collect() });
@@ -220,6 +224,7 @@ impl Drop for Claim<'_> {
 impl Entries {
     fn add(&mut self, name: Arc<Name>, known_ms: u64, fingerprint: Fingerprint, answer: Answer) {
         self.bytes += size(&name, &answer);
+        self.share.set(self.bytes);
         self.by_age.push_back((known_ms, name.clone()));
         self.by_name.insert(name, Entry::Known { fingerprint, answer });
     }
@@ -234,6 +239,7 @@ impl Entries {
             }
             forgotten.push(name);
         }
+        self.share.set(self.bytes);
         forgotten
     }
 }
@@ -311,7 +317,9 @@ mod tests {
 
     fn answers() -> Answers {
         let pace = Pace { delay: Duration::ZERO, messages: 1 };
-        Answers::open(Committer::start(Arc::new(Memory::default()), pace, Batch::default()).unwrap().0)
+        let share = Arc::new(Share::new(defaults::IDEMPOTENCY_BYTES));
+        let committer = Committer::start(Arc::new(Memory::default()), pace, Batch::default()).unwrap().0;
+        Answers::open(committer, share)
     }
 
     fn name(key: &str) -> Name {
@@ -353,7 +361,7 @@ mod tests {
         let answers = answers();
         keep(&answers, "k", 10, 1_000);
         answers.committer.flush().recv().unwrap();
-        let again = Answers::open(answers.committer.clone());
+        let again = Answers::open(answers.committer.clone(), Arc::default());
         let Found::Known { fingerprint, answer: known } = again.claim(name("k"), 2_000) else {
             panic!("forgotten")
         };
