@@ -96,6 +96,8 @@ metrics! {
     gauge describe_gauge idempotency_bytes: Gauge = "fanwire_idempotency_bytes";
     /// Bytes of all documents in memory.
     gauge describe_gauge document_bytes: Gauge = "fanwire_document_bytes";
+    /// Bytes that merging, reading and comparing documents takes, about.
+    gauge describe_gauge merging_bytes: Gauge = "fanwire_merging_bytes";
     /// Documents that could not be merged and are served update by update; the log names them.
     gauge describe_gauge documents_set_aside: Gauge = "fanwire_documents_set_aside";
     /// WebSocket connections open now.

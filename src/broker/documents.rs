@@ -67,9 +67,9 @@ impl Broker {
     /// Has a document merged if enough has come since the last time.
     pub(super) fn merge_if_due(&self, topic: &Arc<Topic>, now_ms: u64) {
         if topic.kind == Kind::Document && topic.claim_merge(now_ms) {
-            let (topic, durable) = (topic.clone(), self.durable.clone());
+            let (topic, durable, space) = (topic.clone(), self.durable.clone(), self.workspace());
             self.workers.merge.submit(move || {
-                collab::merge(&topic);
+                collab::merge(&topic, &space);
                 if topic.wants_commit() {
                     durable.begin_commit(&topic);
                 }

@@ -10,10 +10,12 @@ use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
-    collab::{Busy, CannotChange, Condition, NewContent, root_or_only, state_of, update_to},
+    collab::{
+        Busy, CannotChange, Condition, NewContent, NoSpace, NoState, Workspace, root_or_only, state_of, update_to,
+    },
     document::{CannotRead, compact::CannotMerge, content, edit::CannotEdit},
     durable::{NOT_KEPT, Trouble},
-    memory::Owner,
+    memory::{Class, Owner},
     shard::Order,
     store::StoreError,
     topic::{Kind, KindRule, Refusal, Updates},
@@ -49,6 +51,9 @@ pub enum DocumentError {
     /// The disk does not do its part.
     #[error("the broker's store failed; its log says why")]
     Store(#[from] StoreError),
+    /// There is no memory for it.
+    #[error(transparent)]
+    NoSpace(#[from] NoSpace),
     /// Too many are asking.
     #[error(transparent)]
     Busy(#[from] Busy),
@@ -80,8 +85,17 @@ pub enum DocumentError {
 impl From<CannotChange> for DocumentError {
     fn from(error: CannotChange) -> Self {
         match error {
-            CannotChange::Unmergeable(error) => error.into(),
+            CannotChange::NoState(error) => error.into(),
             CannotChange::Uneditable(error) => error.into(),
+        }
+    }
+}
+
+impl From<NoState> for DocumentError {
+    fn from(error: NoState) -> Self {
+        match error {
+            NoState::Unmergeable(error) => error.into(),
+            NoState::NoSpace(error) => error.into(),
         }
     }
 }
@@ -134,6 +148,11 @@ impl Broker {
         Ok(found.map_or(Updates { updates: Vec::new(), position: nowhere }, |topic| topic.updates()))
     }
 
+    /// The memory for work on documents.
+    pub fn workspace(&self) -> Workspace {
+        Workspace::new(self.memory.share(Class::Merging).clone())
+    }
+
     /// Has a worker do something for a document, unless it or all of them together have enough to do.
     pub(super) async fn convert<T: Send + 'static>(
         &self,
@@ -162,7 +181,7 @@ impl Broker {
         let (broker, name) = (self.clone(), of.clone());
         let read = move || {
             let there = broker.document(&name, now_ms)?;
-            Ok((state_of(&there)?, there.position))
+            Ok((state_of(&there, &broker.workspace())?, there.position))
         };
         self.convert(by, of, read).await
     }
@@ -174,7 +193,12 @@ impl Broker {
         of: &TopicName,
         state: Bytes,
     ) -> Result<Value, DocumentError> {
-        self.convert(by, of, move || Ok(content::json(&[&state])?)).await
+        let space = self.workspace();
+        let read = move || {
+            let _held = space.to_read(&[&state])?;
+            Ok(content::json(&[&state])?)
+        };
+        self.convert(by, of, read).await
     }
 
     /// A root of a state as text; without a name, the only one there is, or `text`. What has no root at all is an empty
@@ -186,7 +210,9 @@ impl Broker {
         state: Bytes,
         root: Option<String>,
     ) -> Result<String, DocumentError> {
+        let space = self.workspace();
         let read = move || {
+            let _held = space.to_read(&[&state])?;
             let is_named = root.is_some();
             let root = root_or_only(root, &[&state])?;
             if let Some(text) = content::text(&[&state], &root)? {
@@ -219,7 +245,7 @@ impl Broker {
         let change = move || {
             let there = broker.document(&name, now_ms)?;
             condition.check(&there).map_err(DocumentError::Changed)?;
-            let Some(update) = update_to(&there, &new, broker.new_editor())? else {
+            let Some(update) = update_to(&there, &new, broker.new_editor(), &broker.workspace())? else {
                 return Ok((there.position, None));
             };
             broker.check_size(&name, &update)?;

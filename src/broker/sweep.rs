@@ -53,6 +53,7 @@ impl Broker {
         let gauges = [
             (Class::Topics, &metrics.topic_bytes),
             (Class::Documents, &metrics.document_bytes),
+            (Class::Merging, &metrics.merging_bytes),
             (Class::Bodies, &metrics.body_bytes),
             (Class::Outboxes, &metrics.outbox_bytes),
             (Class::Idempotency, &metrics.idempotency_bytes),

@@ -32,7 +32,7 @@ impl Broker {
             let stored = || Version::all(&topic, broker.store()).map_err(DocumentError::from);
             let numbered = broker.new_versions.number(&topic, now_ms, stored)?;
             let there = broker.document(&topic, now_ms)?;
-            let state = state_of(&there)?;
+            let state = state_of(&there, &broker.workspace())?;
             let version = Version::new(numbered.id, name, now_ms, there.position, &state);
             let mut batch = Batch::default();
             version.keep(&topic, state, &mut batch)?;

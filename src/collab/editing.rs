@@ -4,12 +4,10 @@ use bytes::Bytes;
 use fanwire_proto::Position;
 use serde_json::Value;
 
-use super::merging::state_of;
+use super::merging::{NoSpace, NoState, Workspace, state_of};
 use crate::{
     document::{
-        CannotRead,
-        compact::CannotMerge,
-        content,
+        CannotRead, content,
         edit::{self, CannotEdit, Content},
     },
     topic::Updates,
@@ -18,12 +16,18 @@ use crate::{
 /// Why there is no update.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum CannotChange {
-    /// The document's updates cannot be made one.
+    /// The document's updates are not made one.
     #[error(transparent)]
-    Unmergeable(#[from] CannotMerge),
+    NoState(#[from] NoState),
     /// It cannot be read, or cannot become that.
     #[error(transparent)]
     Uneditable(#[from] CannotEdit),
+}
+
+impl From<NoSpace> for CannotChange {
+    fn from(error: NoSpace) -> Self {
+        Self::NoState(error.into())
+    }
 }
 
 impl From<CannotRead> for CannotChange {
@@ -67,10 +71,19 @@ impl Condition {
 }
 
 /// What has to be published so that a document becomes something else; `None` for nothing. `client` is whose edit it is.
-pub fn update_to(there: &Updates, new: &NewContent, client: u64) -> Result<Option<Bytes>, CannotChange> {
+pub fn update_to(
+    there: &Updates,
+    new: &NewContent,
+    client: u64,
+    space: &Workspace,
+) -> Result<Option<Bytes>, CannotChange> {
     // Of what has gaps only the whole part can be read, and that is what an edit is made on.
-    let state = state_of(there)?;
+    let state = state_of(there, space)?;
     let now = [state.as_ref()];
+    let _held = match new {
+        NewContent::State(wanted) => space.to_read(&[&state, wanted])?,
+        NewContent::Json(_) | NewContent::Text(..) => space.to_read(&now)?,
+    };
     let update = match new {
         // A first content stays as it is, so that bringing it twice is bringing it once.
         NewContent::State(wanted) if there.updates.is_empty() => Some(wanted.to_vec()),

@@ -3,6 +3,7 @@
 //!
 //! - [`Room`]: editors of a document, with their awareness
 //! - [`merge`]: a topic's updates into one
+//! - [`Workspace`]: the memory for that, and for reading
 //! - [`NewContent`], [`Condition`]: what a document is to become, and when
 //! - [`Version`]: what it was when somebody asked for it to be kept
 //! - [`Conversions`]: how much of this is under way
@@ -19,6 +20,6 @@ mod versions;
 
 pub use conversions::{Busy, Conversions};
 pub use editing::{CannotChange, Condition, NewContent, root_or_only, update_to};
-pub use merging::{merge, state_of};
+pub use merging::{NoSpace, NoState, Workspace, merge, state_of};
 pub use room::Room;
 pub use versions::{NewVersions, Numbered, TooManyVersions, Version};

@@ -7,9 +7,9 @@
 use super::{
     apart::incomplete,
     coverage::Coverage,
-    item::{Body, Struct},
+    item::Body,
     lib0::Malformed,
-    places::{Holder, Index, places},
+    places::{Holder, Index, Place, places},
     structs::Structs,
     vector::Clocks,
 };
@@ -41,7 +41,7 @@ pub fn compact(updates: &[&[u8]]) -> Result<Compacted, CannotMerge> {
     let whole: Vec<&[u8]> = (0..updates.len()).filter(is_whole).map(|index| updates[index]).collect();
     let mut all = Structs::of(&whole)?;
     all.let_go();
-    let mut all = without_gone(all);
+    forget_gone(&mut all);
     all.join();
     let state = all.encode();
     match Coverage::of([state.as_slice()])? == Coverage::of(whole)? {
@@ -73,27 +73,26 @@ pub fn diff(update: &[u8], vector: &[u8]) -> Result<Vec<u8>, Malformed> {
 }
 
 /// Forgets also where something deleted was, if that is deleted as well: nothing can be inserted there any more.
-fn without_gone(all: Structs<'_>) -> Structs<'_> {
-    let deleted = all.deleted.clone();
-    let mut list = all.into_list();
-    let index = Index::of(&list);
-    let places = places(&list, &index);
-    let is_deleted: Vec<bool> = list.iter().map(|(_, found)| found.is_deleted()).collect();
-    for (at, (_, found)) in list.iter_mut().enumerate().filter(|(at, _)| is_deleted[*at]) {
-        let goes = match places[at].holder {
-            Holder::Gone => true,
-            Holder::Struct(holder) => is_deleted[holder],
-            Holder::Root(_) | Holder::Nowhere => false,
+fn forget_gone(all: &mut Structs<'_>) {
+    let goes: Vec<bool> = {
+        let list = all.list();
+        let places = places(&list, &Index::of(&list));
+        let is_deleted: Vec<bool> = list.iter().map(|(_, found)| found.is_deleted()).collect();
+        let goes = |(at, place): (usize, &Place<'_>)| {
+            is_deleted[at]
+                && match place.holder {
+                    Holder::Gone => true,
+                    Holder::Struct(holder) => is_deleted[holder],
+                    Holder::Root(_) | Holder::Nowhere => false,
+                }
         };
+        places.iter().enumerate().map(goes).collect()
+    };
+    for (found, goes) in all.clients.values_mut().flatten().zip(goes) {
         if goes {
-            *found = Struct { body: Body::Gone, ..*found };
+            found.body = Body::Gone;
         }
     }
-    let mut all = Structs { deleted, ..Structs::default() };
-    for (client, found) in list {
-        all.clients.entry(client).or_default().push(found);
-    }
-    all
 }
 
 #[cfg(test)]

@@ -35,6 +35,7 @@ mod structs;
 mod tree;
 pub mod update;
 pub mod vector;
+pub mod working;
 mod write;
 
 pub use budget::CannotRead;

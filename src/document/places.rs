@@ -3,6 +3,8 @@
 //! Neighbours and parents are followed step by step, never by recursion: a hostile document is as deep as it is long, and
 //! may go round in circles.
 
+use std::borrow::Borrow;
+
 use rustc_hash::FxHashMap;
 
 use super::item::{Body, Id, Item, Parent, Struct};
@@ -40,7 +42,7 @@ pub(super) struct Index(FxHashMap<u64, (usize, usize)>);
 
 impl Index {
     /// Of a list by client and clock.
-    pub(super) fn of(list: &[(u64, Struct<'_>)]) -> Self {
+    pub(super) fn of<S>(list: &[(u64, S)]) -> Self {
         let mut clients: FxHashMap<u64, (usize, usize)> = FxHashMap::default();
         for (index, (client, _)) in list.iter().enumerate() {
             clients.entry(*client).or_insert((index, index)).1 = index + 1;
@@ -48,16 +50,16 @@ impl Index {
         Self(clients)
     }
 
-    pub(super) fn find(&self, list: &[(u64, Struct<'_>)], id: Id) -> Option<usize> {
+    pub(super) fn find<'a, S: Borrow<Struct<'a>>>(&self, list: &[(u64, S)], id: Id) -> Option<usize> {
         let &(start, end) = self.0.get(&id.client)?;
-        let after = list[start..end].partition_point(|(_, found)| found.clock <= id.clock);
+        let after = list[start..end].partition_point(|(_, found)| found.borrow().clock <= id.clock);
         let index = (start + after).checked_sub(1).filter(|index| *index >= start)?;
-        (list[index].1.end() > id.clock).then_some(index)
+        (list[index].1.borrow().end() > id.clock).then_some(index)
     }
 }
 
 /// The place of every struct in a list.
-pub(super) fn places<'a>(list: &[(u64, Struct<'a>)], index: &Index) -> Vec<Place<'a>> {
+pub(super) fn places<'a, S: Borrow<Struct<'a>>>(list: &[(u64, S)], index: &Index) -> Vec<Place<'a>> {
     let mut found = Places { list, index, known: vec![None; list.len()], open: vec![false; list.len()] };
     let mut path = Vec::new();
     for start in 0..list.len() {
@@ -72,22 +74,22 @@ pub(super) fn places<'a>(list: &[(u64, Struct<'a>)], index: &Index) -> Vec<Place
     found.known.into_iter().map(|place| place.unwrap_or(Place::NOWHERE)).collect()
 }
 
-struct Places<'l, 'a> {
-    list: &'l [(u64, Struct<'a>)],
+struct Places<'l, 'a, S> {
+    list: &'l [(u64, S)],
     index: &'l Index,
     known: Vec<Option<Place<'a>>>,
     /// On the path, so whoever leads here goes round in a circle.
     open: Vec<bool>,
 }
 
-impl<'a> Places<'_, 'a> {
+impl<'a, S: Borrow<Struct<'a>>> Places<'_, 'a, S> {
     /// Finds a place, or says whose has to be found first.
     fn step(&mut self, at: usize) -> Option<usize> {
         if self.known[at].is_some() {
             return None;
         }
         self.open[at] = true;
-        let place = match &self.list[at].1.body {
+        let place = match &self.list[at].1.borrow().body {
             Body::Gone => Place::GONE,
             Body::Gap => Place::NOWHERE,
             Body::Item(item) => match self.place_of(item) {
@@ -125,7 +127,9 @@ impl<'a> Places<'_, 'a> {
     }
 
     fn is_gone(&self, id: Id) -> bool {
-        self.index.find(self.list, id).is_some_and(|index| matches!(self.list[index].1.body, Body::Gone))
+        self.index
+            .find(self.list, id)
+            .is_some_and(|index| matches!(self.list[index].1.borrow().body, Body::Gone))
     }
 
     fn place(&self, at: usize) -> Result<Place<'a>, usize> {

@@ -98,15 +98,19 @@ impl<'a> Structs<'a> {
     /// Joins what can be one struct.
     pub(super) fn join(&mut self) {
         for (client, run) in &mut self.clients {
-            let mut joined: Run<'a> = Vec::with_capacity(run.len());
-            for next in std::mem::take(run) {
-                let rest = match joined.last_mut() {
-                    Some(last) if last.end() == next.clock => last.join(*client, next),
-                    _ => Some(next),
-                };
-                joined.extend(rest);
-            }
-            *run = joined;
+            run.dedup_by(|next, last| {
+                if last.end() != next.clock {
+                    return false;
+                }
+                let nothing = Struct { clock: next.clock, length: 0, body: Body::Gap };
+                match last.join(*client, std::mem::replace(next, nothing)) {
+                    None => true,
+                    Some(rest) => {
+                        *next = rest;
+                        false
+                    }
+                }
+            });
         }
     }
 
@@ -125,8 +129,20 @@ impl<'a> Structs<'a> {
 
     /// Every struct with its client: by client, then by clock.
     pub(super) fn into_list(self) -> Vec<(u64, Struct<'a>)> {
-        let list = self.clients.into_iter();
-        list.flat_map(|(client, run)| run.into_iter().map(move |found| (client, found))).collect()
+        let mut list = Vec::with_capacity(self.clients.values().map(Vec::len).sum());
+        for (client, run) in self.clients {
+            list.extend(run.into_iter().map(|found| (client, found)));
+        }
+        list
+    }
+
+    /// The same without taking them.
+    pub(super) fn list(&self) -> Vec<(u64, &Struct<'a>)> {
+        let mut list = Vec::with_capacity(self.clients.values().map(Vec::len).sum());
+        for (client, run) in &self.clients {
+            list.extend(run.iter().map(|found| (*client, found)));
+        }
+        list
     }
 }
 
@@ -148,6 +164,9 @@ fn write_run(client: u64, run: &[Struct<'_>], bytes: &mut Vec<u8>) {
 
 /// Puts a client's structs in order and drops what is there twice.
 fn once<'a>(client: u64, run: &mut Run<'a>) {
+    if run.windows(2).all(|pair| pair[0].end() <= pair[1].clock) {
+        return;
+    }
     // Of several that begin together the longest comes first, so that the others are part of it.
     run.sort_by_key(|found| (found.clock, std::cmp::Reverse(found.length)));
     let mut end = 0;
@@ -172,7 +191,16 @@ fn once<'a>(client: u64, run: &mut Run<'a>) {
 
 /// Cuts a client's structs at clocks, which are in order.
 fn cut_run<'a>(client: u64, run: &mut Run<'a>, clocks: &[u32]) {
-    let mut whole = std::mem::take(run).into_iter();
+    let is_within = |clock: &u32| {
+        let before = run.partition_point(|found| found.clock < *clock);
+        before > 0 && run[before - 1].end() > *clock
+    };
+    let cuts = clocks.iter().filter(|clock| is_within(clock)).count();
+    if cuts == 0 {
+        return;
+    }
+    let longer = Vec::with_capacity(run.len() + cuts);
+    let mut whole = std::mem::replace(run, longer).into_iter();
     let mut clocks = clocks;
     for found in whole.by_ref() {
         let passed = clocks.partition_point(|clock| *clock <= found.clock);

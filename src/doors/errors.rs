@@ -5,6 +5,7 @@ use fanwire_proto::ErrorCode;
 use crate::{
     auth::{InvalidToken, Verb},
     broker::{DocumentError, NoTopic, PublishError, RevokeError, SubscribeError, Unreadable},
+    collab::NoSpace,
     durable::Trouble,
     session::Denied,
     store::StoreError,
@@ -140,9 +141,12 @@ impl From<DocumentError> for Failure {
             DocumentError::Unreadable(unreadable) => code_of_unreadable(*unreadable),
             DocumentError::Store(_) | DocumentError::NotKept => ErrorCode::StorageFailed,
             DocumentError::NotARoot(_) => ErrorCode::BadPayload,
-            DocumentError::Unmergeable(_) | DocumentError::Failed => ErrorCode::Internal,
+            DocumentError::Unmergeable(_)
+            | DocumentError::NoSpace(NoSpace::Malformed(_))
+            | DocumentError::Failed => ErrorCode::Internal,
             DocumentError::Unconvertible(_) => ErrorCode::TooLarge,
-            DocumentError::Busy(_) => ErrorCode::Overloaded,
+            DocumentError::Busy(_) | DocumentError::NoSpace(NoSpace::Now) => ErrorCode::Overloaded,
+            DocumentError::NoSpace(NoSpace::Ever { .. }) => ErrorCode::TooLarge,
             DocumentError::TooLarge { .. } => ErrorCode::TooLarge,
             // HTTP has codes of its own for these.
             DocumentError::Changed(_)

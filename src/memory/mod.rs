@@ -8,6 +8,7 @@
 //! |---|---|---|
 //! | topics | unused durable topics are unloaded; of the histories in memory the largest lose their oldest messages (a `gap` says so) | publishes and new topics are refused as `overloaded` |
 //! | documents | unused ones that a store has are unloaded | updates are refused as `overloaded` |
+//! | merging | | merging waits; reading, changing and comparing is refused as `overloaded`. A document too large for it by itself is set aside: it is served update by update |
 //! | bodies | | requests are refused as `overloaded` |
 //! | outboxes | | connections that do not read are closed with 4101, those first for which most waits; each shard has its part of the share, and looks once a second |
 //! | idempotency | | the oldest answers are forgotten |
@@ -34,6 +35,8 @@ pub enum Class {
     Topics,
     /// Content of documents.
     Documents,
+    /// Merging, reading and comparing documents, while it goes on.
+    Merging,
     /// Bodies of HTTP requests.
     Bodies,
     /// What waits for connections that read slower than they are written to.
@@ -44,14 +47,15 @@ pub enum Class {
 
 impl Class {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Topics, Self::Documents, Self::Bodies, Self::Outboxes, Self::Idempotency];
+    pub const ALL: [Self; 6] =
+        [Self::Topics, Self::Documents, Self::Merging, Self::Bodies, Self::Outboxes, Self::Idempotency];
 
     /// Its name for people and programs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Topics => "topics",
             Self::Documents => "documents",
+            Self::Merging => "merging",
             Self::Bodies => "bodies",
             Self::Outboxes => "outboxes",
             Self::Idempotency => "idempotency",
@@ -62,9 +66,10 @@ impl Class {
         match self {
             Self::Topics => 0,
             Self::Documents => 1,
-            Self::Bodies => 2,
-            Self::Outboxes => 3,
-            Self::Idempotency => 4,
+            Self::Merging => 2,
+            Self::Bodies => 3,
+            Self::Outboxes => 4,
+            Self::Idempotency => 5,
         }
     }
 
@@ -73,6 +78,7 @@ impl Class {
         match self {
             Self::Topics => (defaults::MEMORY_FOR_TOPICS, usize::MAX),
             Self::Documents => (defaults::MEMORY_FOR_DOCUMENTS, usize::MAX),
+            Self::Merging => (defaults::MEMORY_FOR_MERGING, usize::MAX),
             Self::Bodies => (defaults::MEMORY_FOR_BODIES, defaults::HTTP_BODIES_BYTES),
             Self::Outboxes => (defaults::MEMORY_FOR_OUTBOXES, usize::MAX),
             Self::Idempotency => (defaults::MEMORY_FOR_IDEMPOTENCY, defaults::IDEMPOTENCY_BYTES),

@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+import re
 import threading
 import time
 import urllib.parse
@@ -126,7 +127,7 @@ AT_IT_S, QUIET_S = 20, 10
 class Floods:
     """All floods, each in a thread."""
 
-    def __init__(self, address, until, seed):
+    def __init__(self, address, until, seed, only):
         self.address, self.until = address, until
         self.done = {}
         self.sources = iter(f"127.0.{number // 200 + 2}.{number % 200 + 1}" for number in range(10000))
@@ -136,6 +137,7 @@ class Floods:
         self.threads = [
             threading.Thread(target=self._alternate, args=(name, task, next(self.sources), random.Random(f"{seed} {name}"), rest))
             for name, task, rest in tasks
+            if re.search(only, name)
         ]
 
     def start(self):

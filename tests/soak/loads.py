@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -30,10 +31,11 @@ LOADS = [
 class Loads:
     """Every load in a thread of its own, each window a run with new topics and connections."""
 
-    def __init__(self, tester, url, pid, window_s, until, report):
+    def __init__(self, tester, url, pid, window_s, until, report, only):
         self.tester, self.url, self.pid, self.window_s, self.until, self.report = tester, url, pid, window_s, until, report
-        self.windows = {name: [] for name, _, _ in LOADS}
-        self.threads = [threading.Thread(target=self._repeat, args=load) for load in LOADS]
+        chosen = [load for load in LOADS if re.search(only, load[0])]
+        self.windows = {name: [] for name, _, _ in chosen}
+        self.threads = [threading.Thread(target=self._repeat, args=load) for load in chosen]
 
     def start(self):
         for thread in self.threads:

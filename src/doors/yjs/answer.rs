@@ -15,6 +15,7 @@ use fanwire_proto::Offset;
 use super::{dialect::said, inside::Inside};
 use crate::{
     broker::Broker,
+    collab::Workspace,
     defaults,
     document::{Malformed, compact, message, vector::Clocks},
     shard::Cx,
@@ -42,9 +43,9 @@ pub(super) fn answer(
         return Ok(());
     }
     let (address, answering, vector) = (cx.address(), inside.answering.clone(), vector.to_vec());
-    let unread = broker.unread_answers();
+    let (unread, space) = (broker.unread_answers(), broker.workspace());
     broker.join_later(&inside.topic.name, move || {
-        address.deliver(lacking(&there, address.spoken(), &vector, &unread));
+        address.deliver(lacking(&there, address.spoken(), &vector, &unread, &space));
         answering.store(false, Ordering::Release);
     });
     Ok(())
@@ -59,12 +60,19 @@ fn all_of(there: &Updates, spoken: &Spoken) -> Vec<Bytes> {
 }
 
 /// The same, but of the largest update, which is the merged one, only what the client does not have.
-fn lacking(there: &Updates, spoken: &Spoken, vector: &[u8], unread: &Arc<AtomicUsize>) -> Vec<Bytes> {
+fn lacking(
+    there: &Updates,
+    spoken: &Spoken,
+    vector: &[u8],
+    unread: &Arc<AtomicUsize>,
+    space: &Workspace,
+) -> Vec<Bytes> {
     let mut frames = all_of(there, spoken);
     let largest = there.after(Offset::ZERO).enumerate().max_by_key(|(_, update)| update.len());
     let Some((index, merged)) = largest else { return frames };
+    // Where there is no memory to compare, or nothing is gained, the client gets all of it, which is never wrong.
+    let Ok(_held) = space.to_merge(&[merged]) else { return frames };
     match compact::diff(merged, vector) {
-        // Where it is not, the client gets all of it, which is never wrong.
         Ok(rest) if rest.len() <= merged.len() / 2 => {
             if let Some(own) = Own::admit(spoken.speaker().say(said(message::update(&rest))), unread) {
                 frames[index] = own;
