@@ -82,6 +82,10 @@ pub const MEMORY_FOR_IDEMPOTENCY: usize = 3;
 /// may be many users, may take twice that.
 pub const MEMORY_USER_SHARE: usize = 4;
 
+/// The part of the documents' memory that those of one user may take: one in so many, of the usual 1 GiB a document of the most
+/// bytes that one may have. Those of an address may take twice that, those of a key half of it all.
+pub const DOCUMENTS_USER_SHARE: usize = 8;
+
 /// Bytes that a topic takes in memory without any content: itself, its name, its place in the table.
 pub const TOPIC_OVERHEAD_BYTES: usize = 1024;
 

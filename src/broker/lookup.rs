@@ -131,7 +131,10 @@ impl Broker {
         if let Some(topic) = self.find(name) {
             return Ok(Some(topic));
         }
-        self.restore(name, &rule, now_ms)
+        let Some(topic) = self.load(name, &rule, now_ms)? else { return Ok(None) };
+        let topic = self.insert(name, None, |_| topic);
+        self.begin_commit_if_wanted(&topic);
+        Ok(Some(topic))
     }
 
     /// The topic, made if need be.
@@ -163,10 +166,13 @@ impl Broker {
         if let Some(topic) = self.find(name) {
             return Ok(topic);
         }
-        if let Some(topic) = self.restore(name, &rule, now_ms)? {
+        // Also for what was there before, by whoever has it brought into memory.
+        let charge = Some(self.charge(owner)?);
+        if let Some(topic) = self.load(name, &rule, now_ms)? {
+            let topic = self.insert(name, charge, |_| topic);
+            self.begin_commit_if_wanted(&topic);
             return Ok(topic);
         }
-        let charge = Some(self.charge(owner)?);
         Ok(self.insert(name, charge, |_| Topic::new(name.clone(), rule, self.new_epoch(), now_ms)))
     }
 
@@ -183,19 +189,6 @@ impl Broker {
             return Err(Refusal::OwnerFull(account.bytes.limit()).into());
         }
         account.charge(most).ok_or_else(|| TooManyOwned { who: owner.as_str(), most }.into())
-    }
-
-    /// With the name's lock held. What was there before is charged to nobody.
-    fn restore(
-        &self,
-        name: &TopicName,
-        rule: &Arc<Rule>,
-        now_ms: u64,
-    ) -> Result<Option<Arc<Topic>>, Unreadable> {
-        let Some(topic) = self.load(name, rule, now_ms)? else { return Ok(None) };
-        let topic = self.insert(name, None, |_| topic);
-        self.begin_commit_if_wanted(&topic);
-        Ok(Some(topic))
     }
 
     /// The topic as the store has it, for looking at.

@@ -16,17 +16,18 @@ impl Broker {
     pub(super) fn account(&self, owner: &Owner) -> (Arc<Account>, usize) {
         let limits = &self.policy.load().limits;
         let bytes = self.memory.share(Class::Topics).limit();
-        let (topics, bytes) = match owner {
-            Owner::Broker => (limits.max_topics, bytes),
+        let documents = self.memory.share(Class::Documents).limit();
+        let (user, of_user) =
+            (bytes / defaults::MEMORY_USER_SHARE, documents / defaults::DOCUMENTS_USER_SHARE);
+        let (topics, bytes, documents) = match owner {
+            Owner::Broker => (limits.max_topics, bytes, documents),
             // Its topics are everybody's.
-            Owner::Key(_) => (limits.max_topics.div_ceil(2), bytes / defaults::MEMORY_USER_SHARE * 2),
-            Owner::User(_) => (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE),
+            Owner::Key(_) => (limits.max_topics.div_ceil(2), user * 2, documents / 2),
+            Owner::User(_) => (limits.max_topics_per_owner, user, of_user),
             // There may be many users behind it.
-            Owner::Source(_) | Owner::Address(_) => {
-                (limits.max_topics_per_owner, bytes / defaults::MEMORY_USER_SHARE * 2)
-            }
+            Owner::Source(_) | Owner::Address(_) => (limits.max_topics_per_owner, user * 2, of_user * 2),
         };
-        (self.accounts.of(owner, bytes), topics)
+        (self.accounts.of(owner, bytes, documents), topics)
     }
 
     /// Has [`make_room`](Self::make_room) called soon if memory for topics has become short.

@@ -74,11 +74,13 @@ pub struct Account {
     topics: AtomicUsize,
     /// Bytes of its topics.
     pub bytes: Share,
+    /// Bytes of the content of its documents.
+    pub documents: Share,
 }
 
 impl Account {
     fn new(owner: Owner) -> Self {
-        Self { owner, topics: AtomicUsize::new(0), bytes: Share::default() }
+        Self { owner, topics: AtomicUsize::new(0), bytes: Share::default(), documents: Share::default() }
     }
 
     /// Whose it is.
@@ -121,8 +123,8 @@ impl Drop for Charge {
 pub struct Accounts(DashMap<Owner, Arc<Account>>);
 
 impl Accounts {
-    /// The account of an owner, with so many bytes at most.
-    pub fn of(&self, owner: &Owner, most_bytes: usize) -> Arc<Account> {
+    /// The account of an owner, with so many bytes of topics and of documents at most.
+    pub fn of(&self, owner: &Owner, most_bytes: usize, most_documents: usize) -> Arc<Account> {
         let account = match self.0.get(owner) {
             Some(known) => known.value().clone(),
             None => {
@@ -131,6 +133,7 @@ impl Accounts {
             }
         };
         account.bytes.limit.store(most_bytes, Ordering::Relaxed);
+        account.documents.limit.store(most_documents, Ordering::Relaxed);
         account
     }
 
@@ -164,12 +167,12 @@ mod tests {
     #[test]
     fn a_topic_is_charged_until_it_is_gone() {
         let accounts = Accounts::default();
-        let alice = accounts.of(&Owner::User("alice".into()), 10);
+        let alice = accounts.of(&Owner::User("alice".into()), 10, 10);
         let first = alice.charge(2).unwrap();
-        let again = accounts.of(&Owner::User("alice".into()), 10);
+        let again = accounts.of(&Owner::User("alice".into()), 10, 10);
         let second = again.charge(2).unwrap();
         assert!(alice.charge(2).is_none());
-        assert!(accounts.of(&Owner::Key("alice".into()), 10).charge(2).is_some(), "a key is no user");
+        assert!(accounts.of(&Owner::Key("alice".into()), 10, 10).charge(2).is_some(), "a key is no user");
         drop(first);
         assert_eq!(alice.topics(), 1);
         drop((second, alice, again));

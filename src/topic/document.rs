@@ -8,10 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use fanwire_proto::{Message, Offset, Payload, TopicName};
 
-use super::{KeyCount, Merging, Placed, Refusal, Unkept, log::Log, weight::Weight};
+use super::{Draft, KeyCount, Merging, Placed, Refusal, Unkept, log::Log, weight::Weight};
 use crate::{
     defaults,
-    memory::{Class, Memory},
+    memory::{Account, Class, Memory},
 };
 
 /// Updates in offset order. Invariant: applied in any order, they are the document.
@@ -36,8 +36,10 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Refuses when what is merged is over the bound, or merging does not keep up.
-    pub(super) fn check_room(&self, bounds: &Merging) -> Result<(), Refusal> {
+    /// Refuses when what is merged is over the bound, merging does not keep up, or whoever made the document has no room left for
+    /// its own.
+    pub(super) fn check_room(&self, bounds: &Merging, draft: &Draft) -> Result<(), Refusal> {
+        self.weight.check_own_room(draft.payload.len() + defaults::UPDATE_OVERHEAD_BYTES, &draft.by)?;
         if self.merged_bytes >= bounds.max_bytes {
             return Err(Refusal::DocumentFull(bounds.max_bytes));
         }
@@ -111,8 +113,8 @@ impl Document {
     }
 
     /// Has its content weigh on the memory that documents share.
-    pub(super) fn weigh_on(&mut self, memory: &Memory) {
-        self.weight.move_to(memory.share(Class::Documents), None);
+    pub(super) fn weigh_on(&mut self, memory: &Memory, account: Option<Arc<Account>>) {
+        self.weight.move_document_to(memory.share(Class::Documents), account);
     }
 
     /// Whether it is to be merged now; then nobody else is told so until that is done.

@@ -28,7 +28,7 @@ pub enum Refusal {
     TopicsFull(usize),
     /// Those of the publisher are.
     #[error(
-        "the topics that this publisher has made have the {0} bytes that they may have of `max_memory_bytes`"
+        "the topics or documents that this publisher has made have the {0} bytes that they may have of `max_memory_bytes`"
     )]
     OwnerFull(usize),
     /// It is not where the publisher takes it to be.

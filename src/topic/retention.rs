@@ -14,7 +14,7 @@ use crate::{
 impl State {
     pub(super) fn weigh_on(&mut self, memory: &Memory, charge: Option<Charge>) {
         if let Store::Document(document) = &mut self.store {
-            document.weigh_on(memory);
+            document.weigh_on(memory, charge.as_ref().map(|charge| charge.account().clone()));
         }
         self.weight.move_to(memory.share(Class::Topics), charge);
     }
@@ -27,7 +27,7 @@ impl State {
             }
             _ if draft.key.is_some() => Err(Refusal::KeyNotWanted),
             (Store::Log(log), KindRule::Log(bounds)) => log.check_room(bounds, self.pulled_by_all()),
-            (Store::Document(document), KindRule::Document(bounds)) => document.check_room(bounds),
+            (Store::Document(document), KindRule::Document(bounds)) => document.check_room(bounds, draft),
             _ => Ok(()),
         }
     }

@@ -1,16 +1,37 @@
-//! What topics weigh: each adds its bytes to a share of the memory and to its owner's account, and takes them back when it goes.
+//! What topics and documents weigh: each adds its bytes to a share of the memory and to its owner's account, and takes them back
+//! when it goes.
 
 use std::sync::Arc;
 
 use super::Refusal;
-use crate::memory::{Charge, Owner, Share};
+use crate::memory::{Account, Charge, Owner, Share};
+
+/// Whose account it is on, and where there.
+#[derive(Debug, Default)]
+enum On {
+    #[default]
+    Nobody,
+    /// A topic, for which its owner is charged while this lives.
+    Topics(Charge),
+    /// The content of a document.
+    Documents(Arc<Account>),
+}
+
+impl On {
+    fn account(&self) -> Option<(&Arc<Account>, &Share)> {
+        match self {
+            Self::Nobody => None,
+            Self::Topics(charge) => Some((charge.account(), &charge.account().bytes)),
+            Self::Documents(account) => Some((account, &account.documents)),
+        }
+    }
+}
 
 /// One topic's part in a share.
 #[derive(Debug, Default)]
 pub(super) struct Weight {
     share: Option<Arc<Share>>,
-    /// Whoever made the topic.
-    charge: Option<Charge>,
+    on: On,
     bytes: usize,
 }
 
@@ -23,8 +44,8 @@ impl Weight {
         if let Some(share) = &self.share {
             share.change(self.bytes, bytes);
         }
-        if let Some(charge) = &self.charge {
-            charge.account().bytes.change(self.bytes, bytes);
+        if let Some((_, own)) = self.on.account() {
+            own.change(self.bytes, bytes);
         }
         self.bytes = bytes;
     }
@@ -36,9 +57,18 @@ impl Weight {
 
     /// From now on it counts there.
     pub(super) fn move_to(&mut self, share: &Arc<Share>, charge: Option<Charge>) {
+        self.put(share, charge.map_or(On::Nobody, On::Topics));
+    }
+
+    /// The same for the content of a document.
+    pub(super) fn move_document_to(&mut self, share: &Arc<Share>, account: Option<Arc<Account>>) {
+        self.put(share, account.map_or(On::Nobody, On::Documents));
+    }
+
+    fn put(&mut self, share: &Arc<Share>, on: On) {
         let bytes = self.bytes;
         self.set(0);
-        (self.share, self.charge) = (Some(share.clone()), charge);
+        (self.share, self.on) = (Some(share.clone()), on);
         self.set(bytes);
     }
 
@@ -50,25 +80,29 @@ impl Weight {
         {
             return Err(Refusal::TopicsFull(share.limit()));
         }
-        if let Some(account) = self.charge.as_ref().map(Charge::account)
-            && account.owner() == by
-            && !account.bytes.has_room(more)
-        {
-            return Err(Refusal::OwnerFull(account.bytes.limit()));
+        self.check_own_room(more, by)
+    }
+
+    /// The same for its owner's own account alone.
+    pub(super) fn check_own_room(&self, more: usize, by: &Owner) -> Result<(), Refusal> {
+        match self.on.account() {
+            Some((account, own)) if account.owner() == by && !own.has_room(more) => {
+                Err(Refusal::OwnerFull(own.limit()))
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 
     /// The most that it may keep of what can be given up.
     pub(super) fn level(&self) -> usize {
         let share = self.share.as_ref().map_or(usize::MAX, |share| share.level());
-        let account = self.charge.as_ref().map_or(usize::MAX, |charge| charge.account().bytes.level());
-        share.min(account)
+        let own = self.on.account().map_or(usize::MAX, |(_, own)| own.level());
+        share.min(own)
     }
 
     /// Who is charged with it.
     pub(super) fn owner(&self) -> Option<&Owner> {
-        self.charge.as_ref().map(|charge| charge.account().owner())
+        self.on.account().map(|(account, _)| account.owner())
     }
 }
 
@@ -104,14 +138,21 @@ mod tests {
     fn an_owner_is_refused_what_others_are_not() {
         let (share, accounts) = (Arc::new(Share::default()), Accounts::default());
         let alice = Owner::User("alice".into());
-        let account = accounts.of(&alice, 50);
+        let account = accounts.of(&alice, 50, 70);
         let mut weight = Weight::default();
         weight.move_to(&share, account.charge(1));
         weight.set(40);
         assert_eq!(account.bytes.used(), 40);
         assert_eq!(weight.check_room(11, &alice), Err(Refusal::OwnerFull(50)));
         assert_eq!(weight.check_room(11, &Owner::User("bob".into())), Ok(()));
-        drop(weight);
-        assert_eq!((account.bytes.used(), account.topics()), (0, 0));
+        let mut content = Weight::default();
+        content.move_document_to(&share, Some(account.clone()));
+        content.set(60);
+        assert_eq!((account.bytes.used(), account.documents.used()), (40, 60));
+        assert_eq!(content.check_own_room(11, &alice), Err(Refusal::OwnerFull(70)));
+        assert_eq!(content.check_own_room(10, &alice), Ok(()));
+        assert_eq!(content.check_own_room(11, &Owner::Broker), Ok(()));
+        drop((weight, content));
+        assert_eq!((account.bytes.used(), account.documents.used(), account.topics()), (0, 0, 0));
     }
 }

@@ -2,21 +2,19 @@
 //!
 //! ```text
 //!            first with the key            done, with success
-//! unknown ─────────────────────► claimed ─────────────────────► known ──an hour, or 64 MiB of newer answers──► unknown
+//! unknown ─────────────────────► claimed ─────────────────────► known ──an hour, or too many newer answers──► unknown
 //!    ▲                              │
 //!    └─────failed, or broke off─────┘
 //! ```
 //! A key is claimed when the head of its request has come, so that a repetition that overtakes the body is told to wait
 //! (409). Once known, the same request gets the same answer, and another request gets 422. Keys of different callers
-//! have nothing to do with each other.
+//! have nothing to do with each other, and when there are too many answers ([`super::answers`]), one of the caller with the most is
+//! forgotten.
 //!
 //! With a data directory answers outlive the process. They are written after they are given; what a crash takes back in
 //! between is made up for by the messages themselves, which carry an id made of the key ([`Name::digest`]).
 
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use axum::{
     body::{Body, Bytes},
@@ -24,12 +22,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use parking_lot::Mutex;
-use ring::digest::{Context, SHA256};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Api,
     ack::{Ack, Answer, Publisher, Sent},
+    answers::{Entries, Entry, Fingerprint, Name, digest},
     body::read_body,
     caller::Caller,
     problem::{Code, Problem},
@@ -46,44 +44,13 @@ pub(super) const KEY: HeaderName = HeaderName::from_static("idempotency-key");
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 /// Longest key, in bytes: several UUIDs.
 const KEY_BYTES_MAX: usize = 255;
-/// What an entry costs beside its key and its answer.
-const ENTRY_BYTES: usize = 128;
-
-/// Whose key, and which.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-struct Name {
-    caller: String,
-    key: String,
-}
-
-impl Name {
-    /// The same in a fixed number of characters.
-    fn digest(&self) -> String {
-        data_encoding::BASE64URL_NOPAD.encode(&digest([self.caller.as_bytes(), self.key.as_bytes()]))
-    }
-
-    /// Where its answer is kept.
-    fn stored_at(&self) -> Vec<u8> {
-        [PREFIX, self.digest().as_bytes()].concat()
-    }
-}
 
 /// What begins the keys of answers in [`Space::Seen`].
 const PREFIX: &[u8] = b"idempotency/";
 
-/// What makes a request the same as another one.
-type Fingerprint = [u8; 32];
-
-/// SHA-256 over parts that cannot be mistaken for others.
-fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.copy_from_slice(context.finish().as_ref());
-    fingerprint
+/// Where an answer is kept.
+fn stored_at(name: &Name) -> Vec<u8> {
+    [PREFIX, name.digest().as_bytes()].concat()
 }
 
 /// An answer as it is kept.
@@ -95,23 +62,6 @@ struct Stored {
     status: u16,
     #[serde(with = "serde_bytes")]
     body: Vec<u8>,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Claimed,
-    Known { fingerprint: Fingerprint, answer: Answer },
-}
-
-#[derive(Default)]
-struct Entries {
-    by_name: HashMap<Arc<Name>, Entry>,
-    /// The known ones, oldest first, with the time they became known.
-    by_age: VecDeque<(u64, Arc<Name>)>,
-    /// Size of the known ones.
-    bytes: usize,
-    /// What they may have of the memory.
-    share: Arc<Share>,
 }
 
 /// Answers by caller and key.
@@ -138,7 +88,7 @@ impl Answers {
     pub(in crate::doors::http) fn open(committer: Committer, share: Arc<Share>) -> Self {
         let mut stored = read_all(&committer);
         stored.sort_by_key(|stored| stored.known_ms);
-        let mut entries = Entries { share, ..Entries::default() };
+        let mut entries = Entries::within(share);
         for Stored { name, known_ms, fingerprint, status, body } in stored {
             let Ok(status) = StatusCode::from_u16(status) else { continue };
             let answer = Answer { status, body: body.into() };
@@ -150,20 +100,19 @@ impl Answers {
     fn claim(&self, name: Name, now_ms: u64) -> Found<'_> {
         let mut entries = self.entries.lock();
         let oldest_ms = now_ms.saturating_sub(defaults::IDEMPOTENCY_S * 1_000);
-        let most = entries.share.limit();
-        let forgotten = entries.forget(oldest_ms, most);
+        let forgotten = entries.forget(oldest_ms);
         if !forgotten.is_empty() {
-            let delete = |name: Arc<Name>| Write::Delete(Space::Seen, name.stored_at().into());
+            let delete = |name: Arc<Name>| Write::Delete(Space::Seen, stored_at(&name).into());
             self.committer.write_later(Batch { writes: forgotten.into_iter().map(delete).collect() });
         }
-        match entries.by_name.get(&name) {
+        match entries.get(&name) {
             Some(Entry::Claimed) => Found::Claimed,
-            Some(Entry::Known { fingerprint, answer }) => {
+            Some(Entry::Known { fingerprint, answer, .. }) => {
                 Found::Known { fingerprint: *fingerprint, answer: answer.clone() }
             }
             None => {
                 let name = Arc::new(name);
-                entries.by_name.insert(name.clone(), Entry::Claimed);
+                entries.claim(name.clone());
                 Found::Nothing(Claim { answers: self, name })
             }
         }
@@ -202,7 +151,7 @@ impl Claim<'_> {
         match rmp_serde::to_vec(&stored) {
             Ok(bytes) => {
                 let mut batch = Batch::default();
-                batch.put(Space::Seen, self.name.stored_at(), bytes);
+                batch.put(Space::Seen, stored_at(&self.name), bytes);
                 self.answers.committer.write_later(batch);
             }
             Err(error) => tracing::error!(%error, "an answer could not be kept"),
@@ -214,38 +163,8 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     /// Nothing was kept: the key is free again.
     fn drop(&mut self) {
-        let mut entries = self.answers.entries.lock();
-        if let Some(Entry::Claimed) = entries.by_name.get(&self.name) {
-            entries.by_name.remove(&self.name);
-        }
+        self.answers.entries.lock().free(&self.name);
     }
-}
-
-impl Entries {
-    fn add(&mut self, name: Arc<Name>, known_ms: u64, fingerprint: Fingerprint, answer: Answer) {
-        self.bytes += size(&name, &answer);
-        self.share.set(self.bytes);
-        self.by_age.push_back((known_ms, name.clone()));
-        self.by_name.insert(name, Entry::Known { fingerprint, answer });
-    }
-
-    /// Returns those that are forgotten now.
-    fn forget(&mut self, oldest_ms: u64, bytes_max: usize) -> Vec<Arc<Name>> {
-        let mut forgotten = Vec::new();
-        while self.by_age.front().is_some_and(|(at, _)| *at < oldest_ms || self.bytes > bytes_max) {
-            let Some((_, name)) = self.by_age.pop_front() else { break };
-            if let Some(Entry::Known { answer, .. }) = self.by_name.remove(&name) {
-                self.bytes -= size(&name, &answer);
-            }
-            forgotten.push(name);
-        }
-        self.share.set(self.bytes);
-        forgotten
-    }
-}
-
-fn size(name: &Name, answer: &Answer) -> usize {
-    ENTRY_BYTES + name.caller.len() + name.key.len() + answer.body.len()
 }
 
 /// Reads a request's body and does the work, unless the request was answered before.
@@ -264,7 +183,7 @@ pub(super) async fn once(
         return Ok(sent.answer(ack).await?.into_response());
     };
     let answers = &*api.answers;
-    let name = Name { caller: caller.scope(&parts.headers), key };
+    let name = Name { caller: caller.scope(&parts.headers).into(), key };
     let request = name.digest();
     let found = answers.claim(name, caller.now_ms);
     if let Found::Claimed = found {
@@ -353,7 +272,7 @@ mod tests {
         let end_ms = 1_000 + defaults::IDEMPOTENCY_S * 1_000;
         assert!(matches!(answers.claim(name("k"), end_ms), Found::Known { fingerprint: [7, ..], .. }));
         assert!(matches!(answers.claim(name("k"), end_ms + 1), Found::Nothing(_)));
-        assert_eq!(answers.entries.lock().bytes, 0);
+        assert_eq!(answers.entries.lock().bytes(), 0);
     }
 
     #[test]
@@ -380,6 +299,6 @@ mod tests {
         }
         assert!(matches!(answers.claim(name("79"), 0), Found::Known { .. }));
         assert!(matches!(answers.claim(name("0"), 0), Found::Nothing(_)));
-        assert!(answers.entries.lock().bytes <= defaults::IDEMPOTENCY_BYTES);
+        assert!(answers.entries.lock().bytes() <= defaults::IDEMPOTENCY_BYTES);
     }
 }

@@ -7,6 +7,7 @@
 //! ```
 
 mod ack;
+mod answers;
 mod batch;
 mod cloudevents;
 mod idempotency;
