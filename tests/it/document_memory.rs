@@ -2,11 +2,15 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Client, Launch, Raw, Scratch, Server, eventually, get, mask, opcode, request};
+use crate::support::{
+    Answer, Client, Launch, Raw, Scratch, Server, eventually, get, mask, mint, opcode, post, request,
+};
 
 const RULES: &str = "max_documents_bytes = 400000\n[[rule]]\npattern = 'doc:**'\nkind = 'document'\n";
 
 const CONTENT_BYTES: usize = 90_000;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
 async fn write(server: &Server, name: &str) -> Answer {
     let content = name.repeat(CONTENT_BYTES / name.len() + 1);
@@ -89,4 +93,93 @@ async fn what_the_data_directory_has_makes_room() {
         (reply["type"] == "ok").then_some(())
     };
     eventually(open).await;
+}
+
+/// As lib0 writes it.
+fn number(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number > 0x7f {
+        bytes.push(number.to_le_bytes()[0] | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number.to_le_bytes()[0]);
+    bytes
+}
+
+/// Client 9 puts letters in front of one another, each one a struct that joins no other.
+fn letters(clocks: std::ops::Range<usize>) -> Vec<u8> {
+    let mut update = [&[1][..], &number(clocks.len()), &[9], &number(clocks.start)].concat();
+    for clock in clocks {
+        match clock.checked_sub(1) {
+            None => update.extend(*b"\x04\x01\x04text\x01a"),
+            Some(before) => update.extend([&[0x44, 9][..], &number(before), b"\x01a"].concat()),
+        }
+    }
+    update.push(0);
+    update
+}
+
+async fn publish(server: &Server, name: &str, head: &str, update: &[u8]) -> Answer {
+    let head = format!("Content-Type: application/octet-stream\r\n{head}");
+    post(server.address, &format!("/v1/topics/{name}/messages"), &head, update).await
+}
+
+#[tokio::test]
+async fn a_document_too_large_to_merge_is_set_aside_and_memory_is_bounded() {
+    const MEMORY: u64 = 64 * 1024 * 1024;
+    let rules = "[[rule]]\npattern = 'doc:**'\nkind = 'document'\nmerge_updates = 2\n";
+    let server = Server::start(&format!("max_memory_bytes = {MEMORY}\n{rules}"));
+    let before = server.resident_bytes();
+    // Read all at once these 900 KB are a hundred times as large.
+    for part in 0..6 {
+        let update = letters(part * 25_000..(part + 1) * 25_000);
+        assert_eq!(publish(&server, "doc:many", "", &update).await.status, 200);
+        assert_eq!(publish(&server, "doc:few", "", &letters(part * 10..(part + 1) * 10)).await.status, 200);
+    }
+    let set_aside = async || {
+        let metrics = get(server.address, "/metrics").await.body;
+        metrics.contains("fanwire_documents_set_aside 1\n").then_some(())
+    };
+    eventually(set_aside).await;
+    let refused = get(server.address, "/v1/documents/doc:many").await;
+    assert_eq!(refused.status, 413, "{}", refused.body);
+    assert!(refused.body.contains("max_memory_bytes"), "{}", refused.body);
+    assert_eq!(get(server.address, "/v1/documents/doc:few").await.json()["text"], "a".repeat(60));
+    let grown = server.resident_bytes() - before;
+    assert!(grown < MEMORY / 2, "{grown} bytes more");
+    // Editors get all of it all the same.
+    let mut editor = Raw::editor(&server, "doc:many").await;
+    editor.send(&mask(opcode::BINARY, &[0, 0, 1, 0])).await;
+    let mut bytes = 0;
+    loop {
+        let payload = editor.frame().await.unwrap().payload;
+        if payload == [0, 1, 2, 0, 0] {
+            break;
+        }
+        bytes += payload.len();
+    }
+    assert!(bytes > 800_000, "{bytes}");
+}
+
+#[tokio::test]
+async fn one_users_documents_leave_room_for_others() {
+    let server = Server::start(&format!("auth_hmac_secret = '{SECRET}'\n{RULES}"));
+    let head = |user: &str| format!("Authorization: Bearer {}\r\n", mint(SECRET, &json!({ "sub": user })));
+    let (hog, other) = (head("hog"), head("other"));
+    let mut taken = 0;
+    let refused = loop {
+        let update = letters(0..1_000);
+        let answer = publish(&server, &format!("doc:hog-{taken}"), &hog, &update).await;
+        if answer.status != 200 {
+            break answer;
+        }
+        taken += 1;
+    };
+    assert_eq!((refused.status, &refused.json()["code"]), (503, &json!("overloaded")), "{}", refused.body);
+    assert!(refused.body.contains("this publisher"), "{}", refused.body);
+    // An eighth of the bound, in documents of some seven thousand bytes.
+    assert!((5..=7).contains(&taken), "{taken}");
+    assert_eq!(publish(&server, "doc:other", &other, &letters(0..1_000)).await.status, 200);
+    // Others may write to the hog's.
+    assert_eq!(publish(&server, "doc:hog-0", &other, &letters(1_000..2_000)).await.status, 200);
 }

@@ -108,7 +108,7 @@ async fn fill_apart(client: &mut Client, topics: u64, bytes: usize) -> (u64, u64
 fn check_shows_the_shares_and_what_is_wrong_with_them() {
     let (fine, out, _) = Launch::default().config(&format!("max_memory_bytes = {MEMORY}")).run("check");
     assert!(fine && out.contains(&format!("max_memory_bytes = {MEMORY}")), "{out}");
-    for name in ["topics", "documents", "bodies", "outboxes", "idempotency"] {
+    for name in ["topics", "documents", "merging", "bodies", "outboxes", "idempotency"] {
         assert!(out.contains(&format!("#   {name} ")), "{out}");
     }
     let (fine, out, _) = Launch::default().run("check");

@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import random
 import re
 import threading
@@ -150,6 +151,8 @@ class Floods:
 
     def _alternate(self, name, task, source, chance, rest):
         self.done[name] = [0, 0]
+        # Floods come from other machines: here they share the processors with what they are sent to, and give way to it.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
         # Not all at once, and never in step.
         self.until.wait(chance.random() * QUIET_S)
         while not self.until.is_set():
