@@ -65,9 +65,9 @@ pub const MEMORY_FOR_TOPICS: usize = 40;
 pub const MEMORY_FOR_DOCUMENTS: usize = 10;
 
 /// Hundredths of it for merging, reading and comparing documents: a struct of three bytes takes some four hundred while it is
-/// merged, a thousand while it is read. Of the least machine that is recommended, with 1 GiB, it merges 200 000 structs, which
-/// is a text that was typed by several people for weeks.
-pub const MEMORY_FOR_MERGING: usize = 15;
+/// merged, a thousand while it is read. On a machine of 1 GiB that is enough for 180 000 of them, or for a text that several people
+/// have typed for weeks.
+pub const MEMORY_FOR_MERGING: usize = 10;
 
 /// Hundredths of it for bodies of HTTP requests, up to [`HTTP_BODIES_BYTES`].
 pub const MEMORY_FOR_BODIES: usize = 7;
@@ -392,8 +392,9 @@ pub const STORE_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
 /// Bytes of the store's journals; more than that is written to tables. All of it is read at the start.
 pub const STORE_JOURNAL_BYTES: u64 = 128 * 1024 * 1024;
 
-/// Bytes of one space that are in the journal and in memory only, before they are written to a table.
-pub const STORE_MEMTABLE_BYTES: u64 = 32 * 1024 * 1024;
+/// Bytes of one space that are in the journal and in memory only, before they are written to a table. There are eight spaces, each
+/// with one that is filled and up to two that are being written.
+pub const STORE_MEMTABLE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Bytes of a space's tables below which nothing is gained by merging them early.
 pub const STORE_TIDY_BYTES: u64 = 64 * 1024 * 1024;

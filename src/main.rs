@@ -23,8 +23,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// Gives back what is free, whichever thread it was for: with one heap per thread, as the C library has it, a broker of many threads
-/// keeps about twice what is in use.
+/// Gives back what is free, whichever thread freed it. The C library has heaps of up to 64 MiB for each few threads, in which a little
+/// that is in use keeps much that is not.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -86,8 +86,18 @@ impl Broker {
         let due: Vec<Arc<Topic>> = documents.map(|entry| entry.value().clone()).collect();
         let set_aside = due.iter().filter(|topic| topic.is_set_aside()).count();
         self.metrics.documents_set_aside.set(as_gauge(set_aside));
+        self.level_documents(&due);
         for topic in due {
             self.merge_if_due(&topic, now_ms);
         }
+    }
+
+    /// While documents take three quarters of what they may, finds how much each may have that is to grow: the largest take
+    /// nothing more, so others go on.
+    fn level_documents(&self, all: &[Arc<Topic>]) {
+        let share = self.memory.share(Class::Documents);
+        let bytes = |topic: &Arc<Topic>| topic.document_bytes();
+        let each: Vec<usize> = if share.is_tight() { all.iter().map(bytes).collect() } else { Vec::new() };
+        share.find_level(&each);
     }
 }

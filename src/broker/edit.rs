@@ -11,7 +11,8 @@ use tokio::sync::oneshot;
 use super::{Broker, NoTopic, PublishError, Unreadable};
 use crate::{
     collab::{
-        Busy, CannotChange, Condition, NewContent, NoSpace, NoState, Workspace, root_or_only, state_of, update_to,
+        Busy, CannotChange, Condition, NewContent, NoSpace, NoState, Workspace, root_or_only, state_of,
+        update_to,
     },
     document::{CannotRead, compact::CannotMerge, content, edit::CannotEdit},
     durable::{NOT_KEPT, Trouble},

@@ -26,7 +26,7 @@ pub enum NoSpace {
     Now,
     /// It is more than there ever is.
     #[error(
-        "working on the document takes {needed} bytes of memory; {limit} are there for merging and reading (15 % of `max_memory_bytes`)"
+        "working on the document takes {needed} bytes of memory; {limit} are there for merging and reading (10 % of `max_memory_bytes`)"
     )]
     Ever {
         /// What it takes.

@@ -63,9 +63,11 @@ impl Failure {
 fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::Closed => ErrorCode::Internal,
-        Refusal::Overloaded | Refusal::DocumentsFull(_) | Refusal::TopicsFull(_) | Refusal::OwnerFull(_) => {
-            ErrorCode::Overloaded
-        }
+        Refusal::Overloaded
+        | Refusal::DocumentsFull(_)
+        | Refusal::DocumentsTight(_)
+        | Refusal::TopicsFull(_)
+        | Refusal::OwnerFull(_) => ErrorCode::Overloaded,
         Refusal::TooManyKeys(_) => ErrorCode::TooManyKeys,
         Refusal::KeyNotWanted => ErrorCode::WrongKind,
         Refusal::NotDurable => ErrorCode::NotDurable,

@@ -36,10 +36,11 @@ pub(super) struct Document {
 }
 
 impl Document {
-    /// Refuses when what is merged is over the bound, merging does not keep up, or whoever made the document has no room left for
-    /// its own.
+    /// Refuses when what is merged is over the bound, merging does not keep up, whoever made the document has no room left for its
+    /// own, or it is one of the largest while there is little for all.
     pub(super) fn check_room(&self, bounds: &Merging, draft: &Draft) -> Result<(), Refusal> {
         self.weight.check_own_room(draft.payload.len() + defaults::UPDATE_OVERHEAD_BYTES, &draft.by)?;
+        self.weight.check_level()?;
         if self.merged_bytes >= bounds.max_bytes {
             return Err(Refusal::DocumentFull(bounds.max_bytes));
         }
@@ -110,6 +111,11 @@ impl Document {
         let enough_updates = self.fresh >= bounds.updates.max(self.merged_bytes / defaults::MERGE_BYTES * 32);
         let enough = enough_bytes || enough_updates || is_idle;
         !self.merging && self.fresh > 0 && self.log.messages.len() >= self.patience.max(2) && enough
+    }
+
+    /// Bytes of its content.
+    pub(super) const fn bytes(&self) -> usize {
+        self.weight.bytes()
     }
 
     /// Has its content weigh on the memory that documents share.

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use super::{
     Asker, CatchUp, Draft, FeedRef, Glance, HistoryQuery, JoinRequest, Joined, Keeping, KindRule, Members,
     NotPublished, Placed, Pulled, Refusal, Restored, Rule, Settled, Summary, Taken, Updates, Writing,
-    state::State, wakes::Wakes,
+    state::State, store::Store, wakes::Wakes,
 };
 use crate::memory::{Charge, Memory, Owner};
 
@@ -50,6 +50,14 @@ impl Topic {
     pub fn weight(&self) -> (usize, Option<Owner>) {
         let state = self.state.lock();
         (state.weight.bytes(), state.weight.owner().cloned())
+    }
+
+    /// Kind `document`: how many bytes its content takes.
+    pub fn document_bytes(&self) -> usize {
+        match &self.state.lock().store {
+            Store::Document(document) => document.bytes(),
+            _ => 0,
+        }
     }
 
     /// Gives up what it may not keep while memory is short.

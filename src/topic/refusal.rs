@@ -23,6 +23,11 @@ pub enum Refusal {
     /// Kind `document`: all of them together are as large as they may be.
     #[error("all documents together have the {0} bytes that they may have in memory")]
     DocumentsFull(usize),
+    /// Kind `document`: all of them together are nearly as large as they may be, and this is one of the largest.
+    #[error(
+        "all documents together have three quarters of the {0} bytes that they may have in memory, and this is one of the largest"
+    )]
+    DocumentsTight(usize),
     /// All topics together are as large as they may be.
     #[error("all topics together have the {0} bytes that they may have of `max_memory_bytes`")]
     TopicsFull(usize),

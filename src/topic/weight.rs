@@ -93,6 +93,14 @@ impl Weight {
         }
     }
 
+    /// Kind `document`: refuses while the share is tight and this weighs more than its part.
+    pub(super) fn check_level(&self) -> Result<(), Refusal> {
+        match &self.share {
+            Some(share) if self.bytes > share.level() => Err(Refusal::DocumentsTight(share.limit())),
+            _ => Ok(()),
+        }
+    }
+
     /// The most that it may keep of what can be given up.
     pub(super) fn level(&self) -> usize {
         let share = self.share.as_ref().map_or(usize::MAX, |share| share.level());
