@@ -20,7 +20,8 @@ impl Broker {
         let (user, of_user) =
             (bytes / defaults::MEMORY_USER_SHARE, documents / defaults::DOCUMENTS_USER_SHARE);
         let (topics, bytes, documents) = match owner {
-            Owner::Broker => (limits.max_topics, bytes, documents),
+            // Held by the bound of all.
+            Owner::Broker => (limits.max_topics, bytes, usize::MAX),
             // Its topics are everybody's.
             Owner::Key(_) => (limits.max_topics.div_ceil(2), user * 2, documents / 2),
             Owner::User(_) => (limits.max_topics_per_owner, user, of_user),
