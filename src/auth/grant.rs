@@ -76,7 +76,7 @@ impl Credential {
 }
 
 /// What somebody may do, until when, and as whom.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct Grant {
     /// The user, if the client is one.
     pub user: Option<Arc<str>>,

@@ -1,6 +1,9 @@
 //! What one client may do, and whom what it makes the broker keep is charged to. Every door asks here.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, LazyLock},
+};
 
 use fanwire_proto::TopicName;
 
@@ -24,28 +27,37 @@ pub enum Denied {
 #[derive(Clone, Debug)]
 pub struct Session {
     /// `None` for a stranger, who may only present a credential.
-    grant: Option<Grant>,
+    grant: Option<Arc<Grant>>,
+}
+
+/// What anybody may where no credential is needed: the same for all connections, so that it is there once.
+static ANYBODY: LazyLock<[Arc<Grant>; 2]> =
+    LazyLock::new(|| [false, true].map(|admin| Arc::new(Grant { admin, ..Grant::everything() })));
+
+fn shared(grant: Grant) -> Arc<Grant> {
+    let known = ANYBODY.iter().find(|known| ***known == grant);
+    known.cloned().unwrap_or_else(|| Arc::new(grant))
 }
 
 impl Session {
     /// Of a client with this grant.
-    pub const fn new(grant: Option<Grant>) -> Self {
-        Self { grant }
+    pub fn new(grant: Option<Grant>) -> Self {
+        Self { grant: grant.map(shared) }
     }
 
     /// The credential, whether it has ended or not.
-    pub const fn shown(&self) -> Option<&Grant> {
-        self.grant.as_ref()
+    pub fn shown(&self) -> Option<&Grant> {
+        self.grant.as_deref()
     }
 
     /// Puts another credential in the place of the old one.
     pub fn renew(&mut self, grant: Grant) {
-        self.grant = Some(grant);
+        self.grant = Some(shared(grant));
     }
 
     /// The credential in force.
     pub fn grant(&self, now_ms: u64) -> Result<&Grant, Denied> {
-        let grant = self.grant.as_ref().ok_or(Denied::NoGrant)?;
+        let grant = self.shown().ok_or(Denied::NoGrant)?;
         if grant.is_expired(now_ms) { Err(Denied::Expired) } else { Ok(grant) }
     }
 
@@ -57,7 +69,7 @@ impl Session {
 
     /// Whom what this client, which comes from this address, makes the broker keep is charged to.
     pub fn owner(&self, address: IpAddr) -> Owner {
-        owner_of(self.grant.as_ref(), address)
+        owner_of(self.shown(), address)
     }
 }
 
@@ -87,6 +99,15 @@ mod tests {
         assert!(session.check(Verb::Subscribe, &topic, 9).is_ok());
         assert_eq!(session.check(Verb::Publish, &topic, 9).map(drop), Err(Denied::Forbidden(Verb::Publish)));
         assert_eq!(session.check(Verb::Subscribe, &topic, 10).map(drop), Err(Denied::Expired));
+    }
+
+    #[test]
+    fn what_anybody_may_is_there_once() {
+        let grant = |session: Session| session.grant.unwrap();
+        let anybody = || grant(Session::new(Some(Grant::everything())));
+        assert!(Arc::ptr_eq(&anybody(), &anybody()));
+        let key = Grant { credential: Some(Credential::Key("k".into())), ..Grant::everything() };
+        assert_eq!(*grant(Session::new(Some(key.clone()))), key);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use slab::Slab;
 use super::{
     conn::Conn,
     core::Core,
-    door::{Cx, Door, Inbound},
+    door::{Cx, Door, Guarded, Inbound},
 };
 use crate::{
     defaults,
@@ -31,7 +31,7 @@ impl Input {
 
     /// Gives a connection its turn: its door goes on where it stopped, or what came before or one buffer of what is in the
     /// socket is decoded and answered. The rest waits for the next turn, so that one busy client does not hold up the others.
-    pub(super) fn take_turn(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
+    pub(super) fn take_turn(&mut self, core: &mut Core, doors: &mut Slab<Guarded>, slot: u32) {
         core.spent = 0;
         let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         conn.in_turn = false;
@@ -48,7 +48,7 @@ impl Input {
         }
     }
 
-    fn read(&mut self, core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32) {
+    fn read(&mut self, core: &mut Core, doors: &mut Slab<Guarded>, slot: u32) {
         let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         if conn.is_open() && conn.reads_nothing() {
             conn.read_again = true;
@@ -57,7 +57,7 @@ impl Input {
         conn.read_again = false;
         if let Some(unread) = conn.unread.take() {
             conn.read_again = true;
-            return self.decode(core, doors, slot, unread);
+            return self.decode(core, doors, slot, *unread);
         }
         match conn.socket.read(&mut self.buffer) {
             Ok(0) => core.out.dead.push(slot),
@@ -69,7 +69,7 @@ impl Input {
                 let mut input = std::mem::take(&mut self.buffer);
                 let left = self.decode_some(core, doors, slot, &mut input[..count]);
                 if let (Some(left), Some(conn)) = (left, core.out.conns.get_mut(slot as usize)) {
-                    conn.unread = Some(input[count - left..count].into());
+                    conn.unread = Some(Box::new(input[count - left..count].into()));
                 }
                 self.buffer = input;
             }
@@ -83,14 +83,14 @@ impl Input {
     pub(super) fn decode(
         &mut self,
         core: &mut Core,
-        doors: &mut Slab<Box<dyn Door>>,
+        doors: &mut Slab<Guarded>,
         slot: u32,
         mut input: BytesMut,
     ) {
         let left = self.decode_some(core, doors, slot, &mut input);
         if let (Some(left), Some(conn)) = (left, core.out.conns.get_mut(slot as usize)) {
             input.advance(input.len() - left);
-            conn.unread = Some(input);
+            conn.unread = Some(Box::new(input));
         }
     }
 
@@ -99,7 +99,7 @@ impl Input {
     fn decode_some(
         &mut self,
         core: &mut Core,
-        doors: &mut Slab<Box<dyn Door>>,
+        doors: &mut Slab<Guarded>,
         slot: u32,
         mut input: &mut [u8],
     ) -> Option<usize> {
@@ -155,7 +155,7 @@ impl Input {
 }
 
 /// Returns whether to decode on.
-fn receive(core: &mut Core, doors: &mut Slab<Box<dyn Door>>, slot: u32, incoming: Incoming<'_>) -> bool {
+fn receive(core: &mut Core, doors: &mut Slab<Guarded>, slot: u32, incoming: Incoming<'_>) -> bool {
     core.out.tally.frames_in += 1;
     let bytes = match &incoming {
         Incoming::Text(text) => text.len(),

@@ -123,7 +123,7 @@ impl Shards {
 struct Shard {
     poll: Poll,
     core: Core,
-    doors: Slab<Box<dyn Door>>,
+    doors: Slab<Guarded>,
     input: Input,
     jobs: Vec<Job>,
     sweep: Sweep,
@@ -331,7 +331,7 @@ impl Shard {
         let mut conn = Conn::new(socket, spoken.encoding(), member, origin, self.core.now_ms);
         conn.permit = permit;
         let slot = self.core.out.conns.insert(conn);
-        let door_slot = self.doors.insert(Box::new(Guarded(door)));
+        let door_slot = self.doors.insert(Guarded(door));
         debug_assert_eq!(slot, door_slot, "connections and doors come and go together");
         self.core.out.tally.opened += 1;
         if let Err(error) = self.core.watch(slot) {

@@ -2,7 +2,10 @@
 
 use fanwire_proto::{ClientId, TopicName};
 
-use super::{Shard, door::Cx};
+use super::{
+    Shard,
+    door::{Cx, Door},
+};
 use crate::topic::Receipt;
 
 /// The outcome of one publish, for the connection that made it.

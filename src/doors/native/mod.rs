@@ -47,12 +47,15 @@ pub struct NativeDoor {
     /// Present while the connection pauses for a topic.
     held: Option<Box<Held>>,
     /// What is left of a frame whose commands are more than one turn has room for.
-    rest: VecDeque<Result<Request, Rejection>>,
+    rest: Option<Box<Rest>>,
     /// Credentials that were not taken, one after the other.
     refused: u32,
     /// So many that the connection ends.
     closing: bool,
 }
+
+/// Requests that wait, behind one word: most connections have none.
+struct Rest(VecDeque<Result<Request, Rejection>>);
 
 impl NativeDoor {
     /// A door for a client with this grant; without one it is a stranger, who may only present a token.
@@ -68,7 +71,7 @@ impl NativeDoor {
             was_ticked: false,
             bucket,
             held: None,
-            rest: VecDeque::new(),
+            rest: None,
             refused: 0,
             closing: false,
         }
@@ -105,10 +108,10 @@ impl Door for NativeDoor {
     }
 
     fn resumed(&mut self, cx: &mut Cx<'_>) {
-        let rest = std::mem::take(&mut self.rest);
+        let rest = self.rest.take();
         match self.held.is_some() {
             true => self.go_on(cx),
-            false => self.handle_all(cx, rest),
+            false => self.handle_all(cx, rest.map(|rest| rest.0).unwrap_or_default()),
         }
     }
 
@@ -162,7 +165,7 @@ impl NativeDoor {
             }
             cx.charge(1);
             if cx.is_spent() && !requests.is_empty() {
-                self.rest = requests;
+                self.rest = Some(Box::new(Rest(requests)));
                 return cx.put_off();
             }
         }
