@@ -164,6 +164,7 @@ pub(super) struct SliceBytes {
 }
 
 impl SliceBytes {
+    #[inline]
     pub(super) fn messages(&self, encoding: Encoding) -> Option<Ones> {
         find(&self.messages, encoding)
     }
@@ -188,6 +189,7 @@ impl SliceBytes {
     }
 }
 
+#[inline]
 fn find(list: &[(Encoding, Ones)], encoding: Encoding) -> Option<Ones> {
     list.iter().find(|(of, _)| *of == encoding).map(|(_, ones)| *ones)
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     defaults,
     topic::{KeyCount, Kind, Placed, Topic},
-    wire::Notice,
+    wire::{Encoding, Notice},
 };
 
 /// A slice at work: what a pass touches beside its feed.
@@ -41,30 +41,28 @@ impl<C: Connections> Slice<'_, C> {
     /// Serves the subscribers from the pass's cursor up to an index.
     pub(super) fn run(&mut self, feed: &mut Feed, pass: &mut Pass, end: usize) {
         let mut delivered = 0;
-        for index in pass.cursor..end {
-            let sub = &mut feed.subs[index];
+        let (has_messages, has_changes) = (!pass.messages.is_empty(), !pass.changes.list.is_empty());
+        for sub in &mut feed.subs[pass.cursor..end] {
             let Some(to) = self.io.receiver(sub.conn) else { continue };
-            let takes_all = match &sub.state {
-                SubState::Live => !to.blocked,
-                SubState::From(at) => !to.blocked && *at == pass.prev,
+            let in_step = match &sub.state {
+                SubState::Live => true,
+                SubState::From(at) => *at == pass.prev,
                 SubState::Behind(_) | SubState::Apart(_) => false,
             };
             // Only where something may be left out is looked whether it is.
             let is_plain = !pass.leaves_out && sub.extra.is_none() || planted(Fault::LeavesNobodyOut);
-            let except = Except { client: to.client, declines_own: !is_plain && sub.declines_own() };
-            if takes_all && !is_plain && pass.messages.iter().any(|message| except.covers(message)) {
-                sub.state = SubState::Live;
-                self.send_some(sub, pass, Offset::ZERO, except);
-            } else if takes_all {
-                sub.state = SubState::Live;
-                if !pass.messages.is_empty() {
-                    self.send_all(sub, pass, to);
+            if in_step && !to.blocked && is_plain {
+                if let SubState::From(_) = sub.state {
+                    sub.state = SubState::Live;
+                }
+                if has_messages {
+                    self.send_all(sub, pass, to.encoding);
                     delivered += 1;
                 }
             } else {
-                self.serve_apart(feed.topic.kind, sub, pass, to, except);
+                delivered += self.serve_with_care(feed.topic.kind, sub, pass, to, in_step);
             }
-            if sub.watch().is_some() && !pass.changes.list.is_empty() {
+            if has_changes && sub.watch().is_some() {
                 self.serve_watcher(&feed.topic, sub, pass, to);
             }
         }
@@ -74,17 +72,49 @@ impl<C: Connections> Slice<'_, C> {
         self.counts.deliveries += delivered * pass.messages.len() as u64;
     }
 
+    /// Serves a subscriber that may not get everything, or not now; returns how many batches it got whole.
+    fn serve_with_care(
+        &mut self,
+        kind: Kind,
+        sub: &mut Sub,
+        pass: &mut Pass,
+        to: Receiver,
+        in_step: bool,
+    ) -> u64 {
+        let except = Except { client: to.client, declines_own: sub.declines_own() };
+        if !in_step || to.blocked {
+            self.serve_apart(kind, sub, pass, to, except);
+            return 0;
+        }
+        sub.state = SubState::Live;
+        if pass.messages.iter().any(|message| except.covers(message)) {
+            self.send_some(sub, pass, Offset::ZERO, except);
+            return 0;
+        }
+        if !pass.messages.is_empty() {
+            self.send_all(sub, pass, to.encoding);
+            return 1;
+        }
+        0
+    }
+
     /// Sends the whole batch.
     #[inline]
-    fn send_all(&mut self, sub: &Sub, pass: &mut Pass, to: Receiver) {
-        let shared = match self.bytes.messages(to.encoding) {
-            Some(shared) => shared,
-            None => {
-                let shared = pass.share_messages(self.io, to.encoding);
-                self.bytes.keep_messages(to.encoding, shared)
-            }
-        };
-        match shared {
+    fn send_all(&mut self, sub: &Sub, pass: &mut Pass, encoding: Encoding) {
+        match self.bytes.messages(encoding) {
+            Some(Ones::Shared(entry)) => self.io.send_shared(sub.conn, entry),
+            known => self.send_apart(sub, pass, encoding, known),
+        }
+    }
+
+    /// Sends it where there are no bytes that all share, or not yet. Kept apart, so that what is done per delivery is small.
+    #[inline(never)]
+    fn send_apart(&mut self, sub: &Sub, pass: &mut Pass, encoding: Encoding, known: Option<Ones>) {
+        let ones = known.unwrap_or_else(|| {
+            let shared = pass.share_messages(self.io, encoding);
+            self.bytes.keep_messages(encoding, shared)
+        });
+        match ones {
             Ones::Shared(entry) => self.io.send_shared(sub.conn, entry),
             Ones::Nothing => {}
             Ones::Own => self.io.send_own(sub.conn, self.readers.key_of(sub), pass.items()),

@@ -29,32 +29,47 @@ impl Outgoing {
     pub(super) fn write(&mut self, slot: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         let (staged, count) = conn.staged.take();
-        let frames = || staged[..count].iter().map(|&frame| self.frames.get(frame));
-        let bytes: usize = frames().map(<[u8]>::len).sum();
+        let staged = &staged[..count];
+        let frames = || staged.iter().map(|&frame| self.frames.get(frame));
+        let bytes = match staged {
+            [] => return,
+            // What most turns have for a connection.
+            [frame] => self.frames.get(*frame).len(),
+            _ => frames().map(<[u8]>::len).sum(),
+        };
         if let Some(backlog) = &mut conn.backlog {
-            staged[..count].iter().for_each(|&frame| self.frames.keep(frame, 0, backlog));
+            staged.iter().for_each(|&frame| self.frames.keep(frame, 0, backlog));
             return self.check_backlog(slot, bytes);
         }
-        if count == 0 {
-            return;
-        }
         self.tally.writes += 1;
-        let outcome = write_frames(&mut conn.socket, frames(), bytes, &mut self.scratch);
-        self.tally.bytes_out += *outcome.as_ref().unwrap_or(&0) as u64;
+        let outcome = match staged {
+            [frame] => write_all(&mut conn.socket, self.frames.get(*frame)),
+            _ => write_frames(&mut conn.socket, frames(), bytes, &mut self.scratch),
+        };
         match outcome {
-            Ok(sent) if sent == bytes => {}
-            Ok(mut sent) => {
-                let mut backlog = Backlog::default();
-                for &frame in &staged[..count] {
-                    let done = sent.min(self.frames.get(frame).len());
-                    self.frames.keep(frame, done, &mut backlog);
-                    sent -= done;
+            Ok(sent) => {
+                self.tally.bytes_out += sent as u64;
+                if sent < bytes {
+                    self.keep_rest(slot, staged, sent);
                 }
-                conn.backlog = Some(Box::new(backlog));
-                self.tally.blocked += 1;
             }
             Err(_) => self.dead.push(slot),
         }
+    }
+
+    /// Keeps what the socket did not take of what was staged.
+    #[cold]
+    fn keep_rest(&mut self, slot: u32, staged: &[u32], mut sent: usize) {
+        let mut backlog = Backlog::default();
+        for &frame in staged {
+            let done = sent.min(self.frames.get(frame).len());
+            self.frames.keep(frame, done, &mut backlog);
+            sent -= done;
+        }
+        if let Some(conn) = self.conns.get_mut(slot as usize) {
+            conn.backlog = Some(Box::new(backlog));
+        }
+        self.tally.blocked += 1;
     }
 
     /// Judges replies that were added to a backlog. What one write was too large for does not count: fan-out stops at
@@ -106,6 +121,7 @@ impl Outgoing {
 }
 
 /// Writes frames, in one call where the socket takes them; returns how much was sent.
+#[inline(never)]
 fn write_frames<'a>(
     socket: &mut super::socket::Socket,
     mut frames: impl Iterator<Item = &'a [u8]> + Clone,

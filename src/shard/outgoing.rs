@@ -77,11 +77,11 @@ impl Outgoing {
     }
 
     /// Adds a frame of this turn's table to what a connection gets.
+    #[inline]
     pub(super) fn stage(&mut self, slot: u32, frame: u32) {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return };
         if conn.staged.is_full() {
-            self.write(slot);
-            return self.stage_into_empty(slot, frame);
+            return self.stage_into_full(slot, frame);
         }
         if conn.staged.is_empty() {
             self.dirty.push(slot);
@@ -89,7 +89,9 @@ impl Outgoing {
         conn.staged.push(frame);
     }
 
-    fn stage_into_empty(&mut self, slot: u32, frame: u32) {
+    #[inline(never)]
+    fn stage_into_full(&mut self, slot: u32, frame: u32) {
+        self.write(slot);
         if let Some(conn) = self.conns.get_mut(slot as usize) {
             conn.staged.push(frame);
         }
