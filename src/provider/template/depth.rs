@@ -5,6 +5,24 @@
 /// optimisation.
 pub(super) const OPERATORS_MAX: usize = 250;
 
+/// Most multiplications in one pair of `{{ }}` or `{% %}`. A text that is multiplied grows to 100 MB before it is refused, and
+/// minijinja works out a chain of constants anew for each of its links.
+pub(super) const MULTIPLICATIONS_MAX: usize = 4;
+
+/// The most multiplications that stand in one tag.
+pub(super) fn multiplications(text: &str) -> usize {
+    let (mut most, mut rest) = (0, text);
+    while let Some(start) = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min() {
+        let code = &rest[start + 2..];
+        let (_, end) = in_tag(code);
+        // Those within texts count, too: it is a bound, and few templates have any.
+        let powers = code[..end].matches("**").count();
+        most = most.max(code[..end].matches('*').count() - 2 * powers);
+        rest = &code[end..];
+    }
+    most
+}
+
 /// The most operators that stand in one tag.
 pub(super) fn operators(text: &str) -> usize {
     let (mut most, mut rest) = (0, text);
@@ -68,12 +86,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn texts_do_not_grow_in_chains() {
+        let long = Template::read(&format!("{{{{ 'a' {} }}}}", "* 10 ".repeat(26)), Output::Text);
+        assert!(long.unwrap_err().contains("multiplications"));
+        assert!(Template::read("{{ body.price * 100 ** 2 * 3 }}", Output::Text).is_ok());
+    }
+
     /// In a thread with the least stack that anything here has; far more of them overflowed it.
     #[test]
     fn chains_are_bounded() {
         let read = |text: String| Template::read(&text, Output::Text).map(drop);
-        let links =
-            ["+ 1", "~ 1", "| string", "if 1 else 1", "and 1", "is defined", "** 1", "* 1", "not in [1]"];
+        let links = ["+ 1", "~ 1", "| string", "if 1 else 1", "and 1", "is defined", "** 1", "not in [1]"];
         let chains = move || {
             for (open, link, close) in links
                 .map(|link| ("{{ 1 ", link, "}}"))

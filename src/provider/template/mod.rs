@@ -74,6 +74,10 @@ impl Template {
         if depth::operators(text) > depth::OPERATORS_MAX {
             return Err(format!("it has more than {} operators in one `{{{{ }}}}`", depth::OPERATORS_MAX));
         }
+        if depth::multiplications(text) > depth::MULTIPLICATIONS_MAX {
+            let most = depth::MULTIPLICATIONS_MAX;
+            return Err(format!("it has more than {most} multiplications in one `{{{{ }}}}`"));
+        }
         environment.set_fuel(Some(FUEL));
         environment.set_recursion_limit(RECURSION_MAX);
         // What a loop hands on could nest as deep as the loop is long, and dropping it would recurse as deep.
