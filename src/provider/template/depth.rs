@@ -1,5 +1,6 @@
-//! How deep the code of a template could nest, told before it is parsed: minijinja counts brackets and blocks, but recurses
-//! for each sign and each link of a chain as well (`- - - 1`, `1 + 1 + 1`), on the stack of whoever reads the template.
+//! How deep the code of a template could nest, and how much it could multiply, told before it is parsed: minijinja counts
+//! brackets and blocks, but recurses for each sign and each link of a chain as well (`- - - 1`, `1 + 1 + 1`), on the stack of
+//! whoever reads the template.
 
 /// Most operators in one pair of `{{ }}` or `{% %}`. A level of each takes less than 4 KiB of the stack, also without
 /// optimisation.
@@ -11,28 +12,26 @@ pub(super) const MULTIPLICATIONS_MAX: usize = 4;
 
 /// The most multiplications that stand in one tag.
 pub(super) fn multiplications(text: &str) -> usize {
-    let (mut most, mut rest) = (0, text);
-    while let Some(start) = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min() {
-        let code = &rest[start + 2..];
-        let (_, end) = in_tag(code);
-        // Those within texts count, too: it is a bound, and few templates have any.
-        let powers = code[..end].matches("**").count();
-        most = most.max(code[..end].matches('*').count() - 2 * powers);
-        rest = &code[end..];
-    }
-    most
+    // Those within texts count, too: it is a bound, and few templates have any.
+    let single = |code: &str| code.matches('*').count() - 2 * code.matches("**").count();
+    tags(text).map(|(code, _)| single(code)).max().unwrap_or(0)
 }
 
 /// The most operators that stand in one tag.
 pub(super) fn operators(text: &str) -> usize {
-    let (mut most, mut rest) = (0, text);
-    while let Some(start) = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min() {
+    tags(text).map(|(_, operators)| operators).max().unwrap_or(0)
+}
+
+/// The code of each tag, and how many operators it has.
+fn tags(text: &str) -> impl Iterator<Item = (&str, usize)> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let start = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min()?;
         let code = &rest[start + 2..];
-        let (count, end) = in_tag(code);
-        most = most.max(count);
+        let (operators, end) = in_tag(code);
         rest = &code[end..];
-    }
-    most
+        Some((&code[..end], operators))
+    })
 }
 
 /// How many operators come before the end of a tag, and where that is: not within a text.
