@@ -29,7 +29,8 @@ fn tags(text: &str) -> impl Iterator<Item = (&str, usize)> {
         let start = ["{{", "{%"].iter().filter_map(|open| rest.find(open)).min()?;
         let code = &rest[start + 2..];
         let (operators, end) = in_tag(code);
-        rest = &code[end..];
+        // Not behind its end: a quote in a comment or in a raw block would hide the tags that follow.
+        rest = code;
         Some((&code[..end], operators))
     })
 }
@@ -38,6 +39,9 @@ fn tags(text: &str) -> impl Iterator<Item = (&str, usize)> {
 fn in_tag(code: &str) -> (usize, usize) {
     let (mut count, mut quote, mut escaped, mut word) = (0, None, false, 0);
     for (at, c) in code.char_indices() {
+        if count > OPERATORS_MAX {
+            return (count, at);
+        }
         let is_word = c.is_alphanumeric() || c == '_';
         if !is_word && quote.is_none() {
             count +=
@@ -83,6 +87,15 @@ mod tests {
         ] {
             assert_eq!(operators(text), count, "{text}");
         }
+    }
+
+    #[test]
+    fn nothing_hides_a_tag() {
+        for hiding in ["{# {{ ' #}", "{% raw %}{{ ' {% endraw %}"] {
+            let text = format!("{hiding}{{{{ {} 1 }}}}", "- ".repeat(8_000));
+            assert!(Template::read(&text, Output::Text).unwrap_err().contains("operators"), "{hiding}");
+        }
+        assert!(operators(&"{{ ' ".repeat(13_000)) < 14_000, "and it is told in time");
     }
 
     #[test]
