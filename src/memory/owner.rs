@@ -11,7 +11,7 @@ use std::{
 use dashmap::DashMap;
 use rustc_hash::FxHashMap;
 
-use super::Share;
+use super::share::Share;
 
 /// Who made the broker keep something.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -132,8 +132,8 @@ impl Accounts {
                 self.0.entry(owner.clone()).or_insert_with(open).value().clone()
             }
         };
-        account.bytes.limit.store(most_bytes, Ordering::Relaxed);
-        account.documents.limit.store(most_documents, Ordering::Relaxed);
+        account.bytes.set_limit(most_bytes);
+        account.documents.set_limit(most_documents);
         account
     }
 

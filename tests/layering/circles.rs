@@ -23,8 +23,6 @@ const EXCEPTIONS: &[&str] = &[
     "doors/http/watch/mod.rs",
     "doors/http/watch/stats.rs",
     "doors/http/watch/tap.rs",
-    "memory/mod.rs",
-    "memory/owner.rs",
     "shard/core.rs",
     "shard/door.rs",
     "shard/drain.rs",
