@@ -9,7 +9,7 @@ use fanwire_proto::{ErrorCode, Payload, Tags};
 use futures_util::StreamExt;
 
 use super::{
-    Api,
+    api::Api,
     bodies::{Holding, NoRoom, Payer},
     problem::{Code, Problem},
 };

@@ -7,9 +7,8 @@ use axum::{
 use fanwire_proto::{ErrorCode, TopicName};
 
 use super::{
-    bearer,
     bodies::Bodies,
-    credentials::{Sender, authorize},
+    credentials::{Sender, authorize, bearer},
     problem::{Code, Problem},
 };
 use crate::{

@@ -12,7 +12,7 @@ use serde_json::{Value, value::RawValue};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    api::Api,
     body::{content_type, media_type, read_body},
     caller::{Caller, TopicPath},
     form::Form,

@@ -13,7 +13,7 @@ use axum::{
 use data_encoding::BASE64;
 use ring::digest::{SHA256, digest};
 
-use super::{Api, not_found};
+use super::{api::Api, nowhere::not_found};
 
 /// An embedded file: its path, its type, its content.
 type File = (&'static str, &'static str, &'static str);

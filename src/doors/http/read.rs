@@ -12,7 +12,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    api::Api,
     away::with_topic,
     caller::{Caller, TopicPath, topic_name},
     openapi,

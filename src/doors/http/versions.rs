@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    Api,
+    api::Api,
     body::read_body,
     caller::{Caller, TopicPath, topic_name},
     documents::{Place, version_id},

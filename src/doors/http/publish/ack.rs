@@ -13,14 +13,19 @@ use serde::Serialize;
 use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{
-    away::with_topic,
-    caller::Caller,
-    outcome::{ANSWER_BYTES, Outcome, Published, Results},
-    problem::{Code, Problem},
-    query::query,
+use super::outcome::{ANSWER_BYTES, Outcome, Published, Results};
+use crate::{
+    auth::Verb,
+    broker::Broker,
+    doors::http::{
+        away::with_topic,
+        caller::Caller,
+        problem::{Code, Problem},
+        query::query,
+    },
+    durable::NOT_KEPT,
+    topic::Draft,
 };
-use crate::{auth::Verb, broker::Broker, durable::NOT_KEPT, topic::Draft};
 
 /// Names of acknowledgements.
 #[derive(ToSchema)]

@@ -1,210 +1,204 @@
-//! Which keys are being worked on, and which answers are known: bounded by age, and by their share of the memory. When that is used
-//! up, the oldest answer of the caller with the most is forgotten, so nobody pushes out another one's.
+//! Answers by caller and key, and whose request works under a key: what is known, in memory and in the store.
 
-use std::{
-    collections::{BTreeSet, HashMap, VecDeque},
-    sync::Arc,
-};
+use std::sync::Arc;
 
-use ring::digest::{Context, SHA256};
+use axum::http::StatusCode;
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
-use super::ack::Answer;
-use crate::memory::Share;
+use super::{
+    ack::Answer,
+    entries::{Entries, Entry, Fingerprint, Name},
+};
+use crate::{
+    defaults,
+    memory::Share,
+    store::{Batch, Committer, Scan, Space, Write},
+};
 
-/// What an entry costs beside its key and its answer.
-const ENTRY_BYTES: usize = 192;
+/// What begins the keys of answers in [`Space::Seen`].
+const PREFIX: &[u8] = b"idempotency/";
 
-/// Whose key, and which.
-#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-pub(super) struct Name {
-    pub(super) caller: Arc<str>,
-    pub(super) key: String,
+/// Where an answer is kept.
+fn stored_at(name: &Name) -> Vec<u8> {
+    [PREFIX, name.digest().as_bytes()].concat()
 }
 
-impl Name {
-    /// The same in a fixed number of characters.
-    pub(super) fn digest(&self) -> String {
-        data_encoding::BASE64URL_NOPAD.encode(&digest([self.caller.as_bytes(), self.key.as_bytes()]))
-    }
+/// An answer as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    name: Name,
+    known_ms: u64,
+    fingerprint: Fingerprint,
+    status: u16,
+    #[serde(with = "serde_bytes")]
+    body: Vec<u8>,
 }
 
-/// What makes a request the same as another one.
-pub(super) type Fingerprint = [u8; 32];
+/// Answers by caller and key.
+pub(in crate::doors::http) struct Answers {
+    entries: Mutex<Entries>,
+    committer: Committer,
+}
 
-/// SHA-256 over parts that cannot be mistaken for others.
-pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut fingerprint = Fingerprint::default();
-    fingerprint.copy_from_slice(context.finish().as_ref());
-    fingerprint
+/// A key that one request works under.
+pub(super) struct Claim<'a> {
+    answers: &'a Answers,
+    name: Arc<Name>,
 }
 
 /// What a key stands for.
-#[derive(Debug)]
-pub(super) enum Entry {
-    /// A request is being worked on.
+pub(super) enum Found<'a> {
+    /// Nothing so far; now this request's work.
+    Nothing(Claim<'a>),
+    /// Another request's work, which goes on.
     Claimed,
-    /// It was answered.
-    Known { known_ms: u64, fingerprint: Fingerprint, answer: Answer },
+    /// A request that was answered.
+    Known { fingerprint: Fingerprint, answer: Answer },
 }
 
-/// The known answers of a caller.
-#[derive(Default)]
-struct Mine {
-    /// Oldest first.
-    names: VecDeque<Arc<Name>>,
-    bytes: usize,
-}
-
-/// All keys.
-#[derive(Default)]
-pub(super) struct Entries {
-    by_name: HashMap<Arc<Name>, Entry>,
-    /// The known ones, oldest first, with the time they became known; and some that were forgotten before.
-    by_age: VecDeque<(u64, Arc<Name>)>,
-    by_caller: HashMap<Arc<str>, Mine>,
-    /// Callers by what their answers take.
-    by_bytes: BTreeSet<(usize, Arc<str>)>,
-    /// Size of the known ones.
-    bytes: usize,
-    /// What they may have of the memory.
-    share: Arc<Share>,
-}
-
-impl Entries {
-    /// None, and as many as this share has room for.
-    pub(super) fn within(share: Arc<Share>) -> Self {
-        Self { share, ..Self::default() }
-    }
-
-    pub(super) fn get(&self, name: &Name) -> Option<&Entry> {
-        self.by_name.get(name)
-    }
-
-    /// A request works under this name, which is free.
-    pub(super) fn claim(&mut self, name: Arc<Name>) {
-        self.by_name.insert(name, Entry::Claimed);
-    }
-
-    /// It came to nothing.
-    pub(super) fn free(&mut self, name: &Name) {
-        if let Some(Entry::Claimed) = self.by_name.get(name) {
-            self.by_name.remove(name);
+impl Answers {
+    /// The answers that are kept. What cannot be read is left out, and named in the log.
+    pub(in crate::doors::http) fn open(committer: Committer, share: Arc<Share>) -> Self {
+        let mut stored = read_all(&committer);
+        stored.sort_by_key(|stored| stored.known_ms);
+        let mut entries = Entries::within(share);
+        for Stored { name, known_ms, fingerprint, status, body } in stored {
+            let Ok(status) = StatusCode::from_u16(status) else { continue };
+            let answer = Answer { status, body: body.into() };
+            entries.add(Arc::new(name), known_ms, fingerprint, answer);
         }
+        Self { entries: Mutex::new(entries), committer }
     }
 
-    pub(super) fn add(&mut self, name: Arc<Name>, known_ms: u64, fingerprint: Fingerprint, answer: Answer) {
-        let mine = self.by_caller.entry(name.caller.clone()).or_default();
-        let before = mine.bytes;
-        mine.names.push_back(name.clone());
-        mine.bytes += size(&name, &answer);
-        let after = mine.bytes;
-        self.moved(&name.caller, before, after);
-        self.by_age.push_back((known_ms, name.clone()));
-        self.by_name.insert(name, Entry::Known { known_ms, fingerprint, answer });
-    }
-
-    /// Forgets what is older, and what there is no room for; returns it.
-    pub(super) fn forget(&mut self, oldest_ms: u64) -> Vec<Arc<Name>> {
-        let mut forgotten = Vec::new();
-        while self.by_age.front().is_some_and(|(at, _)| *at < oldest_ms) {
-            let Some((at, name)) = self.by_age.pop_front() else { break };
-            let is_that =
-                matches!(self.by_name.get(&name), Some(Entry::Known { known_ms, .. }) if *known_ms == at);
-            if is_that {
-                forgotten.extend(self.forget_oldest_of(&name.caller.clone()));
+    /// Claims a key that stands for nothing; otherwise says what it stands for.
+    pub(super) fn claim(&self, name: Name, now_ms: u64) -> Found<'_> {
+        let mut entries = self.entries.lock();
+        let oldest_ms = now_ms.saturating_sub(defaults::IDEMPOTENCY_S * 1_000);
+        let forgotten = entries.forget(oldest_ms);
+        if !forgotten.is_empty() {
+            let delete = |name: Arc<Name>| Write::Delete(Space::Seen, stored_at(&name).into());
+            self.committer.write_later(Batch { writes: forgotten.into_iter().map(delete).collect() });
+        }
+        match entries.get(&name) {
+            Some(Entry::Claimed) => Found::Claimed,
+            Some(Entry::Known { fingerprint, answer, .. }) => {
+                Found::Known { fingerprint: *fingerprint, answer: answer.clone() }
+            }
+            None => {
+                let name = Arc::new(name);
+                entries.claim(name.clone());
+                Found::Nothing(Claim { answers: self, name })
             }
         }
-        while self.bytes > self.share.limit() {
-            let Some((_, caller)) = self.by_bytes.last().cloned() else { break };
-            forgotten.extend(self.forget_oldest_of(&caller));
-        }
-        if self.by_age.len() > 2 * self.by_name.len() + 1024 {
-            let is_known = |(at, name): &(u64, Arc<Name>)| matches!(self.by_name.get(name), Some(Entry::Known { known_ms, .. }) if known_ms == at);
-            self.by_age.retain(is_known);
-        }
-        forgotten
-    }
-
-    fn forget_oldest_of(&mut self, caller: &Arc<str>) -> Option<Arc<Name>> {
-        let mine = self.by_caller.get_mut(caller)?;
-        let (before, oldest) = (mine.bytes, mine.names.pop_front()?);
-        if let Some(Entry::Known { answer, .. }) = self.by_name.remove(&oldest) {
-            mine.bytes -= size(&oldest, &answer);
-        }
-        let (after, is_last) = (mine.bytes, mine.names.is_empty());
-        self.moved(caller, before, after);
-        if is_last {
-            self.by_caller.remove(caller);
-            self.by_bytes.remove(&(after, caller.clone()));
-        }
-        Some(oldest)
-    }
-
-    fn moved(&mut self, caller: &Arc<str>, before: usize, after: usize) {
-        self.by_bytes.remove(&(before, caller.clone()));
-        self.by_bytes.insert((after, caller.clone()));
-        self.bytes = self.bytes + after - before;
-        self.share.set(self.bytes);
-    }
-
-    #[cfg(test)]
-    pub(super) const fn bytes(&self) -> usize {
-        self.bytes
     }
 }
 
-fn size(name: &Name, answer: &Answer) -> usize {
-    ENTRY_BYTES + name.caller.len() + name.key.len() + answer.body.len()
+fn read_all(committer: &Committer) -> Vec<Stored> {
+    let entries = committer.store().scan(&Scan::prefix(Space::Seen, PREFIX)).unwrap_or_else(|error| {
+        tracing::error!(%error, "answers to idempotent requests cannot be read");
+        Vec::new()
+    });
+    entries.iter().filter_map(|(_, value)| rmp_serde::from_slice(value).ok()).collect()
+}
+
+impl Claim<'_> {
+    /// The request was answered: its key stands for this from now on.
+    pub(super) fn keep(self, fingerprint: Fingerprint, answer: Answer, now_ms: u64) {
+        let Answer { status, body } = answer.clone();
+        let (name, status, body) = (Name::clone(&self.name), status.as_u16(), body.to_vec());
+        let stored = Stored { name, known_ms: now_ms, fingerprint, status, body };
+        match rmp_serde::to_vec(&stored) {
+            Ok(bytes) => {
+                let mut batch = Batch::default();
+                batch.put(Space::Seen, stored_at(&self.name), bytes);
+                self.answers.committer.write_later(batch);
+            }
+            Err(error) => tracing::error!(%error, "an answer could not be kept"),
+        }
+        self.answers.entries.lock().add(self.name.clone(), now_ms, fingerprint, answer);
+    }
+}
+
+impl Drop for Claim<'_> {
+    /// Nothing was kept: the key is free again.
+    fn drop(&mut self) {
+        self.answers.entries.lock().free(&self.name);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use axum::http::StatusCode;
+    use std::time::Duration;
 
     use super::*;
+    use crate::store::{Memory, Pace};
 
-    fn name(caller: &str, key: usize) -> Arc<Name> {
-        Arc::new(Name { caller: caller.into(), key: key.to_string() })
+    fn answers() -> Answers {
+        let pace = Pace { delay: Duration::ZERO, messages: 1 };
+        let share = Arc::new(Share::new(defaults::IDEMPOTENCY_BYTES));
+        let committer = Committer::start(Arc::new(Memory::default()), pace, Batch::default()).unwrap().0;
+        Answers::open(committer, share)
     }
 
-    fn add(entries: &mut Entries, caller: &str, key: usize, known_ms: u64) {
-        let answer = Answer { status: StatusCode::OK, body: vec![b'x'; 100].into() };
-        entries.add(name(caller, key), known_ms, [0; 32], answer);
+    fn name(key: &str) -> Name {
+        Name { caller: "user a".into(), key: key.into() }
     }
 
-    #[test]
-    fn whoever_has_the_most_loses_the_oldest() {
-        let share = Arc::new(Share::new(100 * 400));
-        let mut entries = Entries::within(share.clone());
-        add(&mut entries, "quiet", 0, 0);
-        for key in 0..10_000 {
-            add(&mut entries, "loud", key, 1);
-            entries.forget(0);
+    fn answer(size: usize) -> Answer {
+        Answer { status: StatusCode::OK, body: vec![b'x'; size].into() }
+    }
+
+    fn keep(answers: &Answers, key: &str, size: usize, now_ms: u64) {
+        match answers.claim(name(key), now_ms) {
+            Found::Nothing(claim) => claim.keep([7; 32], answer(size), now_ms),
+            _ => panic!("`{key}` is not free"),
         }
-        assert!(share.used() <= share.limit() && share.used() > share.limit() - 400);
-        assert!(entries.get(&name("quiet", 0)).is_some());
-        assert!(entries.get(&name("loud", 0)).is_none() && entries.get(&name("loud", 9_999)).is_some());
-        assert!(entries.by_age.len() <= 2 * entries.by_name.len() + 1025, "{}", entries.by_age.len());
-        assert_eq!((entries.by_caller.len(), entries.by_bytes.len()), (2, 2));
-        assert!(entries.forget(2).len() > 50);
-        assert_eq!((share.used(), entries.by_name.len(), entries.by_bytes.len()), (0, 0, 0));
     }
 
     #[test]
-    fn what_is_answered_again_lives_from_then_on() {
-        let mut entries = Entries::within(Arc::new(Share::new(0)));
-        add(&mut entries, "a", 1, 1);
-        assert_eq!(entries.forget(0), [name("a", 1)]);
-        entries.share = Arc::default();
-        add(&mut entries, "a", 1, 5);
-        assert!(entries.forget(3).is_empty(), "the first answer was forgotten before");
-        assert_eq!(entries.forget(6), [name("a", 1)]);
-        assert_eq!((entries.bytes(), entries.by_age.len()), (0, 0));
+    fn a_claim_that_comes_to_nothing_frees_its_key() {
+        let answers = answers();
+        let Found::Nothing(claim) = answers.claim(name("k"), 0) else { panic!("not free") };
+        assert!(matches!(answers.claim(name("k"), 0), Found::Claimed));
+        drop(claim);
+        assert!(matches!(answers.claim(name("k"), 0), Found::Nothing(_)));
+    }
+
+    #[test]
+    fn an_answer_is_known_for_its_time() {
+        let answers = answers();
+        keep(&answers, "k", 10, 1_000);
+        let end_ms = 1_000 + defaults::IDEMPOTENCY_S * 1_000;
+        assert!(matches!(answers.claim(name("k"), end_ms), Found::Known { fingerprint: [7, ..], .. }));
+        assert!(matches!(answers.claim(name("k"), end_ms + 1), Found::Nothing(_)));
+        assert_eq!(answers.entries.lock().bytes(), 0);
+    }
+
+    #[test]
+    fn answers_outlive_the_process() {
+        let answers = answers();
+        keep(&answers, "k", 10, 1_000);
+        answers.committer.flush().recv().unwrap();
+        let again = Answers::open(answers.committer.clone(), Arc::default());
+        let Found::Known { fingerprint, answer: known } = again.claim(name("k"), 2_000) else {
+            panic!("forgotten")
+        };
+        assert_eq!((fingerprint, known), ([7; 32], answer(10)));
+        let end_ms = 1_001 + defaults::IDEMPOTENCY_S * 1_000;
+        assert!(matches!(again.claim(name("k"), end_ms), Found::Nothing(_)));
+        again.committer.flush().recv().unwrap();
+        assert!(read_all(&again.committer).is_empty());
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let answers = answers();
+        for number in 0..80 {
+            keep(&answers, &number.to_string(), 1024 * 1024, 0);
+        }
+        assert!(matches!(answers.claim(name("79"), 0), Found::Known { .. }));
+        assert!(matches!(answers.claim(name("0"), 0), Found::Nothing(_)));
+        assert!(answers.entries.lock().bytes() <= defaults::IDEMPOTENCY_BYTES);
     }
 }

@@ -14,16 +14,20 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    Api,
     ack::{Ack, AckName, Pending, Publisher, Sent},
-    caller::Caller,
     idempotency::once,
     item::{Fields, Item, check_count, message_bytes_max},
-    openapi::{self, NewMessages},
     outcome::Results,
-    problem::Problem,
 };
-use crate::defaults;
+use crate::{
+    defaults,
+    doors::http::{
+        api::Api,
+        caller::Caller,
+        openapi::{self, NewMessages},
+        problem::Problem,
+    },
+};
 
 #[derive(Deserialize)]
 struct Batch<M> {

@@ -22,12 +22,15 @@ use serde::{
 };
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    body::{content_type, keep_content_type, media_type, payload_of},
-    item::{check_tags, decode_base64},
-    problem::{Code, Problem},
+use super::item::{check_tags, decode_base64};
+use crate::{
+    doors::http::{
+        body::{content_type, keep_content_type, media_type, payload_of},
+        problem::{Code, Problem},
+    },
+    memory::Owner,
+    topic::Draft,
 };
-use crate::{memory::Owner, topic::Draft};
 
 /// How a request carries events, if it does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

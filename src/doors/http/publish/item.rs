@@ -10,12 +10,18 @@ use fanwire_proto::{ClientId, Payload, TAGS_MAX, Tags, TopicName};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use super::{
-    ack::{Pending, Publisher},
-    caller::{Caller, topic_name},
-    problem::Problem,
+use super::ack::{Pending, Publisher};
+use crate::{
+    auth::Verb,
+    broker::Broker,
+    defaults,
+    doors::http::{
+        caller::{Caller, topic_name},
+        problem::Problem,
+    },
+    memory::Owner,
+    topic::Draft,
 };
-use crate::{auth::Verb, broker::Broker, defaults, memory::Owner, topic::Draft};
 
 /// Longest `key` and `message_id`, and longest name and value of a tag, in bytes; the socket protocol's.
 pub(super) const LABEL_BYTES_MAX: usize = 200;

@@ -11,18 +11,25 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{
-    Api,
     ack::{Ack, AckName, Sent},
-    body::{content_type, keep_content_type, payload_of},
-    caller::{Caller, TopicPath},
     cloudevents::{self, Mode},
     idempotency::once,
     item::{LABEL_BYTES_MAX, check_count, client, message_bytes_max},
-    openapi::{self, CloudEvent},
     outcome::{Published, Results},
-    problem::Problem,
 };
-use crate::{auth::Verb, defaults, memory::Owner, topic::Draft};
+use crate::{
+    auth::Verb,
+    defaults,
+    doors::http::{
+        api::Api,
+        body::{content_type, keep_content_type, payload_of},
+        caller::{Caller, TopicPath},
+        openapi::{self, CloudEvent},
+        problem::Problem,
+    },
+    memory::Owner,
+    topic::Draft,
+};
 
 /// One message's answer, or that of a batch.
 #[derive(Serialize, ToSchema)]

@@ -10,6 +10,7 @@ mod ack;
 mod answers;
 mod batch;
 mod cloudevents;
+mod entries;
 mod idempotency;
 mod item;
 mod lines;
@@ -17,10 +18,10 @@ mod message;
 mod outcome;
 mod stream;
 
-pub(super) use idempotency::Answers;
+pub(super) use answers::Answers;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{Api, away, body, caller, openapi, problem, query};
+use super::api::Api;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()

@@ -4,8 +4,7 @@ use fanwire_proto::{Epoch, Offset, TopicName};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::problem::Problem;
-use crate::topic::Receipt;
+use crate::{doors::http::problem::Problem, topic::Receipt};
 
 /// What a publish answers.
 #[derive(Serialize, ToSchema)]

@@ -20,19 +20,23 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::{
-    Api,
     ack::{Ack, Pending, Publisher},
-    body::check_encoding,
-    caller::Caller,
     idempotency,
     item::{Item, message_bytes_max},
     lines::{Filled, Line, Lines},
-    openapi::{self, NewMessage},
     outcome::Outcome,
-    problem::{Code, Problem},
-    query::query,
 };
-use crate::defaults;
+use crate::{
+    defaults,
+    doors::http::{
+        api::Api,
+        body::check_encoding,
+        caller::Caller,
+        openapi::{self, NewMessage},
+        problem::{Code, Problem},
+        query::query,
+    },
+};
 
 /// Reports that are written at once: about 16 KiB.
 const REPORTS: usize = 128;

@@ -9,11 +9,11 @@ use fanwire_proto::{ClientId, TopicName};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Admin;
 use crate::{
     defaults,
     doors::http::{
-        Api,
+        api::Api,
+        caller::Admin,
         caller::topic_name,
         openapi,
         problem::{Problem, json},

@@ -13,10 +13,13 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Admin, Watch};
+use super::sampler::Watch;
 use crate::{
     broker::Broker,
-    doors::{errors::Failure, http::problem::Problem},
+    doors::{
+        errors::Failure,
+        http::{caller::Admin, problem::Problem},
+    },
 };
 
 /// How often a stream with nothing to say looks whether it may go on.

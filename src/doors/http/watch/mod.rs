@@ -12,14 +12,10 @@ mod sampler;
 mod stats;
 mod tap;
 
-use std::sync::Arc;
-
-use axum::extract::FromRef;
 pub(super) use sampler::Watch;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::Api;
-pub(super) use super::caller::Admin;
+use super::api::Api;
 
 pub(super) fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
@@ -27,10 +23,4 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
         .routes(routes!(stats::stats_stream))
         .routes(routes!(connections::connections))
         .routes(routes!(tap::tap))
-}
-
-impl FromRef<Api> for Arc<Watch> {
-    fn from_ref(api: &Api) -> Self {
-        api.watch.clone()
-    }
 }

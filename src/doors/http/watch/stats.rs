@@ -15,17 +15,18 @@ use tokio::sync::watch;
 use utoipa::ToSchema;
 
 use super::{
-    Admin, Watch,
     feed::{self, Feed, LOOK_AROUND},
     figures::{Counts, Process, counts},
     ranking::{Order, Wanted},
-    sampler::{Sample, Seen},
+    sampler::{Sample, Seen, Watch},
 };
 use crate::{
     broker::Broker,
     defaults,
     doors::http::{
-        Api, openapi,
+        api::Api,
+        caller::Admin,
+        openapi,
         problem::{Problem, json},
         query::{count, query},
     },

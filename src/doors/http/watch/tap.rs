@@ -13,12 +13,12 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::{
-    Admin, Watch,
     feed::{self, Feed, LOOK_AROUND},
+    sampler::Watch,
 };
 use crate::{
     defaults,
-    doors::http::{Api, openapi, problem::Problem, query::query},
+    doors::http::{api::Api, caller::Admin, openapi, problem::Problem, query::query},
     tap::{Tap, Tapped},
 };
 
