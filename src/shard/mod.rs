@@ -11,9 +11,11 @@
 //! A shard never looks a topic up: its doors do, and hand it the [`Topic`](crate::topic::Topic).
 
 mod backlog;
+mod carry_out;
 mod closing;
 mod conn;
 mod core;
+mod describe;
 mod door;
 mod drain;
 mod endings;

@@ -12,9 +12,7 @@ const EXCEPTIONS: &[&str] = &[
     "shard/inbox.rs",
     "shard/input.rs",
     "shard/keepalive.rs",
-    "shard/listing.rs",
     "shard/mod.rs",
-    "shard/orders.rs",
     "shard/settlement.rs",
 ];
 
