@@ -29,6 +29,7 @@ mod orders;
 mod outbox;
 mod outgoing;
 mod pressure;
+mod settle;
 mod settlement;
 mod socket;
 mod stamp;
@@ -259,7 +260,7 @@ impl Shard {
                 Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
                 Job::Order(order) => self.core.carry_out(order),
-                Job::Settled(settlements) => self.hand_out(settlements),
+                Job::Settled(settlements) => settle::hand_out(&mut self.core, &mut self.doors, settlements),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
                 Job::Finish(limit) => self.drain = Some(Drain::begin(&mut self.core, limit)),

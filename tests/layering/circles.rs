@@ -8,12 +8,7 @@ use crate::tree::{ModulePath, Tree};
 const EXCEPTIONS: &[&str] = &[
     "shard/core.rs",
     "shard/door.rs",
-    "shard/drain.rs",
     "shard/inbox.rs",
-    "shard/input.rs",
-    "shard/keepalive.rs",
-    "shard/mod.rs",
-    "shard/settlement.rs",
 ];
 
 #[test]
