@@ -5,14 +5,15 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use fanwire_proto::ErrorCode;
 use mio::Registry;
 
-use super::{inbox::ShardHandle, outgoing::Outgoing, timers::Endings, wakes::Wakes};
+use super::{inbox::Inbox, outgoing::Outgoing, timers::Endings, wakes::Wakes};
 pub(super) use crate::fanout::slot32;
 use crate::fanout::{Fanout, SubKey};
 
 /// Everything of a shard but its doors. One thread owns it, so all of it is plain values.
 pub(super) struct Core {
-    pub(super) handle: ShardHandle,
-    pub(super) peers: Arc<[ShardHandle]>,
+    pub(super) inbox: Inbox,
+    /// Those of all shards, by number.
+    pub(super) peers: Arc<[Inbox]>,
     pub(super) registry: Registry,
     pub(super) out: Outgoing,
     pub(super) fanout: Fanout,

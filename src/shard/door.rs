@@ -12,11 +12,9 @@ use bytes::Bytes;
 use fanwire_proto::{CloseCode, ErrorCode, Member, Payload, TopicName};
 
 use super::{
-    conn::{Origin, Permit},
+    address::{Address, Awaited, Paused},
     core::Core,
-    inbox::{Address, Awaited, Paused},
     settlement::Settlement,
-    socket::Socket,
     stamp::{OwnStamp, Stamp},
 };
 use crate::{
@@ -60,24 +58,6 @@ pub enum Inbound<'a> {
     Text(&'a str),
     /// A binary message.
     Binary(&'a [u8]),
-}
-
-/// A connection on its way to a shard.
-pub struct Newcomer {
-    /// Its bytes.
-    pub socket: Socket,
-    /// What is spoken on it.
-    pub spoken: Spoken,
-    /// Who it is.
-    pub member: Member,
-    /// How it came.
-    pub origin: Origin,
-    /// Its protocol.
-    pub door: Box<dyn Door>,
-    /// Input that was read along with the handshake.
-    pub input: Vec<u8>,
-    /// Dropped with the connection, which it counts as long.
-    pub permit: Option<Permit>,
 }
 
 /// One connection's view of its shard while its door runs.
@@ -186,7 +166,7 @@ impl Cx<'_> {
     /// How to answer this connection's request later.
     pub fn asker(&self, id: Option<u64>) -> Asker {
         let client = self.core.out.conns[self.slot as usize].member.client;
-        Asker::Connection { shard: self.core.handle.id, slot: self.slot, client, id }
+        Asker::Connection { shard: self.core.inbox.id, slot: self.slot, client, id }
     }
 
     /// Where this client comes from.
@@ -260,7 +240,7 @@ impl Cx<'_> {
     /// Where others can send this connection something.
     pub fn address(&self) -> Address {
         let client = self.core.out.conns[self.slot as usize].member.client;
-        Address { shard: self.core.handle.clone(), slot: self.slot, client, spoken: self.spoken() }
+        Address { shard: self.core.inbox.clone(), slot: self.slot, client, spoken: self.spoken() }
     }
 
     /// What is spoken on this connection.

@@ -15,88 +15,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use fanwire_proto::{ClientId, CloseCode};
-use mio::Waker;
+use fanwire_proto::ClientId;
+use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
 
-use super::{Newcomer, Order, Settlement, ShardLimits, Socket};
+use super::{limits::ShardLimits, orders::Order, settlement::Settlement, socket::Socket};
 use crate::{
     liveness::Pulse,
     topic::{FeedRef, ShardId},
-    wire::{Body, Closing, Spoken},
+    wire::Closing,
 };
-
-/// A connection as other threads see it. It may be gone by now.
-#[derive(Clone)]
-pub struct Address {
-    pub(super) shard: ShardHandle,
-    pub(super) slot: u32,
-    pub(super) client: ClientId,
-    pub(super) spoken: Spoken,
-}
-
-impl Address {
-    /// What is spoken there.
-    pub fn spoken(&self) -> &Spoken {
-        &self.spoken
-    }
-
-    /// Sends frames. Whoever does has to see to it that there are not too many.
-    pub fn deliver(&self, frames: Vec<Bytes>) {
-        self.shard.push(Job::Deliver(self.slot, self.client, frames));
-    }
-
-    /// Sends something of the door's own.
-    pub fn send(&self, body: Body) {
-        self.deliver(vec![self.spoken.speaker().say(body)]);
-    }
-
-    /// Ends the connection.
-    pub fn end(&self, closing: Closing) {
-        self.shard.push(Job::End(self.slot, self.client, closing));
-    }
-}
-
-/// A connection whose door has [paused](super::Cx::pause) it; it goes on when this is dropped.
-pub struct Paused(pub(super) Address);
-
-impl Drop for Paused {
-    fn drop(&mut self) {
-        let Address { shard, slot, client, .. } = &self.0;
-        shard.push(Job::Resume(*slot, *client));
-    }
-}
-
-/// A connection that waits for its socket; it ends if this is dropped instead.
-pub struct Awaited(Option<Address>);
-
-impl Awaited {
-    pub(super) fn new(address: Address) -> Self {
-        Self(Some(address))
-    }
-
-    /// Hands over the socket, to which the beginning of the response has been written.
-    pub fn attach(mut self, socket: Socket) {
-        if let Some(Address { shard, slot, client, .. }) = self.0.take() {
-            shard.push(Job::Attach(slot, client, socket));
-        }
-    }
-}
-
-impl Drop for Awaited {
-    fn drop(&mut self) {
-        if let Some(address) = self.0.take() {
-            address.end(CloseCode::Normal.into());
-        }
-    }
-}
 
 /// Everything that other threads ask of a shard.
 pub(super) enum Job {
     /// A topic has something for this feed.
     Pull(u32),
-    /// Take over a connection.
-    Adopt(Box<Newcomer>),
+    /// Take over the connections that have arrived.
+    Adopt,
     /// Apply other bounds.
     Limits(ShardLimits),
     /// Send a connection these frames, if it is still that client's.
@@ -128,72 +63,40 @@ struct Shared {
     pulse: Pulse,
 }
 
-/// A shard as other threads see it.
+/// What other threads ask of a shard, in their order.
 #[derive(Clone)]
-pub struct ShardHandle {
-    /// Its number.
-    pub id: ShardId,
+pub(super) struct Inbox {
+    /// The shard's number.
+    pub(super) id: ShardId,
     shared: Arc<Shared>,
 }
 
-impl ShardHandle {
-    pub(super) fn new(id: ShardId, waker: Waker) -> Self {
+impl Inbox {
+    /// An empty one; the shard's own thread waits with this registry, and is woken with this token.
+    pub(super) fn open(id: ShardId, registry: &Registry, token: Token) -> io::Result<Self> {
         let shared = Shared {
             jobs: Mutex::default(),
             asleep: AtomicBool::new(false),
-            waker,
+            waker: Waker::new(registry, token)?,
             connections: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             pulse: Pulse::of_loop(&format!("shard-{}", id.0)),
         };
-        Self { id, shared: Arc::new(shared) }
+        Ok(Self { id, shared: Arc::new(shared) })
     }
 
     /// Tells the shard that a topic has something for one of its feeds.
-    pub fn notify(&self, feed: FeedRef) {
+    pub(super) fn notify(&self, feed: FeedRef) {
         self.push(Job::Pull(feed.slot));
     }
 
-    /// Hands over a connection.
-    pub fn adopt(&self, newcomer: Newcomer) {
-        self.shared.connections.fetch_add(1, Ordering::Relaxed);
-        self.push(Job::Adopt(Box::new(newcomer)));
-    }
-
-    /// Replaces the bounds.
-    pub fn limit(&self, limits: ShardLimits) {
-        self.push(Job::Limits(limits));
-    }
-
-    /// Gives an order.
-    pub fn order(&self, order: Order) {
-        self.push(Job::Order(order));
-    }
-
-    /// Tells connections what became of their messages.
-    pub fn settle(&self, settlements: Vec<Settlement>) {
-        self.push(Job::Settled(settlements));
-    }
-
-    /// The receiver hears once the shard has finished whatever it was doing when this was called.
-    pub fn sync(&self) -> mpsc::Receiver<()> {
-        let (done, wait) = mpsc::sync_channel(1);
-        self.push(Job::Sync(done));
-        wait
-    }
-
-    /// Orders the shard to deliver what is left and end its connections, within `limit`.
-    pub fn finish(&self, limit: Duration) {
-        self.push(Job::Finish(limit));
-    }
-
     /// Its sign of life.
-    pub fn pulse(&self) -> &Pulse {
+    pub(super) fn pulse(&self) -> &Pulse {
         &self.shared.pulse
     }
 
     /// How many bytes wait for its connections, as of the last second.
-    pub fn waiting_bytes(&self) -> usize {
+    pub(super) fn waiting_bytes(&self) -> usize {
         self.shared.waiting.load(Ordering::Relaxed)
     }
 
@@ -202,11 +105,12 @@ impl ShardHandle {
     }
 
     /// How many connections it owns or is about to.
-    pub fn connections(&self) -> usize {
+    pub(super) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::Relaxed)
     }
 
-    fn push(&self, job: Job) {
+    /// Asks something of the shard.
+    pub(super) fn push(&self, job: Job) {
         self.shared.jobs.lock().push(job);
         // The shard sets `asleep` before it looks at `jobs` for the last time, so one of the two sees the other.
         if self.shared.asleep.swap(false, Ordering::SeqCst)
@@ -214,6 +118,11 @@ impl ShardHandle {
         {
             tracing::error!(%error, "a shard could not be woken");
         }
+    }
+
+    /// One more is about to be there.
+    pub(super) fn connection_arrives(&self) {
+        self.shared.connections.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn connection_closed(&self) {
@@ -238,9 +147,4 @@ impl ShardHandle {
     pub(super) fn take(&self, jobs: &mut Vec<Job>) {
         std::mem::swap(&mut *self.shared.jobs.lock(), jobs);
     }
-}
-
-/// Makes the waker and the handle of a new shard.
-pub(super) fn open(id: ShardId, registry: &mio::Registry, token: mio::Token) -> io::Result<ShardHandle> {
-    Ok(ShardHandle::new(id, Waker::new(registry, token)?))
 }

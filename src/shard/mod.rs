@@ -10,6 +10,7 @@
 //!
 //! A shard never looks a topic up: its doors do, and hand it the [`Topic`](crate::topic::Topic).
 
+mod address;
 mod backlog;
 mod carry_out;
 mod closing;
@@ -20,11 +21,13 @@ mod door;
 mod drain;
 mod endings;
 mod gathering;
+mod handle;
 mod inbox;
 mod input;
 mod keepalive;
 mod limits;
 mod listing;
+mod newcomer;
 mod orders;
 mod outbox;
 mod outgoing;
@@ -47,14 +50,16 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub use address::{Address, Awaited, Paused};
 pub use conn::{Origin, Permit};
 use core::{Core, slot32};
-pub use door::{Cx, Door, Inbound, Newcomer};
+pub use door::{Cx, Door, Inbound};
 use fanwire_proto::ClientId;
-pub use inbox::{Address, Awaited, Paused, ShardHandle};
+pub use handle::ShardHandle;
 pub use limits::ShardLimits;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 use mio::{Events, Poll, Token};
+pub use newcomer::Newcomer;
 pub use orders::{Order, Who};
 pub use settlement::Settlement;
 use slab::Slab;
@@ -66,7 +71,8 @@ use self::{
     conn::Conn,
     door::Guarded,
     drain::Drain,
-    inbox::Job,
+    handle::Arrivals,
+    inbox::{Inbox, Job},
     input::Input,
     keepalive::{Sweep, TICK},
     outgoing::Outgoing,
@@ -98,7 +104,7 @@ impl Shards {
     /// Prepares `count` shards.
     pub fn prepare(count: usize) -> io::Result<Self> {
         let polls = (0..count).map(|_| Poll::new()).collect::<io::Result<Vec<_>>>()?;
-        let open = |(index, poll): (usize, &Poll)| inbox::open(ShardId(index), poll.registry(), WAKER);
+        let open = |(index, poll): (usize, &Poll)| ShardHandle::open(ShardId(index), poll.registry(), WAKER);
         let handles = polls.iter().enumerate().map(open).collect::<io::Result<Vec<_>>>()?;
         Ok(Self { polls, handles: handles.into() })
     }
@@ -114,12 +120,12 @@ impl Shards {
         limits: &ShardLimits,
         mut sink: impl FnMut() -> S,
     ) -> io::Result<Vec<JoinHandle<()>>> {
-        let peers = self.handles;
-        let start = |(index, poll): (usize, Poll)| {
-            let shard = Shard::new(index, poll, peers.clone(), limits.clone(), Box::new(sink()))?;
-            liveness::start(&format!("shard-{index}"), defaults::STACK_BYTES, move || shard.run())
+        let peers: Arc<[Inbox]> = self.handles.iter().map(|handle| handle.inbox.clone()).collect();
+        let start = |(poll, handle): (Poll, &ShardHandle)| {
+            let shard = Shard::new(handle, poll, peers.clone(), limits.clone(), Box::new(sink()))?;
+            liveness::start(&format!("shard-{}", handle.id.0), defaults::STACK_BYTES, move || shard.run())
         };
-        self.polls.into_iter().enumerate().map(start).collect()
+        self.polls.into_iter().zip(&*self.handles).map(start).collect()
     }
 }
 
@@ -128,6 +134,7 @@ struct Shard {
     core: Core,
     doors: Slab<Guarded>,
     input: Input,
+    arrivals: Arrivals,
     jobs: Vec<Job>,
     sweep: Sweep,
     /// When the next share of the connections is looked after.
@@ -138,20 +145,20 @@ struct Shard {
 
 impl Shard {
     fn new(
-        index: usize,
+        handle: &ShardHandle,
         poll: Poll,
-        peers: Arc<[ShardHandle]>,
+        peers: Arc<[Inbox]>,
         limits: ShardLimits,
         sink: Box<dyn TallySink>,
     ) -> io::Result<Self> {
         let registry = poll.registry().try_clone()?;
         let sweep = Sweep::new(limits.ping, limits.pong_timeout);
         let core = Core {
-            handle: peers[index].clone(),
+            inbox: handle.inbox.clone(),
             peers,
             registry,
             out: Outgoing::new(limits),
-            fanout: Fanout::new(ShardId(index), Bounds::default()),
+            fanout: Fanout::new(handle.id, Bounds::default()),
             readable: VecDeque::new(),
             told: Vec::new(),
             lingering: Vec::new(),
@@ -165,7 +172,8 @@ impl Shard {
         };
         let (doors, input, jobs) = (Slab::new(), Input::new(), Vec::new());
         let sweep_at = core.now + TICK;
-        Ok(Self { poll, core, doors, input, jobs, sweep, sweep_at, drain: None, sink })
+        let arrivals = handle.arrivals.clone();
+        Ok(Self { poll, core, doors, input, arrivals, jobs, sweep, sweep_at, drain: None, sink })
     }
 
     fn run(mut self) {
@@ -176,7 +184,7 @@ impl Shard {
             }
             self.turn(&events);
         }
-        self.core.handle.pulse().retire();
+        self.core.inbox.pulse().retire();
     }
 
     /// Sleeps until there is something to do.
@@ -184,13 +192,13 @@ impl Shard {
         let now = Instant::now();
         let others = [self.core.fanout.next_wake(), self.core.wakes.next()].into_iter().flatten();
         let next = others.fold(self.sweep_at, Instant::min);
-        let timeout = match self.core.has_work() || !self.core.handle.fall_asleep() {
+        let timeout = match self.core.has_work() || !self.core.inbox.fall_asleep() {
             true => Some(Duration::ZERO),
             false => Some(next.saturating_duration_since(now)),
         };
         let waited = self.poll.poll(events, timeout);
-        self.core.handle.wake_up();
-        self.core.handle.pulse().beat();
+        self.core.inbox.wake_up();
+        self.core.inbox.pulse().beat();
         match waited {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
@@ -249,11 +257,11 @@ impl Shard {
 
     fn handle_jobs(&mut self) {
         let mut jobs = std::mem::take(&mut self.jobs);
-        self.core.handle.take(&mut jobs);
+        self.core.inbox.take(&mut jobs);
         for job in jobs.drain(..) {
             match job {
                 Job::Pull(feed) => self.core.fanout.notified(feed, self.core.now),
-                Job::Adopt(newcomer) => self.adopt(*newcomer),
+                Job::Adopt => self.arrivals.take().into_iter().for_each(|newcomer| self.adopt(newcomer)),
                 Job::Limits(limits) => self.apply(limits),
                 Job::Deliver(slot, client, frames) => self.core.out.deliver(slot, client, frames),
                 Job::Attach(slot, client, socket) => self.core.attach(slot, client, socket),
@@ -365,7 +373,7 @@ impl Shard {
                 tracing::debug!(%error, "a connection was not watched");
             }
             self.doors.remove(slot as usize);
-            self.core.handle.connection_closed();
+            self.core.inbox.connection_closed();
             self.core.out.tally.closed += 1;
         }
     }

@@ -20,7 +20,7 @@ impl Core {
         };
         let mut waiting: Vec<(u32, usize)> = self.out.conns.iter().filter_map(held).collect();
         let mut all: usize = waiting.iter().map(|(_, bytes)| bytes).sum();
-        self.handle.outboxes_hold(all);
+        self.inbox.outboxes_hold(all);
         if all <= self.out.limits.max_outboxes_bytes {
             return;
         }
