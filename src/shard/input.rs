@@ -9,6 +9,7 @@ use super::{
     conn::Conn,
     core::Core,
     door::{Cx, Door, Guarded, Inbound},
+    socket::Socket,
 };
 use crate::{
     defaults,
@@ -63,7 +64,7 @@ impl Input {
             Ok(0) => core.out.dead.push(slot),
             Ok(count) => {
                 conn.heard = true;
-                let more = count == self.buffer.len() || matches!(conn.socket, super::Socket::Tls(_));
+                let more = count == self.buffer.len() || matches!(conn.socket, Socket::Tls(_));
                 conn.read_again = more || conn.hung_up;
                 core.out.tally.bytes_in += count as u64;
                 let mut input = std::mem::take(&mut self.buffer);
