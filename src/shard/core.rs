@@ -5,9 +5,12 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 use fanwire_proto::ErrorCode;
 use mio::Registry;
 
-use super::{inbox::Inbox, outgoing::Outgoing, timers::Endings, wakes::Wakes};
+use super::{inbox::Inbox, limits::ShardLimits, outgoing::Outgoing, timers::Endings, wakes::Wakes};
 pub(super) use crate::fanout::slot32;
-use crate::fanout::{Fanout, SubKey};
+use crate::{
+    clock::unix_ms,
+    fanout::{Bounds, Fanout, SubKey},
+};
 
 /// Everything of a shard but its doors. One thread owns it, so all of it is plain values.
 pub(super) struct Core {
@@ -35,6 +38,28 @@ pub(super) struct Core {
 }
 
 impl Core {
+    /// Nothing yet, within these limits.
+    pub(super) fn new(inbox: Inbox, peers: Arc<[Inbox]>, registry: Registry, limits: ShardLimits) -> Self {
+        let (now, shard) = (Instant::now(), inbox.id);
+        Self {
+            inbox,
+            peers,
+            registry,
+            out: Outgoing::new(limits),
+            fanout: Fanout::new(shard, Bounds::default()),
+            readable: VecDeque::new(),
+            told: Vec::new(),
+            lingering: Vec::new(),
+            spent: 0,
+            endings: Endings::default(),
+            wakes: Wakes::default(),
+            started: now,
+            outboxes_looked_at: now,
+            now,
+            now_ms: unix_ms(),
+        }
+    }
+
     /// This turn's time in microseconds since some moment: a clock that starts over after an hour, which is enough to
     /// tell how long a ping took.
     pub(super) fn micros(&self) -> u32 {

@@ -1,7 +1,6 @@
 //! A shard's thread: its loop, and what each turn does.
 
 use std::{
-    collections::VecDeque,
     io,
     sync::Arc,
     time::{Duration, Instant},
@@ -22,18 +21,10 @@ use super::{
     keepalive::{Sweep, TICK},
     limits::ShardLimits,
     newcomer::Newcomer,
-    outgoing::Outgoing,
     settle,
     tally::{Tally, TallySink},
-    timers::Endings,
-    wakes::Wakes,
 };
-use crate::{
-    clock::unix_ms,
-    defaults,
-    fanout::{Bounds, Fanout},
-    liveness,
-};
+use crate::{clock::unix_ms, defaults, liveness};
 
 /// The waker's token; connections have their slot.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -66,23 +57,7 @@ impl Shard {
     ) -> io::Result<Self> {
         let registry = poll.registry().try_clone()?;
         let sweep = Sweep::new(limits.ping, limits.pong_timeout);
-        let core = Core {
-            inbox: handle.inbox.clone(),
-            peers,
-            registry,
-            out: Outgoing::new(limits),
-            fanout: Fanout::new(handle.id, Bounds::default()),
-            readable: VecDeque::new(),
-            told: Vec::new(),
-            lingering: Vec::new(),
-            wakes: Wakes::default(),
-            spent: 0,
-            endings: Endings::default(),
-            started: Instant::now(),
-            outboxes_looked_at: Instant::now(),
-            now: Instant::now(),
-            now_ms: unix_ms(),
-        };
+        let core = Core::new(handle.inbox.clone(), peers, registry, limits);
         let (doors, input, jobs) = (Slab::new(), Input::new(), Vec::new());
         let sweep_at = core.now + TICK;
         let arrivals = handle.arrivals.clone();
