@@ -1,5 +1,5 @@
 //! What concerns one connection holds up nobody else on its shard: a topic that is read from the disk, with a store whose reads
-//! are held, and a door that panics.
+//! are held, and a door that panics. And what is asked of a shard finds every connection that came before.
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::{
@@ -16,13 +16,13 @@ use fanwire::{
     durable::Run,
     memory::Plan,
     metrics::Metrics,
-    shard::{Cx, Door, Inbound, Newcomer, Origin, ShardLimits, Shards, Socket},
+    shard::{Cx, Door, Inbound, Newcomer, Order, Origin, ShardLimits, Shards, Socket, Who},
     store::{Committer, Faulty, Memory, Pace},
     topic::{Keeping, KindRule, Retention, Rule, Rules},
     wire::{self, Dialects, Framing},
     worker::Workers,
 };
-use fanwire_proto::{Format, Member};
+use fanwire_proto::{ClientId, Format, Member};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::{Message, WebSocket, protocol::Role};
 
@@ -88,12 +88,16 @@ impl World {
     }
 
     fn visitor(&self, door: impl Door + 'static) -> Client {
+        self.visitor_named(self.broker.new_client(), door)
+    }
+
+    fn visitor_named(&self, client: ClientId, door: impl Door + 'static) -> Client {
         let (ours, theirs) = UnixStream::pair().unwrap();
         ours.set_read_timeout(Some(PATIENCE)).unwrap();
         self.broker.shards()[0].adopt(Newcomer {
             socket: Socket::local(theirs).unwrap(),
             spoken: Dialects::default().register(NativeDialect::new(Format::Json), Framing::WebSocket),
-            member: Member { client: self.broker.new_client(), user: None, info: None },
+            member: Member { client, user: None, info: None },
             origin: Origin { door: "test", address: std::net::Ipv4Addr::LOCALHOST.into() },
             door: Box::new(door),
             input: Vec::new(),
@@ -245,5 +249,22 @@ fn why_a_topic_cannot_be_read_is_an_answer() {
         assert_eq!(client.expect("error")["code"], "wrong_kind");
     }
     client.publish("other", 1);
+    world.end();
+}
+
+#[test]
+fn an_order_finds_each_connection_that_was_handed_over_before_it() {
+    let world = start(&Arc::default());
+    let come_and_go = || {
+        for _ in 0..200 {
+            let client = world.broker.new_client();
+            let door = NativeDoor::new(world.broker.clone(), Format::Json, world.broker.anonymous(), 60);
+            let _visitor = world.visitor_named(client, door);
+            let (done, count) = tokio::sync::oneshot::channel();
+            world.broker.shards()[0].order(Order::Disconnect { who: Who::Client(client), done });
+            assert_eq!(count.blocking_recv().unwrap(), 1);
+        }
+    };
+    std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(come_and_go))));
     world.end();
 }
