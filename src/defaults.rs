@@ -240,6 +240,10 @@ pub const COST_WATCHERS: usize = 4;
 /// What coming to a topic, or leaving it, costs.
 pub const COST_MEMBERSHIP: usize = 2;
 
+/// Topics that one token may name to be subscribed to: each is subscribed to again whenever its bearer comes back, and
+/// in a storm all bearers come back at once.
+pub const TOKEN_SUBS: usize = 128;
+
 /// What checking a credential costs: a signature takes some hundred microseconds.
 pub const COST_CREDENTIAL: usize = 50;
 
@@ -247,7 +251,7 @@ pub const COST_CREDENTIAL: usize = 50;
 pub const COST_REFUSED_CREDENTIAL: usize = 1_000;
 
 /// Credentials that one connection may present in vain, one after the other; then it is closed.
-pub const CREDENTIALS_REFUSED: u32 = 5;
+pub const CREDENTIALS_REFUSED: u8 = 5;
 
 /// False tokens a second from one address that are looked at, over a while: with all keys to try, some hundredths of a thread.
 /// Whoever has a good one needs none.
@@ -351,6 +355,9 @@ pub const LISTINGS_WAITING: usize = 64;
 
 /// Connections that a shard looks at in one go when they are listed: below a millisecond.
 pub const LISTING_SLOTS: usize = 2_048;
+
+/// Connections that a shard subscribes to a topic in one go for a back end: about a millisecond.
+pub const SERVER_SUBS_AT_ONCE: usize = 128;
 
 /// Most connections in one page of a list.
 pub const CONNECTIONS_PAGE_MAX: usize = 500;

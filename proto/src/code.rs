@@ -78,6 +78,8 @@ error_codes! {
     InvalidToken = "invalid_token", retry false;
     /// The token does not allow this on this topic.
     Forbidden = "forbidden", retry false;
+    /// The subscription was for a time, which is over.
+    Expired = "expired", retry false;
     /// The document was deleted.
     Deleted = "deleted", retry false;
     /// A fault of the broker.

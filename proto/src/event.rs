@@ -130,6 +130,9 @@ pub enum Event {
     },
     /// Messages between two offsets are gone for this subscriber.
     Gap(Gap),
+    /// The server subscribed this connection to a topic.
+    #[serde(rename = "subscribed")]
+    ServerSubscribed(ServerSubscribed),
     /// The server ended this subscription.
     End {
         /// The topic.
@@ -153,8 +156,19 @@ pub enum Event {
 
 impl Event {
     /// The names of all events, in the order of the documentation.
-    pub const NAMES: &[&str] =
-        &["welcome", "ok", "error", "message", "join", "leave", "pong", "gap", "end", "goodbye"];
+    pub const NAMES: &[&str] = &[
+        "welcome",
+        "ok",
+        "error",
+        "subscribed",
+        "message",
+        "join",
+        "leave",
+        "pong",
+        "gap",
+        "end",
+        "goodbye",
+    ];
 }
 
 /// A command failed.
@@ -169,6 +183,29 @@ pub struct ErrorReply {
     pub message: String,
     /// Whether the same command may succeed later.
     pub retry: bool,
+}
+
+/// A subscription that the server made: its token names the topic, or a back end asked for it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ServerSubscribed {
+    /// The topic.
+    pub topic: TopicName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// Its last offset at this moment.
+    pub offset: Offset,
+    /// What the topic promises; absent if it is a kind of a later version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Where the server said after which position: whether everything since follows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovered: Option<bool>,
+    /// With presence: who is there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<Vec<Member>>,
+    /// When the subscription ends, in milliseconds since 1970, if it does so before the connection.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
 }
 
 /// What lies between the two offsets is gone for this subscriber.

@@ -36,7 +36,9 @@ pub use command::{
 };
 
 mod event;
-pub use event::{Delivery, ErrorReply, Event, Gap, HistoryReply, Member, Message, PublisherRef};
+pub use event::{
+    Delivery, ErrorReply, Event, Gap, HistoryReply, Member, Message, PublisherRef, ServerSubscribed,
+};
 
 mod reply;
 pub use reply::Reply;

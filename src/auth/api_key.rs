@@ -87,6 +87,7 @@ impl ApiKey {
             presence: self.subscribe.clone(),
             delete: self.delete.clone(),
             max_rate: None,
+            subs: None,
             admin: self.admin,
         }
     }

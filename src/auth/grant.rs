@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use fanwire_proto::{Pattern, Payload, TopicName};
 
+use super::server_sub::ServerSub;
+
 /// The topics something is allowed on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Allowed {
@@ -98,6 +100,8 @@ pub struct Grant {
     pub delete: Allowed,
     /// Kind `latest`: most updates a second of a subscription, whatever it asks for.
     pub max_rate: Option<f64>,
+    /// Topics that its bearer is subscribed to by the server, which nothing else has to allow. One word: most have none.
+    pub subs: Option<Arc<Vec<ServerSub>>>,
     /// Whether connections of others may be ended, and tokens revoked.
     pub admin: bool,
 }
@@ -116,6 +120,7 @@ impl Grant {
             presence: Allowed::All,
             delete: Allowed::All,
             max_rate: None,
+            subs: None,
             admin: true,
         }
     }
@@ -123,6 +128,21 @@ impl Grant {
     /// Whether it has ended.
     pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_ms.is_some_and(|end| end <= now_ms)
+    }
+
+    /// The subscription to a topic that it names, if its time is not over.
+    pub fn named(&self, topic: &TopicName, now_ms: u64) -> Option<&ServerSub> {
+        self.subs.iter().flat_map(|subs| &***subs).find(|sub| sub.topic == *topic && !sub.is_expired(now_ms))
+    }
+
+    /// Moves all its ends to a clock that shows `to_ms` when the one it was dated by shows `from_ms`.
+    pub fn redated(mut self, from_ms: u64, to_ms: u64) -> Self {
+        let redate = |end: &mut u64| *end = to_ms.saturating_add(end.saturating_sub(from_ms));
+        self.expires_ms.iter_mut().for_each(redate);
+        if let Some(subs) = &mut self.subs {
+            Arc::make_mut(subs).iter_mut().flat_map(|sub| &mut sub.expires_ms).for_each(redate);
+        }
+        self
     }
 
     /// Whether it allows something on a topic.

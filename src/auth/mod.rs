@@ -5,8 +5,10 @@
 
 mod api_key;
 mod attempts;
+mod claims;
 mod grant;
 mod keys;
+mod server_sub;
 mod token;
 
 use std::sync::Arc;
@@ -15,6 +17,7 @@ pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
 pub use attempts::Attempts;
 pub use grant::{Allowed, Credential, Grant, Verb};
 pub use keys::{InvalidKey, KeySet, Published, Secret, VerifyingKey};
+pub use server_sub::{BadOption, ServerSub, SubClaim, SubOptions};
 pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 
 /// Who may come in.

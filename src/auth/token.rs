@@ -1,24 +1,21 @@
 //! JSON Web Tokens (RFC 7519): HS256, RS256, ES256 and EdDSA.
 
-use std::sync::Arc;
-
 use data_encoding::BASE64URL_NOPAD;
-use fanwire_proto::{Pattern, Payload};
+use fanwire_proto::Pattern;
 use jsonwebtoken::{Algorithm, Header, Validation};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::{
+    claims::{info_of, numeric_date},
     grant::{Allowed, Credential, Grant},
     keys::{Secret, VerifyingKey},
+    server_sub::{SubClaims, subs_of},
 };
 use crate::defaults;
 
 /// Longest `sub`, in bytes: it is repeated in every message and presence change of the user.
 const USER_BYTES_MAX: usize = 200;
-
-/// Largest `info`, in bytes of JSON: it is repeated to everybody who watches presence.
-const INFO_BYTES_MAX: usize = 1_024;
 
 /// How far ahead the clock of whoever makes tokens may be: a token that begins when it is made is used at once, and clocks
 /// that are kept in step differ by less. Its end is taken as it is, so that nobody may do anything for longer.
@@ -75,16 +72,9 @@ pub struct Claims {
     /// Kind `latest`: most updates a second of a subscription.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_rate: Option<f64>,
-}
-
-/// A date may have a fraction (RFC 7519 §2), which is of no use here.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
-fn numeric_date<'de, D: Deserializer<'de>>(source: D) -> Result<Option<u64>, D::Error> {
-    match Option::<f64>::deserialize(source)? {
-        None => Ok(None),
-        Some(date) if (0.0..9e15).contains(&date) => Ok(Some(date as u64)),
-        Some(_) => Err(serde::de::Error::custom("a date is a number of seconds since 1970")),
-    }
+    /// Topics that the connection is subscribed to by the broker itself; no other claim has to allow them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subs: Option<SubClaims>,
 }
 
 /// One name or several (RFC 7519 §4.1.3).
@@ -141,6 +131,9 @@ pub enum InvalidToken {
     /// Another claim makes no sense.
     #[error("the token's claim `{0}` cannot be used")]
     BadClaim(&'static str),
+    /// A subscription that it names cannot be made.
+    #[error("the token's claim `subs` cannot be used: {0}")]
+    BadSub(String),
     /// It was revoked.
     #[error("the token was revoked")]
     Revoked,
@@ -246,6 +239,7 @@ const SHAPES: &[(&str, &str)] = &[
     ("presence", "a list of patterns"),
     ("delete", "a list of patterns"),
     ("max_rate", "a number"),
+    ("subs", "an object of topics, each an object of options"),
 ];
 
 fn check_names(claims: &Claims, expect: &Expect) -> Result<(), InvalidToken> {
@@ -273,7 +267,7 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
     let subscribe = allowed(claims.subscribe)?.unwrap_or(Allowed::All);
     let grant = Grant {
         user: claims.sub.map(Into::into),
-        info: claims.info.map(|info| info_of(&info)).transpose()?,
+        info: claims.info.map(|info| info_of(&info).ok_or(InvalidToken::BadClaim("info"))).transpose()?,
         credential: claims.jti.map(|id| Credential::Token(id.into())),
         expires_ms: claims.exp.map(|seconds| seconds.saturating_mul(1_000)),
         publish: allowed(claims.publish)?.unwrap_or(Allowed::All),
@@ -282,14 +276,10 @@ fn grant_of(claims: Claims, now_ms: u64) -> Result<Grant, InvalidToken> {
         delete: allowed(claims.delete)?.unwrap_or_else(Allowed::none),
         subscribe,
         max_rate: claims.max_rate,
+        subs: claims.subs.map(subs_of).transpose().map_err(InvalidToken::BadSub)?,
         admin: false,
     };
     if grant.is_expired(now_ms) { Err(InvalidToken::Expired) } else { Ok(grant) }
-}
-
-fn info_of(info: &serde_json::Value) -> Result<Arc<Payload>, InvalidToken> {
-    let payload = Payload::json(&info.to_string()).ok().filter(|payload| payload.len() <= INFO_BYTES_MAX);
-    payload.map(Arc::new).ok_or(InvalidToken::BadClaim("info"))
 }
 
 fn allowed(patterns: Option<Vec<String>>) -> Result<Option<Allowed>, InvalidToken> {
@@ -372,11 +362,30 @@ mod tests {
             ("publish", serde_json::json!("chat:*")),
             ("delete", serde_json::json!([7])),
             ("max_rate", serde_json::json!("fast")),
+            ("subs", serde_json::json!(["chat:a"])),
         ] {
             let told = check(serde_json::json!({ claim: value })).unwrap_err().to_string();
             assert!(told.starts_with(&format!("the token's claim `{claim}` must be a")), "{told}");
         }
         assert_eq!(check(serde_json::json!([])), Err(InvalidToken::Malformed));
+    }
+
+    #[test]
+    fn a_token_names_subscriptions_with_their_options() {
+        let subs = serde_json::json!({
+            "b": {},
+            "a": { "last": 3, "presence": true, "expire_at": 1_800_000_007, "since": null, "more": 1 },
+        });
+        let grant =
+            check(&Claims { subs: serde_json::from_value(subs).unwrap(), ..Claims::default() }).unwrap();
+        let named = grant.subs.clone().unwrap();
+        let [a, b] = named.as_slice() else { panic!("{named:?}") };
+        assert_eq!((a.topic.as_str(), a.last, a.presence, a.echo), ("a", Some(3), true, true));
+        assert_eq!((a.expires_ms, b.expires_ms), (Some(1_800_000_007_000), None));
+        assert!(!b.wants_past() && !b.presence);
+        let redated = grant.redated(1_800_000_000_000, 100);
+        assert_eq!(redated.named(&a.topic, 7_099).unwrap().expires_ms, Some(7_100));
+        assert_eq!(redated.named(&a.topic, 7_100), None);
     }
 
     #[test]

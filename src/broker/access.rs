@@ -24,9 +24,8 @@ impl Broker {
         let policy = self.policy.load();
         let verify = || policy.authenticator.verify(credential, machine_ms);
         let per_second = policy.limits.max_false_tokens_per_second;
-        let mut grant = self.attempts.check(credential, from, per_second, now_ms, verify)?;
-        grant.expires_ms =
-            grant.expires_ms.map(|ends| now_ms.saturating_add(ends.saturating_sub(machine_ms)));
+        let grant = self.attempts.check(credential, from, per_second, now_ms, verify)?;
+        let grant = grant.redated(machine_ms, now_ms);
         if self.is_revoked(&grant, now_ms) { Err(InvalidToken::Revoked) } else { Ok(grant) }
     }
 

@@ -1,12 +1,9 @@
 //! For those who look after the broker: all topics at a glance, and the connections, a page at a time.
 
-use std::{cmp::Reverse, sync::Arc, time::Duration};
+use std::{cmp::Reverse, sync::Arc};
 
-use tokio::sync::oneshot;
-
-use super::Broker;
+use super::{Broker, asking::ask};
 use crate::{
-    defaults,
     shard::{Connection, ConnectionQuery, Listing, Order, ShardHandle},
     topic::Topic,
 };
@@ -39,15 +36,8 @@ impl Broker {
         let mut query = Arc::new(query);
         let (mut page, (mut shard, mut slot)) = (ConnectionPage::default(), from);
         while let Some(handle) = self.shards.get(shard) {
-            let (done, report) = oneshot::channel();
-            handle.order(Order::List { query: query.clone(), from: slot, done });
-            let patience = match handle.pulse().is_stalled() {
-                true => Duration::ZERO,
-                false => Duration::from_millis(defaults::ORDER_MS),
-            };
-            // A shard that has ended has no connections, and one that stands still is passed over.
-            let report = tokio::time::timeout(patience, report).await;
-            let Listing { connections, matched, next } = report.ok().and_then(Result::ok).unwrap_or_default();
+            let listing = ask(handle, |done| Order::List { query: query.clone(), from: slot, done });
+            let Listing { connections, matched, next } = listing.await.unwrap_or_default();
             page.matched += matched;
             page.connections.extend(connections);
             (shard, slot) = next.map_or((shard + 1, 0), |next| (shard, next));

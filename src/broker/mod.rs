@@ -1,6 +1,7 @@
 //! The broker: topics by name, and the verbs on them. One file per verb; doors call these and nothing below.
 
 mod access;
+mod asking;
 #[cfg(test)]
 mod damage_test;
 mod documents;
@@ -15,6 +16,7 @@ mod publish;
 mod read;
 mod restoring;
 mod revocations;
+mod server_side;
 mod state;
 mod subscribe;
 mod sweep;
@@ -27,5 +29,6 @@ pub use lookup::{Missing, NoTopic, TooManyOwned, TooManyTopics, Unreadable};
 pub use policy::{Limits, Policy};
 pub use publish::{PublishError, Published};
 pub use revocations::RevokeError;
+pub use server_side::ServerSubscribed;
 pub use state::Broker;
 pub use subscribe::SubscribeError;

@@ -1,5 +1,7 @@
-//! Control over connections of others, for back ends whose API key has `admin`: `POST /v1/disconnect`,
+//! Control over connections of others, for back ends whose API key has `admin`: `POST /v1/disconnect`, `/v1/subscribe`,
 //! `/v1/unsubscribe` and `/v1/revoke`.
+
+use std::num::NonZeroU64;
 
 use axum::{
     extract::{Request, State},
@@ -7,12 +9,21 @@ use axum::{
     response::Response,
     routing::post,
 };
-use fanwire_proto::ClientId;
+use fanwire_proto::{ClientId, ErrorCode};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 
-use super::http::{Admin, Api, HasBroker, Problem, json, read_body, topic_name};
-use crate::{auth::Credential, clock::unix_ms, defaults, shard::Who};
+use super::{
+    errors::Failure,
+    http::{Admin, Api, HasBroker, Problem, json, read_body, topic_name, with_topic},
+};
+use crate::{
+    auth::{Credential, SubOptions},
+    broker::{Missing, ServerSubscribed, SubscribeError},
+    clock::unix_ms,
+    defaults,
+    shard::Who,
+};
 
 /// Whose connections are meant; exactly one of these.
 #[derive(Deserialize)]
@@ -29,6 +40,17 @@ struct Target {
 struct Disconnect {
     #[serde(flatten)]
     target: Target,
+}
+
+#[derive(Deserialize)]
+struct Subscribe {
+    #[serde(flatten)]
+    target: Target,
+    topic: String,
+    #[serde(flatten)]
+    options: SubOptions,
+    /// For how many seconds; without it, for as long as the connection lasts.
+    expires_in_s: Option<NonZeroU64>,
 }
 
 #[derive(Deserialize)]
@@ -52,10 +74,27 @@ struct Ended {
     count: usize,
 }
 
+/// How many subscriptions there are that were not before.
+#[derive(Serialize)]
+struct Made {
+    count: usize,
+    /// Why connections that were meant do not have theirs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refusals>,
+}
+
+/// Connections that do not have theirs for the same reason.
+#[derive(Serialize)]
+struct Refusals {
+    code: ErrorCode,
+    count: usize,
+}
+
 /// The routes, which [`http`](super::http) describes.
 pub fn routes() -> OpenApiRouter<Api> {
     OpenApiRouter::new()
         .route("/v1/disconnect", post(disconnect))
+        .route("/v1/subscribe", post(subscribe))
         .route("/v1/unsubscribe", post(unsubscribe))
         .route("/v1/revoke", post(revoke))
 }
@@ -63,6 +102,22 @@ pub fn routes() -> OpenApiRouter<Api> {
 async fn disconnect(State(api): State<Api>, _: Admin, request: Request) -> Result<Response, Problem> {
     let Disconnect { target } = read_order(&api, request).await?;
     Ok(answer(api.broker().disconnect(target.who()?).await))
+}
+
+async fn subscribe(State(api): State<Api>, admin: Admin, request: Request) -> Result<Response, Problem> {
+    let Subscribe { target, topic, options, expires_in_s } = read_order(&api, request).await?;
+    let (who, name, now_ms) = (target.who()?, topic_name(&topic)?, unix_ms());
+    let expires_ms = expires_in_s.map(|seconds| now_ms.saturating_add(seconds.get().saturating_mul(1_000)));
+    let sub =
+        options.of(name.clone(), expires_ms).map_err(|error| Problem::bad_request(error.to_string()))?;
+    let (broker, missing) = (api.broker(), Missing::Make(admin.owner()));
+    let topic = with_topic(broker, &name, || broker.bring(&name, missing, now_ms));
+    let made = match topic.map_err(SubscribeError::from).map_err(Failure::from)? {
+        Some(topic) => broker.subscribe_others(&who, topic, sub).await.map_err(Failure::from)?,
+        None => ServerSubscribed::default(),
+    };
+    let refused = made.refused.into_iter().map(|(code, count)| Refusals { code, count }).collect();
+    Ok(json(StatusCode::OK, "application/json", &Made { count: made.count, refused }))
 }
 
 async fn unsubscribe(State(api): State<Api>, _: Admin, request: Request) -> Result<Response, Problem> {

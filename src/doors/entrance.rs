@@ -82,6 +82,11 @@ impl Visit<'_> {
             // Tokens consist of characters that need no escaping (RFC 7515 §3.1).
             pairs.filter(|(name, _)| *name == "token").map(|(_, token)| token).next()
         });
+        self.grant_of(broker, in_query)
+    }
+
+    /// The same where the door has read the address itself.
+    pub(super) fn grant_of(&self, broker: &Broker, in_query: Option<&str>) -> Result<Option<Grant>, Failure> {
         if in_query.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
             return Err(Failure::key_in_address());
         }

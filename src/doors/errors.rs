@@ -33,7 +33,7 @@ impl Failure {
     }
 
     /// The token allows other topics.
-    pub fn forbidden(verb: Verb) -> Self {
+    fn forbidden(verb: Verb) -> Self {
         Self::new(ErrorCode::Forbidden, format!("the token does not allow to {} this topic", verb.as_str()))
     }
 

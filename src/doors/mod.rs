@@ -8,6 +8,7 @@ pub mod http;
 pub mod native;
 mod notices;
 pub mod sse;
+mod standing;
 pub mod webhook;
 pub mod yjs;
 

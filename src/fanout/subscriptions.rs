@@ -120,6 +120,16 @@ impl Fanout {
         now
     }
 
+    /// Sets whether a subscription's member is its own; returns its topic if there is one.
+    pub fn set_member(&mut self, conn: u32, key: SubKey, is_own: bool) -> Option<Arc<Topic>> {
+        let at = self.readers.find(conn, key)?;
+        let sub = self.sub_mut(at);
+        if is_own || sub.extra.is_some() {
+            sub.extra.get_or_insert_default().has_member = is_own;
+        }
+        Some(self.feeds[at.feed as usize].topic.clone())
+    }
+
     /// Removes a subscription of a connection, whose client this is; false when there was none.
     pub fn unsubscribe(
         &mut self,

@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use fanwire_proto::TopicName;
+use fanwire_proto::{CloseCode, TopicName};
 
+use super::own::OwnGrants;
 use crate::{
     auth::{Credential, Grant, Verb},
     memory::Owner,
@@ -23,11 +24,36 @@ pub enum Denied {
     Forbidden(Verb),
 }
 
-/// A client as its credential describes it.
+/// Where a client stands with its credential.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It has shown none.
+    Stranger,
+    /// Its credential is in force.
+    Good,
+    /// Its credential has ended.
+    Expired,
+    /// Its credential is valid, but refused.
+    Revoked,
+}
+
+impl Standing {
+    /// How a connection ends that may not go on like this; a stranger may, for a while.
+    pub fn closing(self) -> Option<CloseCode> {
+        match self {
+            Self::Stranger | Self::Good => None,
+            Self::Expired => Some(CloseCode::TokenExpired),
+            Self::Revoked => Some(CloseCode::Disconnected),
+        }
+    }
+}
+
+/// A client as its credential describes it, and what single subscriptions may apart from that.
 #[derive(Clone, Debug)]
 pub struct Session {
     /// `None` for a stranger, who may only present a credential.
     grant: Option<Arc<Grant>>,
+    pub(super) own: OwnGrants,
 }
 
 /// What anybody may where no credential is needed: the same for all connections, so that it is there once.
@@ -42,7 +68,7 @@ fn shared(grant: Grant) -> Arc<Grant> {
 impl Session {
     /// Of a client with this grant.
     pub fn new(grant: Option<Grant>) -> Self {
-        Self { grant: grant.map(shared) }
+        Self { grant: grant.map(shared), own: OwnGrants::default() }
     }
 
     /// The credential, whether it has ended or not.
@@ -50,8 +76,13 @@ impl Session {
         self.grant.as_deref()
     }
 
-    /// Puts another credential in the place of the old one.
+    /// Puts another credential in the place of the old one. What back ends have allowed goes with the user whom they
+    /// allowed it. Then comes a [`review`](Self::review) of each subscription.
     pub fn renew(&mut self, grant: Grant) {
+        let was_user = self.shown().and_then(|before| before.user.as_ref());
+        if was_user != grant.user.as_ref() {
+            self.own.forget_back_ends();
+        }
         self.grant = Some(shared(grant));
     }
 
@@ -64,13 +95,28 @@ impl Session {
     /// Refuses what the credential does not cover.
     pub fn check(&self, verb: Verb, topic: &TopicName, now_ms: u64) -> Result<&Grant, Denied> {
         let grant = self.grant(now_ms)?;
-        if grant.allows(verb, topic) { Ok(grant) } else { Err(Denied::Forbidden(verb)) }
+        check(grant, verb, topic).map(|()| grant)
+    }
+
+    /// Where the client stands; whether a credential is refused is asked only of one that is there.
+    pub fn standing(&self, now_ms: u64, is_revoked: impl FnOnce(&Grant) -> bool) -> Standing {
+        match self.grant(now_ms) {
+            Err(Denied::NoGrant) => Standing::Stranger,
+            Err(_) => Standing::Expired,
+            Ok(grant) if is_revoked(grant) => Standing::Revoked,
+            Ok(_) => Standing::Good,
+        }
     }
 
     /// Whom what this client, which comes from this address, makes the broker keep is charged to.
     pub fn owner(&self, address: IpAddr) -> Owner {
         owner_of(self.shown(), address)
     }
+}
+
+/// Refuses what a credential in force does not cover.
+pub fn check(grant: &Grant, verb: Verb, topic: &TopicName) -> Result<(), Denied> {
+    if grant.allows(verb, topic) { Ok(()) } else { Err(Denied::Forbidden(verb)) }
 }
 
 /// Whom what somebody makes the broker keep is charged to: the user or key where one is known, else the address.
@@ -99,6 +145,15 @@ mod tests {
         assert!(session.check(Verb::Subscribe, &topic, 9).is_ok());
         assert_eq!(session.check(Verb::Publish, &topic, 9).map(drop), Err(Denied::Forbidden(Verb::Publish)));
         assert_eq!(session.check(Verb::Subscribe, &topic, 10).map(drop), Err(Denied::Expired));
+    }
+
+    #[test]
+    fn a_client_stands_as_its_credential_does() {
+        let until = |expires_ms| Session::new(Some(Grant { expires_ms, ..Grant::everything() }));
+        assert_eq!(Session::new(None).standing(0, |_| true), Standing::Stranger);
+        assert_eq!(until(Some(10)).standing(9, |_| false), Standing::Good);
+        assert_eq!(until(Some(10)).standing(9, |_| true), Standing::Revoked);
+        assert_eq!(until(Some(10)).standing(10, |_| true), Standing::Expired);
     }
 
     #[test]

@@ -2,6 +2,10 @@
 
 mod bucket;
 mod client;
+mod own;
+mod subscribing;
 
 pub use bucket::TokenBucket;
-pub use client::{Denied, Session, owner_of};
+pub use client::{Denied, Session, Standing, check, owner_of};
+pub use own::{By, OwnGrant};
+pub use subscribing::{Terms, Wish};

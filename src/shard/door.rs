@@ -18,7 +18,7 @@ use super::{
     stamp::{OwnStamp, Stamp},
 };
 use crate::{
-    auth::Credential,
+    auth::{Grant, ServerSub},
     defaults,
     fanout::{SubKey, SubscribeOptions},
     topic::{Asker, Joined, Placed, Refusal, Topic},
@@ -44,6 +44,14 @@ pub trait Door: Send {
 
     /// The server has ended a subscription, and has told the client so.
     fn ended(&mut self, _cx: &mut Cx<'_>, _key: SubKey, _code: ErrorCode) {}
+
+    /// A back end has this connection subscribed to a topic. Returns whether it was not before; if it was, nothing changes.
+    ///
+    /// # Errors
+    /// When it cannot be: a connection may be for what it has asked for and nothing else.
+    fn ordered(&mut self, _cx: &mut Cx<'_>, _sub: &ServerSub) -> Result<bool, ErrorCode> {
+        Err(ErrorCode::TooManySubscriptions)
+    }
 
     /// Called about once per ping interval, and when what the client may do [ends](Cx::ends_at).
     fn tick(&mut self, cx: &mut Cx<'_>);
@@ -95,6 +103,22 @@ impl Cx<'_> {
         self.core.unsubscribe(self.slot, key)
     }
 
+    /// Ends a subscription, and tells the client why; the door hears of it, too.
+    pub fn end(&mut self, key: SubKey, code: ErrorCode) {
+        self.core.out.stage_replies(self.slot);
+        self.core.end_subscription(self.slot, key, code);
+    }
+
+    /// Shows others something else of this client on one topic; without it, what they see of it elsewhere.
+    pub fn show(&mut self, key: SubKey, info: Option<Arc<Payload>>) {
+        self.core.show(self.slot, key, info);
+    }
+
+    /// Whether a subscription shows something of its own.
+    pub fn is_shown_apart(&self, key: SubKey) -> bool {
+        self.core.fanout.subscription(self.slot, key).is_some_and(|sub| sub.has_member)
+    }
+
     /// Whether this connection has a subscription of this name.
     pub fn has(&self, key: SubKey) -> bool {
         self.core.fanout.subscription(self.slot, key).is_some()
@@ -137,20 +161,21 @@ impl Cx<'_> {
         self.core.out.conns[self.slot as usize].member.clone()
     }
 
-    /// Changes who this is, also for those who watch the topics that it is subscribed to.
-    pub fn identify(
-        &mut self,
-        user: Option<Arc<str>>,
-        info: Option<Arc<Payload>>,
-        credential: Option<Credential>,
-    ) {
+    /// This client as it shows itself on one topic; nothing if it does as elsewhere.
+    pub fn member_showing(&self, info: Option<Arc<Payload>>) -> Option<Member> {
+        info.map(|info| Member { info: Some(info), ..self.member() })
+    }
+
+    /// Changes who this is and until when, also for those who watch the topics that it is subscribed to.
+    pub fn identify(&mut self, grant: &Grant) {
+        self.ends_at(grant.expires_ms);
         let conn = &mut self.core.out.conns[self.slot as usize];
-        conn.credential = credential;
-        if (&conn.member.user, &conn.member.info) == (&user, &info) {
+        conn.credential.clone_from(&grant.credential);
+        if (&conn.member.user, &conn.member.info) == (&grant.user, &grant.info) {
             return;
         }
-        conn.member.user = user;
-        conn.member.info = info;
+        conn.member.user.clone_from(&grant.user);
+        conn.member.info.clone_from(&grant.info);
         let Core { peers, fanout, .. } = &*self.core;
         let member = &self.core.out.conns[self.slot as usize].member;
         for sub in fanout.subscriptions(self.slot).filter(|sub| !sub.has_member) {
@@ -266,14 +291,16 @@ pub(super) struct Guarded(pub(super) Box<dyn Door>);
 impl Guarded {
     /// What the door shares with others is behind locks that do not poison, and changed in one step; what is its own ends
     /// with it.
-    fn call(&mut self, cx: &mut Cx<'_>, call: impl FnOnce(&mut dyn Door, &mut Cx<'_>)) {
+    fn call<T>(&mut self, cx: &mut Cx<'_>, call: impl FnOnce(&mut dyn Door, &mut Cx<'_>) -> T) -> Option<T> {
         let door = &mut *self.0;
-        if catch_unwind(AssertUnwindSafe(|| call(door, cx))).is_err() {
+        let done = catch_unwind(AssertUnwindSafe(|| call(door, cx))).ok();
+        if done.is_none() {
             tracing::error!(client = %cx.member().client, "a connection is closed because of a panic");
             // It may have got stuck in the middle of a frame.
             cx.core.out.replies.clear();
             cx.close(CloseCode::Internal);
         }
+        done
     }
 }
 
@@ -300,6 +327,10 @@ impl Door for Guarded {
 
     fn ended(&mut self, cx: &mut Cx<'_>, key: SubKey, code: ErrorCode) {
         self.call(cx, |door, cx| door.ended(cx, key, code));
+    }
+
+    fn ordered(&mut self, cx: &mut Cx<'_>, sub: &ServerSub) -> Result<bool, ErrorCode> {
+        self.call(cx, |door, cx| door.ordered(cx, sub)).unwrap_or(Err(ErrorCode::Internal))
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {

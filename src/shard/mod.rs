@@ -51,7 +51,7 @@ pub use handle::ShardHandle;
 pub use limits::ShardLimits;
 pub use listing::{Connection, ConnectionOrder, ConnectionQuery, Listing};
 pub use newcomer::Newcomer;
-pub use orders::{Order, Who};
+pub use orders::{Order, ServerSubs, Who};
 pub use settlement::Settlement;
 pub use shards::Shards;
 pub use socket::Socket;

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::ClientId;
+use fanwire_proto::{ClientId, ErrorCode};
 use tokio::sync::oneshot;
 
 use super::{
     conn::Conn,
     listing::{ConnectionQuery, Listing},
 };
-use crate::auth::Credential;
+use crate::auth::{Credential, ServerSub};
 
 /// Whose connections are meant.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -51,6 +51,17 @@ pub enum Order {
         /// Gets the count.
         done: oneshot::Sender<usize>,
     },
+    /// Subscribe them to a topic, a bounded number at a time.
+    Subscribe {
+        /// Whose.
+        who: Who,
+        /// To what, and how.
+        sub: Arc<ServerSub>,
+        /// The slot to begin with.
+        from: usize,
+        /// Gets what became of it.
+        done: oneshot::Sender<ServerSubs>,
+    },
     /// End all subscriptions to a document that was deleted.
     Disband {
         /// The document.
@@ -67,4 +78,15 @@ pub enum Order {
         /// Gets them.
         done: oneshot::Sender<Listing>,
     },
+}
+
+/// What became of a subscription that connections are to have.
+#[derive(Debug, Default)]
+pub struct ServerSubs {
+    /// How many have it from now on, and had it not before.
+    pub made: usize,
+    /// Why others do not, once for each.
+    pub refused: Vec<ErrorCode>,
+    /// The slot to go on with, unless this was the end.
+    pub next: Option<usize>,
 }

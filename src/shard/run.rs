@@ -11,6 +11,7 @@ use mio::{Events, Poll, Token};
 use slab::Slab;
 
 use super::{
+    carry_out,
     conn::Conn,
     core::{Core, slot32},
     door::{Cx, Door, Guarded},
@@ -156,7 +157,7 @@ impl Shard {
                 Job::Attach(slot, client, socket) => self.core.attach(slot, client, socket),
                 Job::Resume(slot, client) => self.resume(slot, client),
                 Job::End(slot, client, closing) => self.core.end(slot, client, closing),
-                Job::Order(order) => self.core.carry_out(order),
+                Job::Order(order) => carry_out::carry_out(&mut self.core, &mut self.doors, order),
                 Job::Settled(settlements) => settle::hand_out(&mut self.core, &mut self.doors, settlements),
                 // The other side may have stopped waiting.
                 Job::Sync(done) => drop(done.try_send(())),
@@ -239,6 +240,7 @@ impl Shard {
             return self.core.out.dead.push(slot32(slot));
         }
         let slot = slot32(slot);
+        self.core.spent = 0;
         self.doors[slot as usize].opened(&mut Cx { core: &mut self.core, slot });
         self.core.out.stage_replies(slot);
         if !input.is_empty() {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fanwire_proto::ErrorCode;
+use fanwire_proto::{ErrorCode, Member, Payload};
 
 use super::core::Core;
 use crate::{
@@ -28,6 +28,15 @@ impl Core {
         let Some(to) = self.out.receiver(slot) else { return };
         let past = self.fanout.start(slot, to, key, joined);
         self.out.reply(slot, Some(key), past.map(|message| Item::Message(message, 0)));
+    }
+
+    /// Shows others something else of the client on one topic; without it, what they see of it elsewhere.
+    pub(super) fn show(&mut self, slot: u32, key: SubKey, info: Option<Arc<Payload>>) {
+        let Some(conn) = self.out.conns.get(slot as usize) else { return };
+        let Some(topic) = self.fanout.set_member(slot, key, info.is_some()) else { return };
+        let info = info.or_else(|| conn.member.info.clone());
+        let member = Member { info, ..conn.member.clone() };
+        topic.identify(&member, |feed| self.peers[feed.shard.0].notify(feed));
     }
 
     pub(super) fn unsubscribe(&mut self, slot: u32, key: SubKey) -> bool {

@@ -16,6 +16,7 @@ mod transcode;
 mod history;
 mod resume;
 mod resume_storm;
+mod server_side;
 mod slow_log;
 mod stepped_clock;
 

@@ -42,7 +42,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     // What providers of webhooks sign.
     ("provider", &[]),
-    ("session", &["auth", "memory"]),
+    // Of fan-out it knows the doors' keys.
+    ("session", &["auth", "fanout", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
     ("shard", &["auth", "clock", "fanout", "liveness", "topic", "wire"]),
     ("store", &["clock", "liveness"]),

@@ -4,7 +4,8 @@ import type { ErrorEvent } from './wire.js';
 const FINAL = new Set(
 	(
 		'bad_frame bad_request unknown_type bad_topic bad_payload too_large wrong_kind already_subscribed not_subscribed ' +
-		'too_many_subscriptions too_many_keys presence_off unauthorized invalid_token forbidden deleted'
+		'too_many_subscriptions too_many_keys presence_off unauthorized invalid_token forbidden expired deleted ' +
+		'not_durable damaged'
 	).split(' '),
 );
 

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use super::value::{self, Mismatch, Problem, Value, fields};
 use crate::{
     ClientId, ErrorCode, ErrorReply, Event, Gap, Kind, Member, Message, Payload, PublisherRef, Reply,
-    TopicName,
+    ServerSubscribed, TopicName,
 };
 
 fields! {
@@ -69,6 +69,7 @@ pub(super) fn decode<'a, V: Value<'a>>(object: V) -> Result<Option<Event>, Misma
     Ok(Some(match kind.as_ref() {
         "welcome" => fields.welcome()?,
         "ok" => Event::Reply(Box::new(fields.reply()?)),
+        "subscribed" => Event::ServerSubscribed(fields.server_subscribed()?),
         "error" => Event::Error(fields.error()?),
         "message" => Event::Message(message(object)?),
         "join" => Event::Join { topic: fields.topic()?, member: member(object)? },
@@ -102,7 +103,7 @@ impl<'a, V: Value<'a>> EventFields<V> {
             topic: self.topic.optional(value::topic)?,
             epoch: self.epoch.optional(value::epoch)?,
             offset: self.offset.optional(value::offset)?,
-            kind: self.topic_kind.optional(V::text)?.and_then(|name| Kind::read(&name)),
+            kind: self.kind()?,
             recovered: self.recovered.optional(V::boolean)?,
             duplicate: self.duplicate.optional(V::boolean)?.unwrap_or(false),
             messages: self.messages.optional(|list| each(list, message))?,
@@ -113,6 +114,23 @@ impl<'a, V: Value<'a>> EventFields<V> {
             user: self.user.optional(shared)?,
             expires: self.expires.optional(V::unsigned)?,
         })
+    }
+
+    fn server_subscribed(&self) -> Result<ServerSubscribed, Problem> {
+        Ok(ServerSubscribed {
+            topic: self.topic()?,
+            epoch: self.epoch.required(value::epoch)?,
+            offset: self.offset.required(value::offset)?,
+            kind: self.kind()?,
+            recovered: self.recovered.optional(V::boolean)?,
+            members: self.members.optional(|list| each(list, member))?,
+            expires: self.expires.optional(V::unsigned)?,
+        })
+    }
+
+    /// Nothing for a kind that this crate does not know yet.
+    fn kind(&self) -> Result<Option<Kind>, Problem> {
+        Ok(self.topic_kind.optional(V::text)?.and_then(|name| Kind::read(&name)))
     }
 
     fn error(&self) -> Result<ErrorReply, Problem> {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use fanwire_proto::{
     Ack, ClientId, Command, Direction, Epoch, ErrorCode, ErrorReply, Event, Gap, History, HistoryReply, Kind,
-    Member, Message, Offset, Payload, Position, Publish, Request, Subscribe, Tags, TopicName,
+    Member, Message, Offset, Payload, Position, Publish, Request, ServerSubscribed, Subscribe, Tags,
+    TopicName,
 };
 use proptest::{collection::vec, option, prelude::*, sample::select};
 use serde_json::Value;
@@ -167,6 +168,28 @@ fn reply() -> impl Strategy<Value = Event> {
     prop_oneof![subscribed, published, present, history, authenticated, unsubscribed]
 }
 
+fn server_subscribed() -> impl Strategy<Value = Event> {
+    let options = (
+        option::of(kind()),
+        option::of(any::<bool>()),
+        option::of(vec(member(), 0..4)),
+        option::of(any::<u64>()),
+    );
+    (topic(), position(), options).prop_map(
+        |(topic, Position { epoch, offset }, (kind, recovered, members, expires))| {
+            Event::ServerSubscribed(ServerSubscribed {
+                topic,
+                epoch,
+                offset,
+                kind,
+                recovered,
+                members,
+                expires,
+            })
+        },
+    )
+}
+
 pub(crate) fn event() -> impl Strategy<Value = Event> {
     let code = || select(ErrorCode::ALL);
     let welcome = (any::<u64>(), shared(), any::<u64>(), any::<u32>(), option::of(shared())).prop_map(
@@ -191,6 +214,7 @@ pub(crate) fn event() -> impl Strategy<Value = Event> {
         1 => error,
         1 => gap,
         1 => goodbye,
+        1 => server_subscribed(),
         1 => (topic(), member()).prop_map(|(topic, member)| Event::Join { topic, member }),
         1 => (topic(), member()).prop_map(|(topic, member)| Event::Leave { topic, member }),
         1 => (topic(), code()).prop_map(|(topic, code)| Event::End { topic, code }),

@@ -17,7 +17,7 @@ use crate::{
     clock::unix_ms,
     doors::errors::Failure,
     memory::Owner,
-    session::owner_of,
+    session::{check, owner_of},
 };
 
 /// Somebody with a grant, and the time of the request.
@@ -47,15 +47,12 @@ const RECHECK_MS: u64 = 1_000;
 impl Caller {
     /// Refuses what the grant does not cover.
     pub(super) fn may(&self, verb: Verb, topic: &TopicName) -> Result<(), Problem> {
-        match self.can(verb, topic) {
-            true => Ok(()),
-            false => Err(Failure::forbidden(verb).into()),
-        }
+        Ok(check(&self.grant, verb, topic).map_err(Failure::from)?)
     }
 
     /// Whether the grant covers it.
     pub(super) fn can(&self, verb: Verb, topic: &TopicName) -> bool {
-        self.grant.allows(verb, topic)
+        check(&self.grant, verb, topic).is_ok()
     }
 
     /// Refuses who may not look after the broker.
@@ -116,6 +113,13 @@ impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Caller {
 
 /// Somebody who may look after the broker; checked before anything of a body is read.
 pub struct Admin(pub(super) Caller);
+
+impl Admin {
+    /// Whom what this caller makes the broker keep is charged to.
+    pub(in crate::doors) fn owner(&self) -> Owner {
+        self.0.owner()
+    }
+}
 
 impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Admin {
     type Rejection = Problem;

@@ -5,7 +5,7 @@ use utoipa::{OpenApi, ToSchema};
 
 /// The descriptions.
 #[derive(OpenApi)]
-#[openapi(paths(events, config, disconnect, unsubscribe, revoke))]
+#[openapi(paths(events, config, disconnect, subscribe, unsubscribe, revoke))]
 pub(super) struct Elsewhere;
 
 /// Whose connections are meant; exactly one of these.
@@ -20,6 +20,59 @@ enum Target {
     Token(String),
     /// All that were opened with an API key of this name.
     Key(String),
+}
+
+/// Subscriptions to make; one of `client`, `user`, `token` and `key`.
+#[derive(ToSchema)]
+struct Subscribe {
+    topic: String,
+    client: Option<String>,
+    user: Option<String>,
+    token: Option<String>,
+    key: Option<String>,
+    /// Begin after this position.
+    since: Option<Position>,
+    /// Without `since`: begin with this many past messages.
+    last: Option<u32>,
+    /// Members now, and joins and leaves from now on.
+    presence: Option<bool>,
+    /// Kind `latest`: most updates a second.
+    #[schema(minimum = 0.001)]
+    max_rate: Option<f64>,
+    /// `false`: without what the connection publishes itself.
+    #[schema(default = true)]
+    echo: Option<bool>,
+    /// For how many seconds; without it, for as long as the connection lasts.
+    #[schema(minimum = 1)]
+    expires_in_s: Option<u64>,
+    /// What others see of the client on this topic: any JSON of at most a kilobyte.
+    #[schema(required = false)]
+    info: serde_json::Value,
+}
+
+/// Everything up to here is known.
+#[derive(ToSchema)]
+struct Position {
+    epoch: String,
+    offset: u64,
+}
+
+/// How many connections have a subscription that they had not before.
+#[derive(ToSchema)]
+struct Made {
+    count: usize,
+    /// Why connections that were meant do not have theirs; absent if all do.
+    #[schema(nullable = false)]
+    refused: Option<Vec<Refusals>>,
+}
+
+/// Connections that do not have theirs for the same reason.
+#[derive(ToSchema)]
+struct Refusals {
+    /// As in problems and in the socket protocol.
+    #[schema(examples("too_many_subscriptions"))]
+    code: String,
+    count: usize,
 }
 
 /// Subscriptions to end.
@@ -83,6 +136,16 @@ fn config() {}
     request_body(content = Target), responses((status = 200, body = Ended, description = "Done")),
 )]
 fn disconnect() {}
+
+/// Subscribe connections to a topic
+///
+/// Each is told so in its own protocol. Connections that are subscribed already keep what they have, and do not count. Those
+/// that cannot have more than they asked for, like event streams and editors, are `refused`. Needs an API key with `admin`.
+#[utoipa::path(
+    post, path = "/v1/subscribe", tag = super::openapi::CONTROL, operation_id = "subscribe",
+    request_body(content = Subscribe), responses((status = 200, body = Made, description = "Done")),
+)]
+fn subscribe() {}
 
 /// End subscriptions to a topic
 ///

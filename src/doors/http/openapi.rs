@@ -92,6 +92,18 @@ const BY_DOCUMENTS: &[Code] = &[
     Code::TooManyVersions,
 ];
 
+const BY_BACK_ENDS: &[Code] = &[
+    of(ErrorCode::TooLarge),
+    of(ErrorCode::PresenceOff),
+    of(ErrorCode::TooManyTopics),
+    of(ErrorCode::Overloaded),
+    of(ErrorCode::Draining),
+    of(ErrorCode::StorageFull),
+    of(ErrorCode::StorageFailed),
+    Code::Timeout,
+    Code::UnsupportedMediaType,
+];
+
 const BY_WATCHERS: &[Code] = &[of(ErrorCode::Overloaded)];
 
 const BY_PUBLISHERS: &[Code] = &[
@@ -122,7 +134,7 @@ pub(super) fn complete(mut document: Document) -> Document {
                 [tag] if tag == READ => [ALWAYS, BY_CALLERS, BY_READERS],
                 [tag] if tag == DOCUMENTS => [ALWAYS, BY_CALLERS, BY_DOCUMENTS],
                 [tag] if tag == WATCH => [ALWAYS, BY_CALLERS, BY_WATCHERS],
-                [tag] if tag == CONTROL => [ALWAYS, BY_CALLERS, &[]],
+                [tag] if tag == CONTROL => [ALWAYS, BY_CALLERS, BY_BACK_ENDS],
                 _ => [ALWAYS, &[of(ErrorCode::Draining)], &[]],
             };
             refuse(operation, &codes.concat());

@@ -88,7 +88,7 @@ const fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::Overloaded | ErrorCode::Draining | ErrorCode::TooManyTopics | ErrorCode::StorageFailed => {
             StatusCode::SERVICE_UNAVAILABLE
         }
-        ErrorCode::Deleted => StatusCode::GONE,
+        ErrorCode::Expired | ErrorCode::Deleted => StatusCode::GONE,
         ErrorCode::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
         ErrorCode::Damaged | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         ErrorCode::WrongKind

@@ -1,6 +1,8 @@
 //! What each command of the native protocol does.
 
-use fanwire_proto::{Command, Direction, ErrorCode, Event, History, Publish, Subscribe, TopicName};
+use std::sync::Arc;
+
+use fanwire_proto::{Command, Direction, ErrorCode, Event, History, Payload, Publish, Subscribe, TopicName};
 
 use super::{
     NativeDoor,
@@ -11,8 +13,9 @@ use crate::{
     broker::{Broker, Missing, Published},
     defaults,
     doors::errors::Failure,
+    session::{By, OwnGrant, Terms, Wish},
     shard::{Cx, SubKey, SubscribeOptions},
-    topic::{Draft, HistoryQuery, Kind},
+    topic::{Draft, HistoryQuery, Joined, Kind, Topic},
 };
 
 /// Bytes of an answer that cost one.
@@ -54,22 +57,37 @@ impl NativeDoor {
             Err(invalid) => return Err(self.refuse_credential(cx, invalid)),
         };
         self.refused = 0;
-        // A narrower token takes effect on what is open, too.
-        for (key, topic) in cx.subscribed() {
-            let faster = grant.max_rate.is_some_and(|cap| cx.max_rate(key).is_none_or(|rate| rate > cap));
-            let too_fast = topic.kind == Kind::Latest && faster;
-            let watches = cx.is_watching(key) && !grant.allows(Verb::Presence, &topic.name);
-            if !grant.allows(Verb::Subscribe, &topic.name) || watches || too_fast {
-                cx.unsubscribe(key);
-                self.say(cx, &Event::End { topic: topic.name.clone(), code: ErrorCode::Forbidden });
-            }
-        }
-        cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
-        cx.ends_at(grant.expires_ms);
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
         self.session.renew(grant);
+        let shown = self.review(cx);
+        if let Some(grant) = self.session.shown() {
+            cx.identify(grant);
+        }
+        shown.into_iter().for_each(|(key, info)| cx.show(key, info));
+        cx.ends_at(self.session.next_end());
         self.reply(cx, id, &reply);
+        self.begin_named();
         Ok(())
+    }
+
+    /// A narrower token takes effect on what is open, too: ends what it does not cover. Returns what others see of this client
+    /// on single topics from now on.
+    fn review(&mut self, cx: &mut Cx<'_>) -> Vec<(SubKey, Option<Arc<Payload>>)> {
+        let (cap, mut shown) = (self.session.rate(None), Vec::new());
+        for (key, topic) in cx.subscribed() {
+            let faster = cap.is_some_and(|cap| cx.max_rate(key).is_none_or(|rate| rate > cap));
+            let too_fast = topic.kind == Kind::Latest && faster;
+            match self.session.review(key, &topic.name, cx.is_watching(key), cx.now_ms()) {
+                Ok(terms) if !too_fast => {
+                    let info = terms.map(|terms| terms.info);
+                    shown.extend(
+                        info.filter(|info| info.is_some() || cx.is_shown_apart(key)).map(|info| (key, info)),
+                    );
+                }
+                _ => cx.end(key, ErrorCode::Forbidden),
+            }
+        }
+        shown
     }
 
     /// Ends the connection after a few, one after the other: whoever has a credential does not need as many tries.
@@ -90,13 +108,9 @@ impl NativeDoor {
         request: Subscribe,
         fetched: Fetched<'_>,
     ) -> Result<(), Undone> {
-        let cap = self.check(cx, Verb::Subscribe, &request.topic)?.max_rate;
-        if request.presence {
-            self.check(cx, Verb::Presence, &request.topic)?;
-        }
-        if request.since.is_some() || request.last.is_some() {
-            self.check(cx, Verb::History, &request.topic)?;
-        }
+        let past = request.since.is_some() || request.last.is_some();
+        let wish = Wish { past, members: request.presence, max_rate: request.max_rate };
+        let terms = self.session.may_subscribe(&request.topic, wish, cx.now_ms())?;
         self.check_room_for_replies(cx)?;
         if fetched.is_none() && self.broker.is_away(&request.topic) {
             let topic = request.topic.clone();
@@ -107,29 +121,47 @@ impl NativeDoor {
                 Command::Subscribe(request),
             ));
         }
-        let Subscribe { topic, since, last, presence, max_rate, echo } = request;
-        let max_rate = match (max_rate, cap) {
-            (Some(asked), Some(cap)) => Some(asked.min(cap)),
-            (asked, cap) => asked.or(cap),
-        };
+        let Subscribe { topic, since, last, presence, echo, .. } = request;
         // A topic has one subscription of a connection: a second one is refused under the key of the first.
         let key = cx.subscription_to(&topic).unwrap_or_else(|| self.free_key(cx));
-        let (watch, declines_own) = (presence, !echo);
-        let options = SubscribeOptions { key, since, last, watch, max_rate, declines_own, member: None };
-        let (topic, mut joined) =
-            self.broker.subscribe(cx, &self.session.owner(cx.peer()), &topic, &options)?;
+        let Terms { max_rate, expires_ms, info } = terms;
+        let (watch, declines_own, member) = (presence, !echo, cx.member_showing(info));
+        let options = SubscribeOptions { key, since, last, watch, max_rate, declines_own, member };
+        let grant = OwnGrant { by: By::Credential, expires_ms };
+        self.join(cx, &topic, &options, grant, |topic, joined| {
+            id.is_some().then(|| Event::Subscribed {
+                id,
+                topic: topic.name.clone(),
+                epoch: joined.epoch,
+                offset: joined.offset,
+                kind: topic.kind,
+                recovered: joined.recovered,
+                members: joined.members.take(),
+            })
+        })?;
+        Ok(())
+    }
+
+    /// Begins a subscription that is allowed, says so, and charges the client for what that costs.
+    pub(super) fn join(
+        &mut self,
+        cx: &mut Cx<'_>,
+        topic: &TopicName,
+        options: &SubscribeOptions,
+        grant: OwnGrant,
+        told: impl FnOnce(&Topic, &mut Joined) -> Option<Event>,
+    ) -> Result<(), Failure> {
+        let owner = self.session.owner(cx.peer());
+        let (topic, mut joined) = self.broker.subscribe(cx, &owner, topic, options)?;
+        self.session.begin(options.key, grant);
+        if grant.expires_ms.is_some() {
+            cx.ends_at(self.session.next_end());
+        }
         let members = joined.members.as_ref().map_or(0, Vec::len);
-        let reply = Event::Subscribed {
-            id,
-            topic: topic.name.clone(),
-            epoch: joined.epoch,
-            offset: joined.offset,
-            kind: topic.kind,
-            recovered: joined.recovered,
-            members: joined.members.take(),
-        };
-        self.reply(cx, id, &reply);
-        cx.start(key, &joined);
+        if let Some(told) = told(&topic, &mut joined) {
+            self.say(cx, &told);
+        }
+        cx.start(options.key, &joined);
         // Watchers hear of it twice: when it comes and when it goes.
         let heard = 2 * joined.watchers / defaults::COST_WATCHERS;
         let told = joined.past.len() / defaults::COST_MESSAGES + members / defaults::COST_MEMBERS;
@@ -208,18 +240,19 @@ impl NativeDoor {
         Ok(())
     }
 
-    fn unsubscribe(&self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
-        if !cx.subscription_to(&topic).is_some_and(|key| cx.unsubscribe(key)) {
+    fn unsubscribe(&mut self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName) -> Result<(), Failure> {
+        let Some(key) = cx.subscription_to(&topic).filter(|key| cx.unsubscribe(*key)) else {
             return Err(Failure::new(
                 ErrorCode::NotSubscribed,
                 "this connection is not subscribed to the topic",
             ));
-        }
+        };
+        self.session.ended(key);
         self.reply(cx, id, &Event::Unsubscribed { id, topic });
         Ok(())
     }
 
-    fn free_key(&mut self, cx: &Cx<'_>) -> SubKey {
+    pub(super) fn free_key(&mut self, cx: &Cx<'_>) -> SubKey {
         loop {
             self.last_key = SubKey(self.last_key.0.wrapping_add(1));
             if !cx.has(self.last_key) {

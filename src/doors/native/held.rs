@@ -1,4 +1,4 @@
-//! Commands that cannot be done yet: whose topic has to be read from the disk first.
+//! What cannot be done yet: its topic has to be read from the disk first.
 
 use std::{
     collections::VecDeque,
@@ -8,6 +8,7 @@ use std::{
 use fanwire_proto::{Command, Rejection, Request, TopicName};
 
 use crate::{
+    auth::ServerSub,
     broker::{Missing, NoTopic},
     doors::errors::Failure,
     topic::Topic,
@@ -17,8 +18,7 @@ use crate::{
 pub(super) struct Held {
     /// What becomes of that; nothing if the worker fails.
     pub(super) fetched: Arc<OnceLock<Result<Option<Arc<Topic>>, NoTopic>>>,
-    pub(super) id: Option<u64>,
-    pub(super) command: Command,
+    pub(super) task: Task,
     /// What else was in the same frame.
     pub(super) rest: VecDeque<Result<Request, Rejection>>,
 }
@@ -26,13 +26,19 @@ pub(super) struct Held {
 /// Whether a command's topic was fetched for it, and which one was found.
 pub(super) type Fetched<'a> = Option<Option<&'a Topic>>;
 
-/// A command whose topic has to be read from the disk first.
+/// What is to be done; allowed already.
+pub(super) enum Task {
+    /// What the client asks for.
+    Command { id: Option<u64>, command: Command },
+    /// A subscription that the token names.
+    Named(ServerSub),
+}
+
+/// Something whose topic has to be read from the disk first.
 pub(super) struct Away {
     pub(super) topic: TopicName,
     pub(super) missing: Missing,
-    pub(super) id: Option<u64>,
-    /// Allowed already.
-    pub(super) command: Command,
+    pub(super) task: Task,
 }
 
 /// Why a command is not done.
@@ -49,5 +55,5 @@ impl<E: Into<Failure>> From<E> for Undone {
 
 /// Puts a command off until its topic is there.
 pub(super) fn away(topic: TopicName, missing: Missing, id: Option<u64>, command: Command) -> Undone {
-    Undone::Away(Box::new(Away { topic, missing, id, command }))
+    Undone::Away(Box::new(Away { topic, missing, task: Task::Command { id, command } }))
 }

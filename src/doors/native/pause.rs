@@ -9,7 +9,7 @@ use fanwire_proto::{ErrorCode, Rejection, Request};
 
 use super::{
     NativeDoor,
-    held::{Away, Held},
+    held::{Away, Held, Task},
 };
 use crate::{broker::SubscribeError, doors::errors::Failure, shard::Cx};
 
@@ -21,9 +21,9 @@ impl NativeDoor {
         away: Away,
         rest: VecDeque<Result<Request, Rejection>>,
     ) {
-        let Away { topic, missing, id, command } = away;
+        let Away { topic, missing, task } = away;
         let fetched = Arc::new(OnceLock::new());
-        self.held = Some(Box::new(Held { fetched: fetched.clone(), id, command, rest }));
+        self.held = Some(Box::new(Held { fetched: fetched.clone(), task, rest }));
         let paused = cx.pause();
         self.broker.fetch(&topic, missing, cx.now_ms(), move |outcome| {
             // Nobody else sets it.
@@ -35,15 +35,24 @@ impl NativeDoor {
     /// Does what was held, and handles what came after it.
     pub(super) fn go_on(&mut self, cx: &mut Cx<'_>) {
         let Some(held) = self.held.take() else { return };
-        let Held { fetched, id, command, rest } = *held;
-        let done = match fetched.get() {
-            Some(Ok(topic)) => self.attempt(cx, id, command, Some(topic.as_deref())),
-            Some(Err(error)) => {
-                self.fail(cx, id, SubscribeError::from(*error).into());
+        let Held { fetched, task, rest } = *held;
+        let found = match fetched.get() {
+            Some(Ok(topic)) => Ok(topic.as_deref()),
+            Some(Err(error)) => Err(SubscribeError::from(*error).into()),
+            None => Err(Failure::new(ErrorCode::Internal, "the topic could not be read")),
+        };
+        let done = match (task, found) {
+            (Task::Command { id, command }, Ok(topic)) => self.attempt(cx, id, command, Some(topic)),
+            (Task::Command { id, .. }, Err(failure)) => {
+                self.fail(cx, id, failure);
                 Ok(())
             }
-            None => {
-                self.fail(cx, id, Failure::new(ErrorCode::Internal, "the topic could not be read"));
+            (Task::Named(sub), Ok(_)) => {
+                self.make_named(cx, &sub);
+                Ok(())
+            }
+            (Task::Named(sub), Err(failure)) => {
+                self.give_up_named(cx, &sub, &failure);
                 Ok(())
             }
         };

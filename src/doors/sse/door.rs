@@ -14,11 +14,11 @@ use super::{
     positions::{Places, Positions},
 };
 use crate::{
-    auth::{Grant, Verb},
+    auth::Grant,
     broker::{Broker, Missing, NoTopic, SubscribeError},
     defaults,
-    doors::errors::Failure,
-    session::Session,
+    doors::{errors::Failure, standing::look_after},
+    session::{By, OwnGrant, Session, Terms, Wish},
     shard::{Awaited, Cx, Door, Inbound, SubKey, SubscribeOptions},
     topic::{Joined, Topic},
     wire::Body,
@@ -53,7 +53,7 @@ pub struct SseDoor {
     fetched: Option<Arc<OnceLock<Result<(), NoTopic>>>>,
     /// Until it is told.
     outcome: Option<oneshot::Sender<Outcome>>,
-    heartbeat: Duration,
+    heartbeat_s: u32,
 }
 
 impl SseDoor {
@@ -66,8 +66,8 @@ impl SseDoor {
         let (outcome, told) = oneshot::channel();
         let left = (0..).map(SubKey).zip(wanted.topics.iter().cloned()).collect();
         let session = Session::new(Some(grant));
-        let heartbeat = Duration::from_secs(defaults::HEARTBEAT_S.min(ping_s).max(1));
-        (Self { broker, session, wanted, left, fetched: None, outcome: Some(outcome), heartbeat }, told)
+        let heartbeat_s = u32::try_from(defaults::HEARTBEAT_S.min(ping_s).max(1)).unwrap_or(u32::MAX);
+        (Self { broker, session, wanted, left, fetched: None, outcome: Some(outcome), heartbeat_s }, told)
     }
 
     /// Subscribes to what is left, until a topic has to be read from the disk first.
@@ -90,7 +90,7 @@ impl SseDoor {
             }
         }
         self.tell(cx, Ok(cx.awaited()));
-        cx.wake_at(Some(cx.now() + self.heartbeat));
+        cx.wake_at(Some(cx.now() + Duration::from_secs(self.heartbeat_s.into())));
     }
 
     fn fetch(&mut self, cx: &mut Cx<'_>, key: SubKey, topic: TopicName) {
@@ -108,20 +108,15 @@ impl SseDoor {
     fn subscribe(&mut self, cx: &mut Cx<'_>, key: SubKey, topic: &TopicName) -> Result<(), Failure> {
         let since = self.wanted.positions.of(topic);
         let (last, watch) = (self.wanted.last, self.wanted.presence);
-        let cap = self.session.check(Verb::Subscribe, topic, cx.now_ms())?.max_rate;
-        if watch {
-            self.session.check(Verb::Presence, topic, cx.now_ms())?;
-        }
-        if since.is_some() || last.is_some() {
-            self.session.check(Verb::History, topic, cx.now_ms())?;
-        }
-        let max_rate = match (self.wanted.max_rate, cap) {
-            (Some(asked), Some(cap)) => Some(asked.min(cap)),
-            (asked, cap) => asked.or(cap),
-        };
-        let options = SubscribeOptions { key, since, last, watch, max_rate, ..SubscribeOptions::default() };
+        let past = since.is_some() || last.is_some();
+        let wish = Wish { past, members: watch, max_rate: self.wanted.max_rate };
+        let Terms { max_rate, expires_ms, info } = self.session.may_subscribe(topic, wish, cx.now_ms())?;
+        let member = cx.member_showing(info);
+        let options = SubscribeOptions { key, since, last, watch, max_rate, declines_own: false, member };
         let owner = self.session.owner(cx.peer());
         let (topic, mut joined) = self.broker.subscribe(cx, &owner, topic, &options)?;
+        self.session.begin(key, OwnGrant { by: By::Credential, expires_ms });
+        cx.ends_at(self.session.next_end());
         let begins = self.begins(&topic, &joined);
         if let Some(places) = cx.stamp::<Places>() {
             places.begin(key, joined.epoch, begins);
@@ -181,8 +176,7 @@ fn say(cx: &mut Cx<'_>, body: Body) {
 impl Door for SseDoor {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         if let Some(grant) = self.session.shown() {
-            cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
-            cx.ends_at(grant.expires_ms);
+            cx.identify(grant);
             if self.broker.is_revoked(grant, cx.now_ms()) {
                 let what = "the credential has been revoked";
                 return self.refuse(cx, Failure::new(ErrorCode::InvalidToken, what));
@@ -204,21 +198,29 @@ impl Door for SseDoor {
         if cx.waiting_bytes() == 0 {
             cx.send(&Body::text(HEARTBEAT));
         }
-        cx.wake_at(Some(cx.now() + self.heartbeat));
+        cx.wake_at(Some(cx.now() + Duration::from_secs(self.heartbeat_s.into())));
     }
 
     /// A stream without subscriptions is over.
-    fn ended(&mut self, cx: &mut Cx<'_>, _: SubKey, _: ErrorCode) {
+    fn ended(&mut self, cx: &mut Cx<'_>, key: SubKey, _: ErrorCode) {
+        self.session.ended(key);
         if cx.subscriptions() == 0 {
             cx.close(CloseCode::Normal);
         }
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        match self.session.shown() {
-            Some(grant) if grant.is_expired(cx.now_ms()) => cx.close(CloseCode::TokenExpired),
-            Some(grant) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
-            _ => {}
-        }
+        look_after(&mut self.session, &self.broker, cx);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hundred thousand streams have one each.
+    #[test]
+    fn a_door_takes_little() {
+        assert!(size_of::<SseDoor>() <= 168, "{}", size_of::<SseDoor>());
     }
 }

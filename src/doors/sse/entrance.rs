@@ -10,14 +10,12 @@ use fanwire_proto::{ErrorCode, MAX_RATE_MIN, TopicName};
 
 use super::{SseDialect, SseDoor, door::Wanted, positions::Positions};
 use crate::{
-    auth::{Grant, KEY_PREFIX, Verb},
+    auth::{Grant, Verb},
     broker::Broker,
-    clock::unix_ms,
     defaults,
     doors::{
         entrance::{Entrance, Guest, Opening, Visit, refuse},
         errors::Failure,
-        http::bearer,
     },
     wire::{Dialects, Framing, Spoken},
 };
@@ -49,7 +47,9 @@ impl SseEntrance {
             let what = "the names are too long for a browser to come back to all of them";
             return Err(Failure::new(ErrorCode::BadRequest, what));
         }
-        let grant = self.authorize(visit, query.token.as_deref())?;
+        // `EventSource` cannot set headers, so a token may come in the address.
+        let grant = visit.grant_of(&self.broker, query.token.as_deref())?;
+        let grant = grant.ok_or_else(Failure::unauthorized)?;
         let user = grant.user.clone();
         let wanted = query.wanted(&grant);
         let (door, outcome) = SseDoor::new(self.broker.clone(), grant, wanted, visit.ping_s);
@@ -67,18 +67,6 @@ impl SseEntrance {
             door: Box::new(door),
             opening: Opening::Response { headers: headers.into_iter().collect(), outcome },
         })
-    }
-
-    /// `EventSource` cannot set headers, so a token may come in the address; an API key may not, because addresses are
-    /// written to logs.
-    fn authorize(&self, visit: &Visit<'_>, token: Option<&str>) -> Result<Grant, Failure> {
-        if token.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
-            return Err(Failure::key_in_address());
-        }
-        match bearer(visit.headers).or(token) {
-            Some(token) => Ok(self.broker.authenticate(token, visit.address, unix_ms())?),
-            None => self.broker.anonymous().ok_or_else(Failure::unauthorized),
-        }
     }
 }
 

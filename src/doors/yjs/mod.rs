@@ -31,7 +31,10 @@ use dialect::said;
 use fanwire_proto::{CloseCode, ErrorCode, Payload, TopicName};
 use inside::Inside;
 
-use super::errors::Failure;
+use super::{
+    errors::Failure,
+    standing::{look_after, standing},
+};
 use crate::{
     auth::{Grant, Verb},
     broker::{Broker, Missing, SubscribeError},
@@ -43,7 +46,7 @@ use crate::{
         update::EMPTY,
     },
     memory::Owner,
-    session::{Session, TokenBucket},
+    session::{By, OwnGrant, Session, Standing, Terms, TokenBucket, Wish},
     shard::{Cx, Door, Inbound, SubKey, SubscribeOptions},
     topic::{Draft, Kind},
     wire::{Closing, Dialect},
@@ -107,7 +110,8 @@ impl YjsDoor {
         Self { broker, entry, away: Arc::default(), inside: None, frames, updates, asks, queries }
     }
 
-    fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
+    /// On what terms the client may come in, if it may.
+    fn terms(&self, cx: &mut Cx<'_>) -> Result<Terms, Closing> {
         let (session, name) = match &self.entry {
             Ok(entry) => entry,
             Err(Refused::Unauthorized) => return Err(UNAUTHORIZED),
@@ -116,29 +120,35 @@ impl YjsDoor {
             Err(Refused::BadName) => return Err(BAD_NAME),
         };
         let Some(grant) = session.shown() else { return Err(UNAUTHORIZED) };
-        cx.identify(grant.user.clone(), grant.info.clone(), grant.credential.clone());
-        cx.ends_at(grant.expires_ms);
-        if self.broker.is_revoked(grant, cx.now_ms()) || !grant.allows(Verb::Subscribe, name) {
-            return Err(FORBIDDEN);
+        cx.identify(grant);
+        let may = session.may_subscribe(name, Wish::default(), cx.now_ms());
+        match may {
+            Ok(_) if standing(session, &self.broker, cx) != Standing::Good => Err(FORBIDDEN),
+            Ok(_) if self.broker.kind_of(name) != Kind::Document => Err(NOT_A_DOCUMENT),
+            may => may.map_err(|_| FORBIDDEN),
         }
-        if self.broker.kind_of(name) != Kind::Document {
-            return Err(NOT_A_DOCUMENT);
-        }
+    }
+
+    fn enter(&mut self, cx: &mut Cx<'_>) -> Result<(), Closing> {
+        let Terms { expires_ms, info, .. } = self.terms(cx)?;
+        let Ok((session, name)) = &mut self.entry else { return Err(UNAUTHORIZED) };
+        let by = session.owner(cx.peer());
         // Everything from now on; what was before is sent when the client says what it has.
-        let live = SubscribeOptions { key: DOCUMENT, last: Some(0), ..SubscribeOptions::default() };
-        let (topic, joined) = self
-            .broker
-            .subscribe(cx, &session.owner(cx.peer()), name, &live)
-            .map_err(|error| closing_of(error.into()))?;
+        let member = cx.member_showing(info);
+        let live = SubscribeOptions { key: DOCUMENT, last: Some(0), member, ..SubscribeOptions::default() };
+        let joined = self.broker.subscribe(cx, &by, name, &live);
+        let (topic, joined) = joined.map_err(|error| closing_of(error.into()))?;
+        session.begin(DOCUMENT, OwnGrant { by: By::Credential, expires_ms });
+        cx.ends_at(session.next_end());
         cx.start(DOCUMENT, &joined);
         let room = self.broker.room(name, cx.now_ms());
-        let may_write = grant.allows(Verb::Publish, name);
+        let may_write = session.check(Verb::Publish, name, cx.now_ms()).is_ok();
         let inside = Inside {
             topic,
             room,
             owner: cx.member().client.0,
-            by: session.owner(cx.peer()),
-            speaker: awareness::Speaker { user: grant.user.clone(), may_write },
+            by,
+            speaker: awareness::Speaker { user: cx.member().user, may_write },
             has_spoken: false,
             was_told_no: false,
             answering: Arc::default(),
@@ -219,7 +229,8 @@ impl Door for YjsDoor {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         match &self.entry {
             Ok((session, name))
-                if session.check(Verb::Subscribe, name, cx.now_ms()).is_ok() && self.broker.is_away(name) =>
+                if session.may_subscribe(name, Wish::default(), cx.now_ms()).is_ok()
+                    && self.broker.is_away(name) =>
             {
                 let (paused, away) = (cx.pause(), self.away.clone());
                 self.broker.fetch(
@@ -263,12 +274,8 @@ impl Door for YjsDoor {
     }
 
     fn tick(&mut self, cx: &mut Cx<'_>) {
-        let Ok((session, _)) = &self.entry else { return };
-        match session.grant(cx.now_ms()) {
-            Err(_) => cx.close(CloseCode::TokenExpired),
-            Ok(grant) if self.broker.is_revoked(grant, cx.now_ms()) => cx.close(CloseCode::Disconnected),
-            Ok(_) => {}
-        }
+        let Ok((session, _)) = &mut self.entry else { return };
+        look_after(session, &self.broker, cx);
     }
 
     fn leaving(&mut self, cx: &mut Cx<'_>) {

@@ -2,6 +2,7 @@
 
 use fanwire_proto::{
     ErrorCode, ErrorReply, Event, Format, Gap, HistoryReply, Kind, Member, Message, Offset, Payload,
+    ServerSubscribed,
 };
 
 use super::{CLIENT, EPOCH, IGNORED, TAKEN, Vector, event, json, topic, written};
@@ -181,6 +182,21 @@ fn messages() -> Vec<Vector> {
 
 fn topics() -> Vec<Vector> {
     let gap = Gap { topic: topic("chat:lobby"), epoch: EPOCH, after: Offset(57), next: Offset(103) };
+    let made = ServerSubscribed {
+        topic: topic("chat:lobby"),
+        epoch: EPOCH,
+        offset: Offset(57),
+        kind: Some(Kind::Log),
+        recovered: None,
+        members: None,
+        expires: None,
+    };
+    let full = ServerSubscribed {
+        recovered: Some(true),
+        members: Some(vec![ada()]),
+        expires: Some(1_795_288_835_123),
+        ..made.clone()
+    };
     let end = Event::End { topic: topic("chat:lobby"), code: ErrorCode::Forbidden };
     let lobby = || topic("chat:lobby");
     vec![
@@ -194,6 +210,8 @@ fn topics() -> Vec<Vector> {
         event("leave", "", &Event::Leave { topic: lobby(), member: ada() }),
         event("leave_anonymous", "", &Event::Leave { topic: lobby(), member: anonymous() }),
         event("gap", "What lies between is gone for this subscriber.", &Event::Gap(gap)),
+        event("subscribed", "The server made this subscription.", &Event::ServerSubscribed(made.clone())),
+        event("subscribed_full", "", &Event::ServerSubscribed(full)),
         event("end", "The server ended this subscription.", &end),
     ]
 }
