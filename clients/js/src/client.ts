@@ -18,7 +18,7 @@ import type {
 	PublishResult,
 	SubscribeOptions,
 } from './types.js';
-import { type Command, type OkEvent, toMessage, type WireEvent } from './wire.js';
+import { type Command, type OkEvent, type SubscribedEvent, toMessage, type WireEvent } from './wire.js';
 
 /**
  * A client of a fanwire broker: one connection that comes back, and everything that goes over it.
@@ -100,11 +100,7 @@ export class Fanwire extends Emitter<ClientEvents> {
 	subscribe<T = unknown>(topic: string, options: SubscribeOptions = {}): Subscription<T> {
 		if (this.state === 'closed') throw closed();
 		if (this.#subscriptions.has(topic)) throw new FanwireError('already_subscribed', `already subscribed to ${topic}`);
-		const backoff = new Backoff(this.#options.backoff);
-		const subscription = new Subscription<T>(topic, options, backoff, () => this.#subscriptions.delete(topic));
-		this.#subscriptions.set(topic, subscription as unknown as Subscription<never>);
-		if (this.#request) subscription._online(this.#request);
-		return subscription;
+		return this.#listen<T>(topic, options, false);
 	}
 
 	/**
@@ -150,6 +146,24 @@ export class Fanwire extends Emitter<ClientEvents> {
 				return recovered === undefined ? page : { ...page, recovered };
 			},
 		);
+	}
+
+	#listen<T>(topic: string, options: SubscribeOptions, byBroker: boolean): Subscription<T> {
+		const backoff = new Backoff(this.#options.backoff);
+		const remove = () => this.#subscriptions.delete(topic);
+		const subscription = new Subscription<T>(topic, options, backoff, remove, byBroker);
+		this.#subscriptions.set(topic, subscription as unknown as Subscription<never>);
+		if (this.#request) subscription._online(this.#request);
+		return subscription;
+	}
+
+	/** The broker has made a subscription by itself. */
+	#made(event: SubscribedEvent): void {
+		const known = this.#subscriptions.get(event.topic);
+		if (known) return known._made(event);
+		const subscription = this.#listen(event.topic, {}, true);
+		this.emit('subscription', subscription);
+		subscription._made(event);
 	}
 
 	/** Keeps a command until it is answered. */
@@ -209,6 +223,9 @@ export class Fanwire extends Emitter<ClientEvents> {
 			case 'gap':
 			case 'end':
 				this.#subscriptions.get(event.topic)?._event(event);
+				break;
+			case 'subscribed':
+				this.#made(event);
 				break;
 			case 'ok':
 				this.#outbox.settle(event);

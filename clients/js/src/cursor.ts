@@ -1,5 +1,5 @@
 import type { Position, SubscribeOptions } from './types.js';
-import type { OkEvent } from './wire.js';
+import type { OkEvent, SubscribedEvent } from './wire.js';
 
 /**
  * Where a subscription is in its topic: what to ask for when subscribing, and what to drop because it was had before.
@@ -40,7 +40,7 @@ export class Cursor {
 	}
 
 	/** The broker confirmed. Whether everything missed follows; `undefined` at the very beginning. */
-	confirm({ epoch, offset, recovered, kind }: OkEvent): boolean | undefined {
+	confirm({ epoch, offset, recovered, kind }: OkEvent | SubscribedEvent): boolean | undefined {
 		// A document begins with its state, so it starts over from the beginning, too.
 		if (kind) this.#latest = kind === 'latest' || kind === 'document';
 		if (recovered) return true;

@@ -5,7 +5,7 @@ import { FanwireError, passes, refusal } from './errors.js';
 import { MessageIterator } from './iterator.js';
 import { ITERATOR_BUFFER } from './limits.js';
 import type { Member, Message, Position, SubscribeOptions, SubscriptionEvents, SubscriptionState } from './types.js';
-import { type Command, type Reply, type TopicEvent, toMessage } from './wire.js';
+import { type Command, type OkEvent, type Reply, type SubscribedEvent, type TopicEvent, toMessage } from './wire.js';
 
 /** Sends a command on the present connection. @internal */
 export type Request = (command: Command, answered: (reply: Reply) => void) => void;
@@ -36,6 +36,8 @@ export class Subscription<T = unknown> extends Emitter<SubscriptionEvents<T>> im
 		readonly options: Readonly<SubscribeOptions>,
 		backoff: Backoff,
 		remove: () => void,
+		/** The broker makes it, on every connection where it does; nobody asks for it. */
+		readonly byBroker = false,
 	) {
 		super();
 		this.#cursor = new Cursor(options);
@@ -100,7 +102,12 @@ export class Subscription<T = unknown> extends Emitter<SubscriptionEvents<T>> im
 	/** There is a connection. @internal */
 	_online(request: Request): void {
 		this.#request = request;
-		this.#ask();
+		if (!this.byBroker) this.#ask();
+	}
+
+	/** The broker has made it. One that the program asks for is asked for anew, to go on where it was. @internal */
+	_made(event: SubscribedEvent): void {
+		if (this.byBroker && this.#state !== 'ended') this.#confirmed(event);
 	}
 
 	/** There is none. @internal */
@@ -157,7 +164,14 @@ export class Subscription<T = unknown> extends Emitter<SubscriptionEvents<T>> im
 
 	#answered(reply: Reply): void {
 		if (this.#state === 'ended' || reply.type === 'pong') return;
-		if (reply.type === 'error') return this.#failed(refusal(reply));
+		if (reply.type === 'ok') return this.#confirmed(reply);
+		if (reply.code !== 'already_subscribed') return this.#failed(refusal(reply));
+		// The broker was first. It does not know where this subscription was, nor its options.
+		this.#request?.({ type: 'unsubscribe', topic: this.topic }, () => {});
+		this.#ask();
+	}
+
+	#confirmed(reply: OkEvent | SubscribedEvent): void {
 		this.#backoff.reset();
 		const recovered = this.#cursor.confirm(reply);
 		this.#set('live');

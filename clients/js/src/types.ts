@@ -1,5 +1,6 @@
 import type { Codec } from './codec.js';
 import type { FanwireError } from './errors.js';
+import type { Subscription } from './subscription.js';
 
 /** A place in a topic: who is there has everything of this epoch up to and including this offset. */
 export interface Position {
@@ -171,6 +172,11 @@ export interface ClientEvents {
 	state: ClientState;
 	/** A connection ended or could not be made. */
 	disconnect: Disconnect;
+	/**
+	 * The broker subscribed this client to a topic by itself: its token names the topic, or a back end asked for it. Add
+	 * listeners before you return, then none of its messages is missed.
+	 */
+	subscription: Subscription;
 	/** Something failed that belongs to no call: a refused token, an unreadable frame, an order to stay away. */
 	error: FanwireError;
 }

@@ -63,6 +63,18 @@ export interface OkEvent {
 	expires?: number;
 }
 
+/** The broker made a subscription by itself. */
+export interface SubscribedEvent {
+	type: 'subscribed';
+	topic: string;
+	epoch: string;
+	offset: number;
+	kind?: string;
+	recovered?: boolean;
+	members?: Member[];
+	expires?: number;
+}
+
 /** A command failed, or a frame could not be read. */
 export interface ErrorEvent {
 	type: 'error';
@@ -91,7 +103,7 @@ export interface GoodbyeEvent {
 }
 
 /** Everything that a client takes notice of. */
-export type WireEvent = WelcomeEvent | Reply | TopicEvent | GoodbyeEvent;
+export type WireEvent = WelcomeEvent | Reply | SubscribedEvent | TopicEvent | GoodbyeEvent;
 
 /** A message in the form that programs see, the same from every codec. */
 export function toMessage<T>(wire: WireMessage, epoch: string): Message<T> {
