@@ -13,7 +13,7 @@ use std::{
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use fanwire::{
-    auth::{Audience, Claims, NewKey},
+    auth::{Audience, Claims, NewKey, SubClaim},
     clock::machine_ms,
     config::{Config, LogFormat, RuleSettings, Settings, Sources},
     defaults, liveness,
@@ -97,6 +97,9 @@ struct TokenArguments {
     /// A pattern of topics that may be subscribed to; repeatable; all of them if none is given
     #[arg(long, value_name = "PATTERN")]
     subscribe: Vec<String>,
+    /// A topic that the broker subscribes the bearer to by itself; repeatable
+    #[arg(long, value_name = "TOPIC")]
+    subs: Vec<String>,
     /// A pattern of topics that may be published to; repeatable; all of them if none is given
     #[arg(long, value_name = "PATTERN")]
     publish: Vec<String>,
@@ -193,6 +196,8 @@ fn token(arguments: TokenArguments) -> Outcome {
         max_rate: arguments.max_rate,
         subscribe: some(arguments.subscribe),
         publish: some(arguments.publish),
+        subs: (!arguments.subs.is_empty())
+            .then(|| arguments.subs.into_iter().map(|topic| (topic, SubClaim::default())).collect()),
         ..Claims::default()
     };
     let token = secret.mint(&claims)?;

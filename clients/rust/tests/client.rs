@@ -275,6 +275,25 @@ async fn a_sink_publishes_one_after_the_other() {
 }
 
 #[tokio::test]
+async fn what_the_token_names_is_subscribed_to_as_the_program_says() {
+    let broker = Broker::start_with(&[("FANWIRE_AUTH_HMAC_SECRET", support::SECRET)]);
+    let token = |flags: &[&str]| Some(fanwire_client::Token::Fixed(support::token_with(60, flags)));
+    let publisher = Client::connect(&broker.url(), Options { token: token(&[]), ..quick() }).unwrap();
+    for sent in 0..3 {
+        publisher.publish("chat:x", number(sent)).await.unwrap();
+    }
+    let named = Options { token: token(&["--subs", "chat:x"]), ..quick() };
+    let client = Client::connect(&broker.url(), named).unwrap();
+    let options = SubscribeOptions { last: 2, ..SubscribeOptions::default() };
+    let mut subscription = client.subscribe("chat:x", options).await.unwrap();
+    for sent in 1..3 {
+        assert_eq!(read(&message(&mut subscription).await), sent);
+    }
+    publisher.publish("chat:x", number(3)).await.unwrap();
+    assert_eq!(read(&message(&mut subscription).await), 3);
+}
+
+#[tokio::test]
 async fn tokens_are_asked_for_and_replaced_before_they_end() {
     let broker = Broker::start_with(&[("FANWIRE_AUTH_HMAC_SECRET", support::SECRET)]);
     let asked = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));

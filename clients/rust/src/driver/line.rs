@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use fanwire_proto::{Command, Event, Format, Request, TopicName};
+use fanwire_proto::{Command, ErrorCode, Event, Format, Request, TopicName};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -263,6 +263,9 @@ impl Driver {
                 }
             },
             Event::Error(reply) => match reply.id.and_then(|id| line.asked.remove(&id)) {
+                Some(Asked::Subscribe(topic, _)) if reply.code == ErrorCode::AlreadySubscribed => {
+                    return self.take_over(topic, line).await;
+                }
                 Some(Asked::Subscribe(topic, number)) => {
                     let known = self.topics.get_mut(&topic).filter(|known| known.number == number);
                     let refused = Error::refused(&reply);
@@ -315,6 +318,13 @@ impl Driver {
             Ok(()) => Ok(()),
             Err(error) => self.end_topic(topic, error, line).await,
         }
+    }
+
+    /// The broker has made a subscription by itself before it was asked for it, and knows neither its options nor where it
+    /// was.
+    async fn take_over(&mut self, topic: TopicName, line: &mut Line) -> Result<(), End> {
+        self.leave(topic.clone(), line).await?;
+        self.ask_for(&topic, line).await
     }
 
     /// A subscription is over. One that the broker does not know of yet is given up there, too.

@@ -30,8 +30,14 @@ fn program() -> PathBuf {
 
 /// A token for everything that lasts so many seconds.
 pub(crate) fn token(seconds: u32) -> String {
+    token_with(seconds, &[])
+}
+
+/// The same with more flags of `fanwire token`.
+pub(crate) fn token_with(seconds: u32, flags: &[&str]) -> String {
     let mut command = Command::new(program());
     command.args(["token", "--user", "ann", "--ttl-s", &seconds.to_string()]);
+    command.args(flags);
     command.env("FANWIRE_AUTH_HMAC_SECRET", SECRET);
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
