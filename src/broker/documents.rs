@@ -4,12 +4,13 @@ use std::sync::{Arc, atomic::AtomicUsize};
 
 use dashmap::Entry;
 use fanwire_proto::{Offset, Payload, TopicName};
+use rustc_hash::FxHashMap;
 
 use super::{Broker, PublishError, sweep::as_gauge};
 use crate::{
     collab::{self, Room},
     document::coverage::Coverage,
-    memory::Class,
+    memory::{Class, Owner},
     topic::{Draft, FeedRef, Kind, Refusal, Topic},
 };
 
@@ -38,6 +39,17 @@ impl Broker {
     pub(super) fn check_documents(&self) -> Result<(), Refusal> {
         let share = self.memory.share(Class::Documents);
         if share.used() < share.limit() { Ok(()) } else { Err(Refusal::DocumentsFull(share.limit())) }
+    }
+
+    /// Refuses one more document in memory: to everybody while there is no room, and from three quarters on to those who have the
+    /// most.
+    pub(super) fn check_newcomer(&self, owner: &Owner) -> Result<(), Refusal> {
+        self.check_documents()?;
+        let share = self.memory.share(Class::Documents);
+        match self.account(owner).0.documents.used() > share.level() {
+            true => Err(Refusal::DocumentsTight(share.limit())),
+            false => Ok(()),
+        }
     }
 
     /// Does something that takes long, for somebody who waits; not more than a few at a time for each.
@@ -92,12 +104,20 @@ impl Broker {
         }
     }
 
-    /// While documents take three quarters of what they may, finds how much each may have that is to grow: the largest take
-    /// nothing more, so others go on.
+    /// While documents take three quarters of what they may, finds how much each owner may have whose documents are to grow:
+    /// those who have the most take nothing more, so the last quarter is the others'.
     fn level_documents(&self, all: &[Arc<Topic>]) {
         let share = self.memory.share(Class::Documents);
-        let bytes = |topic: &Arc<Topic>| topic.document_bytes();
-        let each: Vec<usize> = if share.is_tight() { all.iter().map(bytes).collect() } else { Vec::new() };
-        share.find_level(&each);
+        let (mut of_nobody, mut of_owner) = (Vec::new(), FxHashMap::<Owner, usize>::default());
+        if share.is_tight() {
+            for topic in all {
+                match topic.weight().1 {
+                    Some(owner) => *of_owner.entry(owner).or_default() += topic.document_bytes(),
+                    None => of_nobody.push(topic.document_bytes()),
+                }
+            }
+        }
+        of_nobody.extend(of_owner.into_values());
+        share.find_level(&of_nobody);
     }
 }

@@ -139,8 +139,8 @@ impl Broker {
         }
         let nowhere = Position { epoch: Epoch::FOREIGN, offset: Offset::ZERO };
         let found = match self.find(name) {
-            None if self.check_documents().is_err() => {
-                // There is no room to keep it; it is read and let go.
+            None if self.memory.share(Class::Documents).is_tight() => {
+                // What room there is is for those who edit; it is read and let go.
                 let rule = self.policy.load().rules.of(name);
                 self.load(name, &rule, now_ms)?.map(Arc::new)
             }
@@ -242,7 +242,7 @@ impl Broker {
         condition: Condition,
         now_ms: u64,
     ) -> Result<Position, DocumentError> {
-        let (broker, name) = (self.clone(), of.clone());
+        let (broker, name, asker) = (self.clone(), of.clone(), by.clone());
         let change = move || {
             let there = broker.document(&name, now_ms)?;
             condition.check(&there).map_err(DocumentError::Changed)?;
@@ -252,7 +252,7 @@ impl Broker {
             broker.check_size(&name, &update)?;
             // Others may have written since, or wait for the disk: the topic looks again when it takes the update.
             let base = (condition != Condition::Always).then_some(there.position);
-            let (receipt, kept) = broker.publish_edit(&name, update, base, now_ms)?;
+            let (receipt, kept) = broker.publish_edit(&name, update, base, &asker, now_ms)?;
             Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
         };
         let (position, kept) = self.convert(by, of, change).await?;

@@ -155,7 +155,7 @@ impl Broker {
         }
         let rule = policy.rules.of(name);
         if rule.kind.kind() == Kind::Document {
-            self.check_documents()?;
+            self.check_newcomer(owner)?;
         }
         if !rule.keeping.is_durable() {
             let charge = Some(self.charge(owner)?);

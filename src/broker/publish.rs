@@ -132,14 +132,14 @@ impl Broker {
         Ok((receipt, kept.filter(|_| waits)))
     }
 
-    /// Publishes an update that the broker made itself, which may be larger than a client's, if the topic still stands at
-    /// `base`; says by the receiver, if
-    /// there is one, whether it became durable.
+    /// Publishes an update that the broker made itself for somebody, which may be larger than a client's, if the topic still
+    /// stands at `base`; says by the receiver, if there is one, whether it became durable.
     pub(super) fn publish_edit(
         &self,
         topic: &TopicName,
         update: Bytes,
         base: Option<Position>,
+        by: &Owner,
         now_ms: u64,
     ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
         let draft = Draft {
@@ -149,7 +149,7 @@ impl Broker {
             tags: None,
             from: None,
             not_to: None,
-            by: Owner::default(),
+            by: by.clone(),
         };
         let (tell, wait) = oneshot::channel();
         let asker = || {

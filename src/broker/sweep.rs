@@ -5,13 +5,7 @@ use std::sync::{Arc, atomic::Ordering};
 use fanwire_proto::TopicName;
 
 use super::Broker;
-use crate::{
-    defaults,
-    durable::Due,
-    memory::Class,
-    store::StoreError,
-    topic::{Kind, Topic},
-};
+use crate::{defaults, durable::Due, memory::Class, store::StoreError, topic::Topic};
 
 impl Broker {
     /// Lets every topic remove what is too old, and forgets those that are empty and unused.
@@ -19,13 +13,8 @@ impl Broker {
         self.make_room(now_ms);
         self.accounts.sweep();
         self.attempts.sweep(now_ms);
-        let documents_are_tight = self.memory.share(Class::Documents).is_tight();
-        let topics_are_tight = self.memory.share(Class::Topics).is_tight();
         let closed = |entry: dashmap::mapref::multiple::RefMulti<'_, _, Arc<Topic>>| {
-            let at_once = documents_are_tight && entry.kind == Kind::Document
-                || topics_are_tight && entry.keeping.is_durable();
-            let idle_ms = if at_once { 0 } else { defaults::IDLE_TOPIC_S * 1_000 };
-            entry.expire(now_ms, idle_ms).then(|| entry.value().clone())
+            entry.expire(now_ms, defaults::IDLE_TOPIC_S * 1_000).then(|| entry.value().clone())
         };
         for entry in self.topics.iter().filter(|entry| entry.keeping.is_durable()) {
             self.begin_commit_if_wanted(entry.value());

@@ -7,7 +7,7 @@
 //! | class | at three quarters of its share | when it is used up |
 //! |---|---|---|
 //! | topics | unused durable topics are unloaded; of the histories in memory the largest lose their oldest messages (a `gap` says so) | publishes and new topics are refused as `overloaded` |
-//! | documents | unused ones that a store has are unloaded; the largest take no more updates | updates are refused as `overloaded` |
+//! | documents | unused ones that a store has are unloaded, and what is only read is not kept; owners that have the most get no more of it | updates are refused as `overloaded` |
 //! | merging | | merging waits; reading, changing and comparing is refused as `overloaded`. A document too large for it by itself is set aside: it is served update by update |
 //! | bodies | | requests are refused as `overloaded` |
 //! | outboxes | | connections that do not read are closed with 4101, those first for which most waits; each shard has its part of the share, and looks once a second |

@@ -113,6 +113,11 @@ impl Document {
         !self.merging && self.fresh > 0 && self.log.messages.len() >= self.patience.max(2) && enough
     }
 
+    /// Whether memory for its content is short.
+    pub(super) fn is_tight(&self) -> bool {
+        self.weight.is_tight()
+    }
+
     /// Bytes of its content.
     pub(super) const fn bytes(&self) -> usize {
         self.weight.bytes()

@@ -287,8 +287,8 @@ impl Topic {
         self.state.lock().adopt(rule)
     }
 
-    /// Removes what is too old. Returns true once the topic is empty, unused for `idle_ms`, and closed: from then on
-    /// it refuses everything and may be forgotten.
+    /// Removes what is too old. Returns true once the topic is empty or on the disk, unused for `idle_ms` (at all, while memory for
+    /// it is short), and closed: from then on it refuses everything and may be forgotten.
     pub fn expire(&self, now_ms: u64, idle_ms: u64) -> bool {
         self.state.lock().expire(now_ms, idle_ms)
     }

@@ -23,9 +23,9 @@ pub enum Refusal {
     /// Kind `document`: all of them together are as large as they may be.
     #[error("all documents together have the {0} bytes that they may have in memory")]
     DocumentsFull(usize),
-    /// Kind `document`: all of them together are nearly as large as they may be, and this is one of the largest.
+    /// Kind `document`: all of them together are nearly as large as they may be, and those of its owner are among the largest.
     #[error(
-        "all documents together have three quarters of the {0} bytes that they may have in memory, and this is one of the largest"
+        "all documents together have three quarters of the {0} bytes that they may have in memory, and those of whoever made this one have more than others'"
     )]
     DocumentsTight(usize),
     /// All topics together are as large as they may be.

@@ -60,12 +60,20 @@ impl State {
         self.weight.set(defaults::TOPIC_OVERHEAD_BYTES + content);
     }
 
+    /// Whether memory for it is short, or its owner's part of that, and it is on the disk or may go there.
+    fn is_pressed(&self) -> bool {
+        match &self.store {
+            Store::Document(document) if document.is_tight() => true,
+            _ => self.rule.keeping.is_durable() && self.weight.is_tight(),
+        }
+    }
+
     pub(super) fn expire(&mut self, now_ms: u64, idle_ms: u64) -> bool {
         self.prune(now_ms);
         self.dedupe.expire(now_ms);
         self.weigh();
         let unused = self.feeds.is_empty() && self.presence.clients() == 0;
-        let idle = now_ms.saturating_sub(self.touched_ms) >= idle_ms;
+        let idle = self.is_pressed() || now_ms.saturating_sub(self.touched_ms) >= idle_ms;
         let nothing_to_lose = match self.rule.keeping.is_durable() {
             // Ids of messages that are gone are known in memory only.
             true => self.gathering.is_idle() && !self.has_changes() && self.dedupe.is_empty(),

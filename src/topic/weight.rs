@@ -72,6 +72,12 @@ impl Weight {
         self.set(bytes);
     }
 
+    /// Whether its share is tight, or its owner's account.
+    pub(super) fn is_tight(&self) -> bool {
+        self.share.as_ref().is_some_and(|share| share.is_tight())
+            || self.on.account().is_some_and(|(_, own)| own.is_tight())
+    }
+
     /// Refuses so many bytes more: while the share has no room, and its owner's own while the account has none. What others
     /// bring is no reason to refuse them.
     pub(super) fn check_room(&self, more: usize, by: &Owner) -> Result<(), Refusal> {
@@ -93,10 +99,12 @@ impl Weight {
         }
     }
 
-    /// Kind `document`: refuses while the share is tight and this weighs more than its part.
+    /// Kind `document`: refuses while the share is tight and whoever is charged with this has more than the others; what nobody
+    /// is charged with counts by itself.
     pub(super) fn check_level(&self) -> Result<(), Refusal> {
+        let bytes = self.on.account().map_or(self.bytes, |(_, own)| own.used());
         match &self.share {
-            Some(share) if self.bytes > share.level() => Err(Refusal::DocumentsTight(share.limit())),
+            Some(share) if bytes > share.level() => Err(Refusal::DocumentsTight(share.limit())),
             _ => Ok(()),
         }
     }
