@@ -18,7 +18,8 @@ LOADS = [
     ("chat", "chat", ["--topics=10", "--publishers=5", "--subscribers=100", "--rate=50"]),
     ("msgpack", "chat", ["--adapter=fanwire-msgpack", "--topics=5", "--publishers=5", "--subscribers=50", "--rate=30"]),
     ("churn", "churn", ["--topics=10", "--subscribers=100", "--rate=50"]),
-    ("stalled", "stalled.toml", []),
+    # Who reads nothing answers no ping, and is closed for it: those six, and nobody else.
+    ("stalled", "stalled.toml", ["--threshold", "disconnects <= 6"]),
     ("ticker", "ticker", ["--rate=200", "--subscribers=50"]),
     ("game", "game", ["--topics=3", "--publishers=6", "--subscribers=30", "--rate=60"]),
     ("events", "bridge", ["--adapter=fanwire-sse", "--topics=5", "--subscribers=50", "--rate=30"]),

@@ -146,7 +146,11 @@ test('the latest values by key', async () => {
 	assert.equal(place.textContent, 'x=3 y=2');
 });
 
-test('publishing and the state of the connection', async () => {
+test('publishing and the state of the connection', async (context) => {
+	// The pause before it comes back outlasts the test.
+	context.mock.method(Math, 'random', () => 1);
+	client.close();
+	client = new Fanwire('ws://broker/ws', { WebSocket: FakeSocket, backoff: { minMs: 60_000, maxMs: 60_000 } });
 	function Form() {
 		const { publish } = useTopic<string>('t');
 		const state = useConnectionState();
