@@ -17,6 +17,7 @@ use fanwire::{
     provider::{Certificates, Fate, Naming, NoCertificates, Part, Request, Source, decode, presets},
 };
 
+pub mod allocator;
 pub mod flags;
 mod readable;
 pub mod store;

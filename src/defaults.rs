@@ -52,6 +52,10 @@ pub const TOPICS_PER_OWNER_MIN: usize = 100;
 /// sockets and pages, and other processes'.
 pub const MEMORY_HUNDREDTHS: usize = 75;
 
+/// Hundredths of what the broker may take from which on what its allocator holds back is given back to the system: late enough that
+/// a broker with room does not pay for it, early enough that peaks of several threads do not add up to more than there is.
+pub const GIVE_BACK_HUNDREDTHS: usize = 60;
+
 /// Bytes that the broker takes where nothing says how many there are.
 pub const MEMORY_UNKNOWN_BYTES: usize = 1024 * 1024 * 1024;
 

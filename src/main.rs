@@ -12,6 +12,7 @@ use std::{
 };
 
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use cli::allocator::GivingBack;
 use fanwire::{
     auth::{Audience, Claims, NewKey, SubClaim},
     clock::machine_ms,
@@ -22,11 +23,6 @@ use fanwire::{
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
-
-/// Gives back what is free, whichever thread freed it. The C library has heaps of up to 64 MiB for each few threads, in which a little
-/// that is in use keeps much that is not.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// How long an idle thread of the front is kept: ten years.
 const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 86_400);
@@ -252,9 +248,17 @@ async fn run(sources: &Sources, config: &Config) -> Outcome {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let server = Server::start(config)?;
     print(banner(&server, config))?;
+    let mut giving_back = GivingBack::new(config.limits.memory.max());
+    let mut every_second = tokio::time::interval(Duration::from_secs(1));
+    every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = reload.recv() => reload_from(sources, config, &server),
+            _ = every_second.tick() => giving_back.look(),
+            _ = reload.recv() => {
+                if let Some(max) = reload_from(sources, config, &server) {
+                    giving_back = GivingBack::new(max);
+                }
+            }
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
         }
@@ -290,18 +294,26 @@ fn fixed_settings(settings: &Settings) -> [(&'static str, String); 10] {
     ]
 }
 
-fn reload_from(sources: &Sources, started_with: &Config, server: &Server) {
+/// Returns how many bytes of memory there may be from now on, if the configuration could be reloaded.
+fn reload_from(sources: &Sources, started_with: &Config, server: &Server) -> Option<usize> {
     let outcome = sources.load().map_err(|error| error.to_string()).and_then(|mut config| {
         let (old, new) = (fixed_settings(&started_with.effective), fixed_settings(&config.effective));
         for ((setting, _), _) in old.iter().zip(&new).filter(|(old, new)| old != new) {
             tracing::warn!(setting, "has changed, which takes a restart");
         }
         config.door.max_connections = config.door.max_connections.min(descriptors_for_connections());
-        server.reload(&config).map_err(|error| error.to_string())
+        server.reload(&config).map_err(|error| error.to_string())?;
+        Ok(config.limits.memory.max())
     });
     match outcome {
-        Ok(()) => tracing::info!("configuration reloaded"),
-        Err(error) => tracing::error!(%error, "configuration not reloaded; nothing has changed"),
+        Ok(max) => {
+            tracing::info!("configuration reloaded");
+            Some(max)
+        }
+        Err(error) => {
+            tracing::error!(%error, "configuration not reloaded; nothing has changed");
+            None
+        }
     }
 }
 

@@ -1,5 +1,5 @@
-//! How much memory there is for this process: the machine's, its control groups' limits (versions 1 and 2), and its limit of
-//! address space, whichever is least.
+//! How much memory there is for this process (the machine's, its control groups' limits of versions 1 and 2, and its limit of
+//! address space, whichever is least), and how much it has.
 
 use std::{fs, path::Path};
 
@@ -11,18 +11,24 @@ pub fn of_this_machine() -> Option<usize> {
     below(Path::new("/")).into_iter().chain(address_space).min()
 }
 
+/// Bytes of this process that are in memory now: `VmRSS` of proc_pid_status(5); `None` where nothing says so.
+pub fn resident_bytes() -> Option<usize> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    kib_of(&status, "VmRSS:")
+}
+
 /// The same from the files of a machine whose root is here.
 fn below(root: &Path) -> Option<usize> {
     let read = |path: &str| fs::read_to_string(root.join(path.trim_start_matches('/'))).ok();
-    let machine = read("proc/meminfo").and_then(|text| total_of(&text));
+    let machine = read("proc/meminfo").and_then(|text| kib_of(&text, "MemTotal:"));
     let groups = read("proc/self/cgroup").unwrap_or_default();
     let limits = groups.lines().flat_map(limit_files).filter_map(|path| number_of(&read(&path)?));
     machine.into_iter().chain(limits).min()
 }
 
-/// `MemTotal` of `/proc/meminfo`, which is in KiB.
-fn total_of(meminfo: &str) -> Option<usize> {
-    let rest = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+/// Bytes that a file of `/proc` gives under this name in KiB.
+fn kib_of(text: &str, name: &str) -> Option<usize> {
+    let rest = text.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: usize = rest.trim().strip_suffix("kB")?.trim().parse().ok()?;
     kib.checked_mul(1024)
 }

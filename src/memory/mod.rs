@@ -24,7 +24,7 @@ mod share;
 mod shares;
 
 pub use class::Class;
-pub use machine::of_this_machine;
+pub use machine::{of_this_machine, resident_bytes};
 pub use owner::{Account, Accounts, Charge, Owner, scope_of, unscoped};
 pub use plan::Plan;
 pub use share::{Held, Share};

@@ -6,6 +6,8 @@ use rustix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::memory;
+
 /// Counts by the name that they have on `/metrics`, without `fanwire_` and `_total`. What is counted by outcome has one for
 /// each, whatever its other labels say.
 pub(super) type Counts = BTreeMap<String, u64>;
@@ -59,7 +61,7 @@ pub(super) struct Process {
     /// Memory that it holds, where the system tells (Linux).
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    resident_bytes: Option<u64>,
+    resident_bytes: Option<usize>,
 }
 
 impl Process {
@@ -67,15 +69,8 @@ impl Process {
         let cpu = clock_gettime(ClockId::ProcessCPUTime);
         #[expect(clippy::cast_precision_loss, reason = "seconds and nanoseconds of a process")]
         let cpu_s = cpu.tv_sec as f64 + cpu.tv_nsec as f64 / 1e9;
-        Self { cpu_s, resident_bytes: resident_bytes() }
+        Self { cpu_s, resident_bytes: memory::resident_bytes() }
     }
-}
-
-/// `VmRSS` of proc_pid_status(5).
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }
 
 #[cfg(test)]

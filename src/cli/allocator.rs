@@ -1,0 +1,83 @@
+//! The allocator, and having it give back what is free when the process comes near the bound of its memory.
+
+use fanwire::{defaults, memory};
+
+/// Gives back what is free, whichever thread freed it. The C library has heaps of up to 64 MiB for each few threads, in which a little
+/// that is in use keeps much that is not.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// When what is free is given back at once. By itself the allocator waits for a second, and then for a thread that allocates: what
+/// is used every moment stays, which is cheaper, but a peak on a thread that rests afterwards stays as well.
+pub struct GivingBack {
+    max: usize,
+    /// Resident bytes from which on it is worth a try.
+    from: usize,
+}
+
+impl GivingBack {
+    /// For a process that may take so many bytes.
+    pub const fn new(max: usize) -> Self {
+        Self { max, from: Self::threshold(max) }
+    }
+
+    const fn threshold(max: usize) -> usize {
+        max / 100 * defaults::GIVE_BACK_HUNDREDTHS
+    }
+
+    /// Looks how much is resident, and has what is free given back if that is much.
+    pub fn look(&mut self) {
+        let Some(resident) = memory::resident_bytes() else { return };
+        if self.is_due(resident) {
+            collect();
+            self.done(memory::resident_bytes().unwrap_or(resident));
+        }
+    }
+
+    fn is_due(&mut self, resident: usize) -> bool {
+        if resident < Self::threshold(self.max) {
+            self.from = Self::threshold(self.max);
+        }
+        resident >= self.from
+    }
+
+    /// What is resident now is in use: the next try is once there is a twentieth more.
+    fn done(&mut self, resident: usize) {
+        self.from = Self::threshold(self.max).max(resident + self.max / 20);
+    }
+}
+
+#[expect(unsafe_code, reason = "the allocator's own function, which its crate has no safe form of")]
+fn collect() {
+    // SAFETY: mimalloc says that any thread may call it at any time; it touches nothing that is in use.
+    unsafe { libmimalloc_sys::mi_collect(true) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_is_not_looked_for_again_and_again() {
+        let mut giving = GivingBack::new(1_000);
+        assert!(!giving.is_due(599));
+        assert!(giving.is_due(600));
+        giving.done(700);
+        assert!(!giving.is_due(749));
+        assert!(giving.is_due(750));
+        giving.done(300);
+        assert!(giving.is_due(600), "it was free");
+        giving.done(900);
+        assert!(!giving.is_due(500));
+        assert!(giving.is_due(600), "it was little in between");
+    }
+
+    #[test]
+    fn what_is_free_is_given_back() {
+        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+        let with = memory::resident_bytes().unwrap();
+        drop(block);
+        collect();
+        assert!(memory::resident_bytes().unwrap() < with - (32 << 20));
+    }
+}
