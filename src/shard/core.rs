@@ -26,7 +26,7 @@ pub(super) struct Core {
     pub(super) told: Vec<(u32, SubKey, ErrorCode)>,
     /// Connections whose last words are being read.
     pub(super) lingering: Vec<u32>,
-    /// What the connection whose input is handled has cost in this turn, see [`defaults::TURN_COST`].
+    /// What the connection whose input is handled has cost in this turn, see [`TURN_COST`](crate::defaults::TURN_COST).
     pub(super) spent: u32,
     pub(super) endings: Endings,
     pub(super) wakes: Wakes,
