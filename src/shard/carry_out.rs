@@ -5,7 +5,8 @@ use slab::Slab;
 
 use super::{
     core::{Core, slot32},
-    door::{Cx, Door, Guarded},
+    door::{Cx, Door},
+    guarded::Guarded,
     orders::{Order, ServerSubs, Who},
 };
 use crate::{

@@ -8,7 +8,8 @@ use slab::Slab;
 use super::{
     conn::Conn,
     core::Core,
-    door::{Cx, Door, Guarded, Inbound},
+    door::{Cx, Door, Inbound},
+    guarded::Guarded,
     socket::Socket,
 };
 use crate::{

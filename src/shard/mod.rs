@@ -21,6 +21,7 @@ mod door;
 mod drain;
 mod endings;
 mod gathering;
+mod guarded;
 mod handle;
 mod inbox;
 mod input;

@@ -4,7 +4,8 @@ use slab::Slab;
 
 use super::{
     core::Core,
-    door::{Cx, Door, Guarded},
+    door::{Cx, Door},
+    guarded::Guarded,
     settlement::Settlement,
 };
 
