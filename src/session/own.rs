@@ -74,6 +74,8 @@ impl OwnGrants {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, option, prelude::*};
+
     use super::*;
 
     const fn until(by: By, expires_ms: Option<u64>) -> OwnGrant {
@@ -95,5 +97,65 @@ mod tests {
         assert_eq!((own.get(SubKey(3)), own.get(SubKey(1)).is_some()), (None, true));
         own.forget(SubKey(1));
         assert!(own.0.is_none());
+    }
+
+    /// What may happen to the grants of a few subscriptions.
+    #[derive(Clone, Debug)]
+    enum Step {
+        Set(u32, OwnGrant),
+        Forget(u32),
+        ForgetBackEnds,
+        Look(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let by = prop_oneof![Just(By::Credential), Just(By::BackEnd)];
+        let grant = (by, option::of(0..9_u64)).prop_map(|(by, expires_ms)| OwnGrant { by, expires_ms });
+        prop_oneof![
+            4 => (0..4_u32, grant).prop_map(|(key, grant)| Step::Set(key, grant)),
+            1 => (0..4_u32).prop_map(Step::Forget),
+            1 => Just(Step::ForgetBackEnds),
+            2 => (0..9_u64).prop_map(Step::Look),
+        ]
+    }
+
+    proptest! {
+        /// Each grant is there until it is forgotten or has ended, and its end is told once.
+        #[test]
+        fn they_are_a_list_that_is_looked_through(steps in vec(step(), 0..40)) {
+            let (mut own, mut list) = (OwnGrants::default(), Vec::<(u32, OwnGrant)>::new());
+            for step in steps {
+                match step {
+                    Step::Set(key, grant) => {
+                        own.set(SubKey(key), grant);
+                        list.retain(|(known, _)| *known != key);
+                        list.push((key, grant));
+                    }
+                    Step::Forget(key) => {
+                        own.forget(SubKey(key));
+                        list.retain(|(known, _)| *known != key);
+                    }
+                    Step::ForgetBackEnds => {
+                        own.forget_back_ends();
+                        list.retain(|(_, grant)| grant.by == By::Credential);
+                    }
+                    Step::Look(now_ms) => {
+                        let over = |grant: &OwnGrant| grant.expires_ms.is_some_and(|end| end <= now_ms);
+                        let mut told: Vec<_> = own.take_expired(now_ms).into_iter().map(|key| key.0).collect();
+                        told.sort_unstable();
+                        let mut ended: Vec<_> =
+                            list.extract_if(.., |(_, grant)| over(grant)).map(|(key, _)| key).collect();
+                        ended.sort_unstable();
+                        prop_assert_eq!(told, ended);
+                    }
+                }
+                for key in 0..4 {
+                    let listed = list.iter().find(|(known, _)| *known == key).map(|(_, grant)| *grant);
+                    prop_assert_eq!(own.get(SubKey(key)), listed);
+                }
+                prop_assert_eq!(own.next_end(), list.iter().filter_map(|(_, grant)| grant.expires_ms).min());
+                prop_assert_eq!(own.0.is_some(), !list.is_empty());
+            }
+        }
     }
 }
