@@ -9,6 +9,7 @@
 //! Pure but for its lock: no clock, no I/O, no waiting. The lock is held for a few hundred nanoseconds and never
 //! across another lock or an `.await`; what must happen outside (a wake-up) is handed out as a [`FeedRef`].
 
+mod asker;
 mod commit;
 #[cfg(test)]
 mod conditions_model;
@@ -42,6 +43,7 @@ mod volatile;
 mod wakes;
 mod weight;
 
+pub use asker::{Asker, Settled};
 pub use conflated::Conflated;
 pub use fanwire_proto::Kind;
 pub use feed::{FeedRef, ShardId};
@@ -53,5 +55,5 @@ pub use publish::{Draft, NotPublished, Receipt, Taken};
 pub use refusal::Refusal;
 pub use rule::{Keeping, KindRule, Merging, Retention, Rule, Rules};
 pub use subscribe::{JoinRequest, Joined};
-pub use unkept::{Asker, Settled, Unkept};
+pub use unkept::Unkept;
 pub use views::{CatchUp, Glance, HistoryQuery, Members, Pulled, Summary, Updates};

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use fanwire_proto::{ClientId, Message, Offset};
 
-use super::{Receipt, Refusal, ShardId};
+use super::{Asker, Receipt, Refusal, Settled};
 use crate::defaults;
 
 /// A message on its way to the disk.
@@ -30,43 +30,6 @@ impl Unkept {
     fn cost(&self) -> usize {
         self.message.payload.len() + self.message_id.as_ref().map_or(0, String::len)
     }
-}
-
-/// Whom to tell that a message is durable.
-pub enum Asker {
-    /// A connection.
-    Connection {
-        /// Its shard.
-        shard: ShardId,
-        /// Its place there.
-        slot: u32,
-        /// Who it is, since the place may be another one's by then.
-        client: ClientId,
-        /// The request's own number.
-        id: Option<u64>,
-    },
-    /// Somebody else.
-    Call(Box<dyn FnOnce(bool) + Send>),
-}
-
-impl std::fmt::Debug for Asker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Connection { client, id, .. } => {
-                f.debug_tuple("Connection").field(client).field(id).finish()
-            }
-            Self::Call(_) => f.write_str("Call"),
-        }
-    }
-}
-
-/// An asker with what it gets to hear.
-#[derive(Debug)]
-pub struct Settled {
-    /// Who waits.
-    pub asker: Asker,
-    /// Where the message is.
-    pub receipt: Receipt,
 }
 
 /// What waits for the disk.
