@@ -7,6 +7,7 @@
 //! The queue is bounded by who submits: a topic has at most one job here, everyone else waits for the outcome.
 
 use std::{
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -121,8 +122,9 @@ impl Committer {
         });
         let committer = Self { shared: shared.clone() };
         let thread = liveness::start("store", defaults::STACK_BYTES, move || {
-            if catch_unwind(AssertUnwindSafe(|| run(&shared))).is_err() {
-                give_up(&shared);
+            let mut under_way = VecDeque::new();
+            if catch_unwind(AssertUnwindSafe(|| run(&shared, &mut under_way))).is_err() {
+                give_up(&shared, under_way);
             }
         });
         Ok((committer, thread.map_err(|error| StoreError::Io(error.to_string().into()))?))
@@ -241,7 +243,8 @@ impl Job for Flush {
     }
 }
 
-fn run(shared: &Shared) {
+/// `under_way` has the jobs of the commit until each is settled.
+fn run(shared: &Shared, under_way: &mut VecDeque<Box<dyn Job>>) {
     loop {
         let jobs = match shared.failing.load(Ordering::Relaxed) {
             true => wait_to_retry(shared),
@@ -249,13 +252,14 @@ fn run(shared: &Shared) {
         };
         let Some(jobs) = jobs else { return shared.pulse.retire() };
         let count = jobs.len() as u64;
-        commit(shared, jobs);
+        under_way.extend(jobs);
+        commit(shared, under_way);
         shared.pulse.done(count);
     }
 }
 
 /// After a panic nothing more is taken: whoever asks is told so, and what waits is told, too.
-fn give_up(shared: &Shared) {
+fn give_up(shared: &Shared, under_way: VecDeque<Box<dyn Job>>) {
     shared.pulse.retire();
     let mut queue = shared.queue.lock();
     queue.closing = true;
@@ -264,10 +268,10 @@ fn give_up(shared: &Shared) {
     let jobs = std::mem::take(&mut queue.jobs);
     drop(queue);
     tracing::error!("the store's thread ended in a panic; nothing durable is taken until a restart");
-    jobs.into_iter().for_each(|job| job.settled(&Err(StoreError::Closed)));
+    under_way.into_iter().chain(jobs).for_each(|job| job.settled(&Err(StoreError::Closed)));
 }
 
-fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
+fn commit(shared: &Shared, jobs: &mut VecDeque<Box<dyn Job>>) {
     let mut batch = shared.first.lock().clone();
     let messages: usize = jobs.iter_mut().map(|job| job.write(&mut batch)).sum();
     if shared.failing.load(Ordering::Relaxed) {
@@ -278,7 +282,7 @@ fn commit(shared: &Shared, mut jobs: Vec<Box<dyn Job>>) {
         *shared.first.lock() = Batch::default();
     }
     note(shared, &outcome, messages);
-    for job in jobs {
+    while let Some(job) = jobs.pop_front() {
         job.settled(&outcome);
     }
 }
@@ -377,12 +381,35 @@ mod tests {
         fn settled(self: Box<Self>, _: &Result<(), StoreError>) {}
     }
 
+    /// Says how it ended.
+    struct Told(mpsc::Sender<bool>);
+
+    impl Job for Told {
+        fn write(&mut self, _: &mut Batch) -> usize {
+            1
+        }
+
+        fn settled(self: Box<Self>, outcome: &Result<(), StoreError>) {
+            self.0.send(outcome.is_ok()).unwrap();
+        }
+    }
+
     #[tokio::test]
     async fn after_a_panic_everybody_is_told() {
+        // All of these are one commit.
+        let pace = Pace { delay: Duration::from_secs(60), messages: 3 };
         let (committer, thread) =
-            Committer::start(Arc::new(Memory::default()), PACE, Batch::default()).unwrap();
+            Committer::start(Arc::new(Memory::default()), pace, Batch::default()).unwrap();
+        let (told, hear) = mpsc::channel();
+        committer.submit(Box::new(Told(told.clone())));
         committer.submit(Box::new(Faulty));
+        committer.submit(Box::new(Told(told)));
         thread.join().unwrap();
+        assert_eq!(
+            hear.iter().collect::<Vec<_>>(),
+            [false, false],
+            "those of the commit that broke off, too"
+        );
         assert!(matches!(committer.trouble(), Some(StoreError::Io(_))));
         assert!(matches!(committer.keep(Batch::default()).await, Err(StoreError::Closed)));
     }
