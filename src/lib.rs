@@ -6,18 +6,21 @@
 //! # One publish, followed through the code
 //! 1. A shard's thread reads a socket ([`shard`]), [`wire::websocket`] decodes the frame, and the connection's *door*
 //!    ([`doors::native`]) decodes the request. Over HTTP, [`doors::http`] does the same on the front's runtime.
-//! 2. [`broker::Broker::publish`] finds the [`topic::Topic`] by name.
+//! 2. [`broker::Broker::publish`] accepts it: finds the [`topic::Topic`] by name, and submits the message to the *place*
+//!    behind it ([`order`]), which for a topic in memory is the topic itself.
 //! 3. Under the topic's short lock the message gets its offset and is kept ([`topic`]); every *feed* (a shard's share of
-//!    the subscribers) that is not yet notified is marked, and its shard's inbox gets one entry.
+//!    the subscribers) that is not yet notified is marked, and its shard's inbox gets one entry. The message is placed, and
+//!    the door has its [`Receipt`](topic::Receipt).
 //! 4. Each such shard, in its own time, *pulls* everything since its last pull, and runs a *pass* over its dense list of
 //!    subscribers ([`fanout`]): the batch is encoded once per encoding ([`wire`]), each subscriber gets an index to it, and each
 //!    connection is written once per turn.
 //! 5. Whoever cannot take it now is treated as the topic's kind promises: a `log` subscriber keeps its position and reads
 //!    on in the history later, a `latest` subscriber keeps one pending value per key, a `volatile` one misses it.
 //!
-//! On a durable topic step 3 takes longer: the message gets its offset and waits in its topic, and the topic is queued
-//! for a commit, once. The thread `store` lets every queued topic write what waits there, commits all of it with one
-//! `fsync`, and only then are the messages shown to the feeds and acknowledged ([`durable`]).
+//! On a durable topic step 3 takes longer: the message gets its offset and waits in its topic, with whoever is to have its
+//! receipt, and the topic is queued for a commit, once. The thread `store` lets every queued topic write what waits there,
+//! commits all of it with one `fsync`, and only then are the messages shown to the feeds, and their receipts made
+//! ([`durable`]). Neither the door nor the verb knows which of the two happens: it has a receipt, or is told later.
 //!
 //! # Modules, in reading order
 //! - [`memory`]: what the broker may keep, for what and for whom
@@ -31,6 +34,7 @@
 //! - [`store`]: what is kept beyond the life of the process, behind four verbs; group commit
 //! - [`tap`]: what is published, whatever the topic
 //! - [`durable`]: durable topics' way to the store and back
+//! - [`order`]: accepting apart from placing: what is behind a topic, and when a publish has its receipt
 //! - [`provider`]: what each provider signs, and what becomes of its webhooks; pure
 //! - [`collab`]: documents in use: editors, merging, changes from outside, versions
 //! - [`broker`]: topics by name and the verbs on them
@@ -61,7 +65,8 @@
 //! every protocol, for all messages kept. Bytes are made where they are first wanted, by the shard, outside the topic's
 //! lock; the topic itself knows no bytes.
 //!
-//! A receipt goes to the door, not through the dialect: whoever publishes waits for it in the protocol's own order.
+//! A receipt goes to the door, not through the dialect: whoever publishes waits for it in the protocol's own order. It comes
+//! when the message is placed ([`order`]), at once or later, and travels with that outcome: no door keeps it meanwhile.
 //!
 //! # Threads
 //! | thread | owns | talks to others through |
@@ -97,6 +102,8 @@
 //!   order; the shards are woken once it is released.
 //! - A shard never looks up a topic, and no lock, clock, allocation or reference count is touched per delivery.
 //! - An encoded frame holds nothing that differs between its subscribers.
+//! - A publish that is not refused ends in exactly one outcome, told exactly once: a receipt, made when the message is placed,
+//!   or that nobody knows. Which place is behind a topic is decided in one spot ([`order::Order::place_of`]).
 //! - What a shard has not pulled is not evicted; so a pass has no holes, and a gap is only ever a laggard's.
 //! - No `.await` holds a lock; a topic's lock is never held while another one is taken.
 
@@ -114,6 +121,7 @@ pub mod fetch;
 pub mod liveness;
 pub mod memory;
 pub mod metrics;
+pub mod order;
 pub mod provider;
 pub mod server;
 pub mod session;

@@ -14,13 +14,13 @@ use std::sync::{
     atomic::{AtomicU64, AtomicUsize, Ordering},
 };
 
-use fanwire_proto::{Epoch, Message, Pattern, TopicName};
+use fanwire_proto::{Epoch, Message, Pattern, Position, TopicName};
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::mpsc;
 
 use crate::{
     defaults,
-    topic::{Draft, Receipt, Unkept},
+    topic::{Draft, Unkept},
 };
 
 /// A message that a tap passes on.
@@ -125,14 +125,11 @@ impl Valve {
 }
 
 impl Copy {
-    /// The message has its place; a repeated publish is no new message.
-    pub fn pass_on(self, topic: &TopicName, receipt: &Receipt, now_ms: u64) {
-        if receipt.duplicate {
-            return;
-        }
+    /// The message is here.
+    pub fn pass_on(self, topic: &TopicName, at: Position, now_ms: u64) {
         let message = Message {
             topic: topic.clone(),
-            offset: receipt.offset,
+            offset: at.offset,
             time: now_ms,
             payload: self.draft.payload,
             key: self.draft.key.map(Into::into),
@@ -140,7 +137,7 @@ impl Copy {
             from: self.draft.from,
             skipped: 0,
         };
-        tell(&self.valves, message, receipt.epoch);
+        tell(&self.valves, message, at.epoch);
     }
 }
 

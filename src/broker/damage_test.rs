@@ -21,6 +21,7 @@ use crate::{
     durable::Run,
     memory::{Owner, Plan},
     metrics::Metrics,
+    order::Placing,
     store::{Committer, Disk, DiskOptions, Pace, StoreError, scratch},
     topic::{Draft, HistoryQuery, Keeping, Kind, KindRule, Merging, Retention, Rule, Rules},
     worker::Workers,
@@ -90,10 +91,10 @@ impl World {
             not_to: None,
             by: Owner::default(),
         };
-        let (receipt, kept) =
-            self.broker.publish_and_wait(topic, draft, Some(Ack::Durable), unix_ms()).ok()?;
-        let kept = kept.unwrap().blocking_recv().unwrap();
-        kept.then_some(Position { epoch: receipt.epoch, offset: receipt.offset })
+        let placing = self.broker.publish_and_wait(topic, draft, Some(Ack::Durable), unix_ms()).ok()?;
+        let Placing::Pending(outcome) = placing else { panic!("placed before it was durable") };
+        let receipt = outcome.blocking_recv().unwrap().ok()?;
+        Some(Position { epoch: receipt.epoch, offset: receipt.offset })
     }
 
     /// What a reader gets who has seen everything up to a position, and whether it is said to be all.

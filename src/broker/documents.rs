@@ -11,7 +11,7 @@ use crate::{
     collab::{self, Room},
     document::coverage::Coverage,
     memory::{Class, Owner},
-    topic::{Draft, FeedRef, Kind, Refusal, Topic},
+    topic::{Asker, Draft, FeedRef, Kind, Refusal, Topic},
 };
 
 impl Broker {
@@ -73,7 +73,7 @@ impl Broker {
         if Coverage::of(there.after(Offset::ZERO))?.covers(&offered) {
             return Ok(());
         }
-        self.publish(&topic.name, draft, None, || None, now_ms).map(drop)
+        self.publish(&topic.name, draft, None, Asker::nobody, now_ms).map(drop)
     }
 
     /// Has a document merged if enough has come since the last time.

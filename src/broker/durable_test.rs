@@ -16,9 +16,10 @@ use crate::{
     durable::{Run, prefix_of},
     memory::{Owner, Plan},
     metrics::Metrics,
+    order::Placing,
     shard::ShardHandle,
     store::{Batch, Committer, Memory, Pace, Scan, Space, Store},
-    topic::{Draft, HistoryQuery, Keeping, KindRule, Retention, Rule, Rules},
+    topic::{Asker, Draft, HistoryQuery, Keeping, KindRule, NotPlaced, Retention, Rule, Rules},
     worker::Workers,
 };
 
@@ -60,8 +61,7 @@ fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
 }
 
 impl World {
-    /// Publishes and waits until it is durable.
-    fn publish(&self, name: &TopicName, data: u64, now_ms: u64) -> Position {
+    fn submit(&self, name: &TopicName, data: u64, now_ms: u64) -> Placing {
         let payload = Payload::json(&data.to_string()).unwrap();
         let draft = Draft {
             payload,
@@ -72,8 +72,13 @@ impl World {
             not_to: None,
             by: Owner::default(),
         };
-        let (receipt, kept) = self.broker.publish_and_wait(name, draft, Some(Ack::Durable), now_ms).unwrap();
-        assert!(kept.unwrap().blocking_recv().unwrap());
+        self.broker.publish_and_wait(name, draft, Some(Ack::Durable), now_ms).unwrap()
+    }
+
+    /// Publishes and waits until it is durable.
+    fn publish(&self, name: &TopicName, data: u64, now_ms: u64) -> Position {
+        let Placing::Pending(outcome) = self.submit(name, data, now_ms) else { panic!("not durable yet") };
+        let receipt = outcome.blocking_recv().unwrap().unwrap();
         Position { epoch: receipt.epoch, offset: receipt.offset }
     }
 
@@ -235,8 +240,8 @@ fn publish_and_die(store: &Arc<Memory>, now_ms: u64) -> Position {
         by: Owner::default(),
     };
     let topic = world.broker.find_or_make(&name(), &Owner::default(), now_ms).unwrap();
-    let taken = topic.publish(draft, Some(Ack::Accepted), || None, now_ms, |_| {}).unwrap();
-    Position { epoch: taken.receipt.epoch, offset: taken.receipt.offset }
+    let taken = topic.publish(draft, Some(Ack::Accepted), Asker::nobody, now_ms, |_| {}).unwrap();
+    taken.at
 }
 
 #[test]
@@ -250,6 +255,18 @@ fn crash_after_crash_no_offset_is_used_again() {
         assert_eq!(taken.epoch, first.epoch);
         assert!(taken.offset > highest, "{} after {highest}", taken.offset);
         highest = taken.offset;
+    }
+}
+
+/// Once the store is closed, and after a panic of its thread, there is no next commit.
+#[test]
+fn whoever_publishes_when_there_is_no_next_commit_is_told() {
+    let world = open(&Arc::default(), Keeping::Durable);
+    world.publish(&name(), 1, unix_ms());
+    world.broker.committer().close();
+    for data in 2..5 {
+        let Placing::Pending(outcome) = world.submit(&name(), data, unix_ms()) else { panic!("placed") };
+        assert_eq!(outcome.blocking_recv(), Ok(Err(NotPlaced::NotKept)), "{data}");
     }
 }
 

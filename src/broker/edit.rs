@@ -15,11 +15,12 @@ use crate::{
         update_to,
     },
     document::{CannotRead, compact::CannotMerge, content, edit::CannotEdit},
-    durable::{NOT_KEPT, Trouble},
+    durable::Trouble,
     memory::{Class, Owner},
+    order::Placing,
     shard::Order,
     store::StoreError,
-    topic::{Kind, KindRule, Refusal, Updates},
+    topic::{Kind, KindRule, NotPlaced, Refusal, Updates},
 };
 
 /// Why something could not be done with a document.
@@ -46,9 +47,9 @@ pub enum DocumentError {
     /// The change was not taken.
     #[error(transparent)]
     Publish(PublishError),
-    /// The change is not durable.
-    #[error("{}", NOT_KEPT)]
-    NotKept,
+    /// Nobody knows what becomes of the change.
+    #[error(transparent)]
+    NotPlaced(#[from] NotPlaced),
     /// The disk does not do its part.
     #[error("the broker's store failed; its log says why")]
     Store(#[from] StoreError),
@@ -129,6 +130,14 @@ impl From<Trouble> for DocumentError {
     fn from(trouble: Trouble) -> Self {
         NoTopic::from(trouble).into()
     }
+}
+
+/// What an edit comes to.
+enum Change {
+    /// The document is what it is to be already.
+    Nothing(Position),
+    /// An update.
+    Submitted(Placing),
 }
 
 impl Broker {
@@ -247,21 +256,20 @@ impl Broker {
             let there = broker.document(&name, now_ms)?;
             condition.check(&there).map_err(DocumentError::Changed)?;
             let Some(update) = update_to(&there, &new, broker.new_editor(), &broker.workspace())? else {
-                return Ok((there.position, None));
+                return Ok(Change::Nothing(there.position));
             };
             broker.check_size(&name, &update)?;
             // Others may have written since, or wait for the disk: the topic looks again when it takes the update.
             let base = (condition != Condition::Always).then_some(there.position);
-            let (receipt, kept) = broker.publish_edit(&name, update, base, &asker, now_ms)?;
-            Ok((Position { epoch: receipt.epoch, offset: receipt.offset }, kept))
+            Ok(Change::Submitted(broker.publish_edit(&name, update, base, &asker, now_ms)?))
         };
-        let (position, kept) = self.convert(by, of, change).await?;
-        if let Some(kept) = kept
-            && !kept.await.unwrap_or(false)
-        {
-            return Err(DocumentError::NotKept);
+        match self.convert(by, of, change).await? {
+            Change::Nothing(position) => Ok(position),
+            Change::Submitted(placing) => {
+                let receipt = placing.outcome().await?;
+                Ok(Position { epoch: receipt.epoch, offset: receipt.offset })
+            }
         }
-        Ok(position)
     }
 
     /// A client's number for an edit. Editors take theirs at random from as many.

@@ -27,7 +27,7 @@ pub use edit::DocumentError;
 pub use inspect::ConnectionPage;
 pub use lookup::{Missing, NoTopic, TooManyOwned, TooManyTopics, Unreadable};
 pub use policy::{Limits, Policy};
-pub use publish::{PublishError, Published};
+pub use publish::PublishError;
 pub use revocations::RevokeError;
 pub use server_side::ServerSubscribed;
 pub use state::Broker;

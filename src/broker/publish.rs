@@ -1,26 +1,17 @@
-//! Publishing: look the topic up, let it number and keep the message, wake the shards that have to pull.
+//! Publishing: accept what comes, find its topic, and submit it to the topic's place ([`order`](crate::order)).
 
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use fanwire_proto::{Ack, Payload, Position, TopicName};
-use tokio::sync::oneshot;
 
 use super::{Broker, NoTopic, TooManyTopics};
 use crate::{
     document::{self, Malformed},
     memory::Owner,
-    topic::{Asker, Draft, FeedRef, Keeping, Kind, NotPublished, Receipt, Refusal},
+    order::{Placing, Submission, Submitted},
+    topic::{Asker, Draft, Kind, NotPublished, Refusal},
 };
-
-/// A message that was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Published {
-    /// Where it went.
-    pub receipt: Receipt,
-    /// Whether the asker will hear later that it is durable.
-    pub waits: bool,
-}
 
 /// Why a message was not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -62,6 +53,8 @@ impl Drop for UnderWay<'_> {
 /// What a publish may and must.
 #[derive(Clone, Copy, Default)]
 struct Terms {
+    /// What its receipt is to promise, if that is not left to the rule.
+    ack: Option<Ack>,
     /// Bytes that it may have, if that is not the usual limit.
     limit: Option<usize>,
     /// Where the topic must stand.
@@ -69,20 +62,20 @@ struct Terms {
 }
 
 impl Broker {
-    /// Publishes a message. When this returns `Ok`, the message has its place, and every subscriber of the moment will
-    /// get it or be told of a gap; on a durable topic not before it is durable, unless the rule says so.
+    /// Publishes a message. When this returns [`Submitted::Placed`], the message is where its topic, or `ack`, promises that
+    /// it is; on [`Submitted::Pending`] `asker` is told when it is, or that nobody knows. Every subscriber of the moment
+    /// then gets it or is told of a gap; on a durable topic not before it is durable, unless the rule says so.
     ///
-    /// Without `ack` a durable topic acknowledges what is durable, any other what is accepted. `asker` is asked for if
-    /// there is something to wait for.
+    /// `asker` is asked for, once, if there is something to wait for.
     pub fn publish(
         &self,
         topic: &TopicName,
         draft: Draft,
         ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        mut asker: impl FnMut() -> Asker,
         now_ms: u64,
-    ) -> Result<Published, PublishError> {
-        self.publish_on(Terms::default(), topic, draft, ack, asker, now_ms)
+    ) -> Result<Submitted, PublishError> {
+        self.publish_on(Terms { ack, ..Terms::default() }, topic, draft, &mut asker, now_ms)
     }
 
     /// The same, on other terms than everybody's.
@@ -91,49 +84,29 @@ impl Broker {
         terms: Terms,
         topic: &TopicName,
         draft: Draft,
-        ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        asker: &mut dyn FnMut() -> Asker,
         now_ms: u64,
-    ) -> Result<Published, PublishError> {
-        let outcome = self.try_publish(topic, draft, terms, ack, asker, now_ms);
-        match &outcome {
-            Ok(Published { receipt, .. }) => {
-                // What came again was not taken again.
-                if !receipt.duplicate {
-                    self.metrics.published.increment(1);
-                }
-                if receipt.dropped > 0 {
-                    self.metrics.dropped.increment(receipt.dropped);
-                }
-            }
-            Err(_) => self.metrics.refused.increment(1),
+    ) -> Result<Submitted, PublishError> {
+        let outcome = self.try_publish(topic, draft, terms, asker, now_ms);
+        if outcome.is_err() {
+            self.metrics.refused.increment(1);
         }
         outcome
     }
 
-    /// Publishes a message, and says by the receiver, if there is one, whether it became durable.
+    /// Publishes a message for somebody who can wait for its receipt.
     pub fn publish_and_wait(
         &self,
         topic: &TopicName,
         draft: Draft,
         ack: Option<Ack>,
         now_ms: u64,
-    ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
-        let mut kept = None;
-        let asker = || {
-            let (tell, wait) = oneshot::channel();
-            kept = Some(wait);
-            Some(Asker::Call(Box::new(move |durable| {
-                // Whoever asked may not be waiting any more.
-                let _ = tell.send(durable);
-            })))
-        };
-        let Published { receipt, waits } = self.publish(topic, draft, ack, asker, now_ms)?;
-        Ok((receipt, kept.filter(|_| waits)))
+    ) -> Result<Placing, PublishError> {
+        Placing::of(|asker| self.publish(topic, draft, ack, asker, now_ms))
     }
 
     /// Publishes an update that the broker made itself for somebody, which may be larger than a client's, if the topic still
-    /// stands at `base`; says by the receiver, if there is one, whether it became durable.
+    /// stands at `base`.
     pub(super) fn publish_edit(
         &self,
         topic: &TopicName,
@@ -141,7 +114,7 @@ impl Broker {
         base: Option<Position>,
         by: &Owner,
         now_ms: u64,
-    ) -> Result<(Receipt, Option<oneshot::Receiver<bool>>), PublishError> {
+    ) -> Result<Placing, PublishError> {
         let draft = Draft {
             payload: Payload::Bytes(update),
             key: None,
@@ -151,16 +124,8 @@ impl Broker {
             not_to: None,
             by: by.clone(),
         };
-        let (tell, wait) = oneshot::channel();
-        let asker = || {
-            Some(Asker::Call(Box::new(move |durable| {
-                // Whoever asked may not be waiting any more.
-                let _ = tell.send(durable);
-            })))
-        };
-        let terms = Terms { limit: Some(usize::MAX), base };
-        let Published { receipt, waits } = self.publish_on(terms, topic, draft, None, asker, now_ms)?;
-        Ok((receipt, waits.then_some(wait)))
+        let terms = Terms { ack: None, limit: Some(usize::MAX), base };
+        Placing::of(|asker| self.publish_on(terms, topic, draft, asker, now_ms))
     }
 
     /// Whether a message would be taken at this moment; nothing is changed. For those who publish several messages or
@@ -169,9 +134,7 @@ impl Broker {
         self.check_draft(self.kind_of(topic), draft, None)?;
         let policy = self.policy.load();
         let rule = policy.rules.of(topic);
-        if rule.keeping.is_durable() {
-            self.durable.check().map_err(NoTopic::from)?;
-        }
+        self.order.place_of(rule.keeping).check().map_err(NoTopic::from)?;
         if rule.kind.kind() == Kind::Document {
             self.check_documents()?;
         }
@@ -226,47 +189,27 @@ impl Broker {
         &self,
         topic: &TopicName,
         mut draft: Draft,
-        Terms { limit, base }: Terms,
-        ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        Terms { ack, limit, base }: Terms,
+        asker: &mut dyn FnMut() -> Asker,
         now_ms: u64,
-    ) -> Result<Published, PublishError> {
+    ) -> Result<Submitted, PublishError> {
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
         let mut near = self.find(topic);
         let ruled = || self.policy.load().rules.of(topic).kind.kind();
         self.check_draft(near.as_ref().map_or_else(ruled, |topic| topic.kind), &draft, limit)?;
-        let mut asker = Some(asker);
         loop {
             let found = near.take().map_or_else(|| self.find_or_make(topic, &draft.by, now_ms), Ok)?;
-            let durable = found.keeping != Keeping::Memory;
-            if durable {
-                self.durable.check().map_err(NoTopic::from)?;
-            }
+            let place = self.order.place_of(found.keeping);
+            place.check().map_err(NoTopic::from)?;
             if found.kind == Kind::Document {
                 self.check_documents()?;
             }
-            let ask = || asker.take().and_then(|asker| asker());
-            let seen_at_once = found.keeping != Keeping::Durable;
-            let tapped = if seen_at_once { self.taps.copy(topic, &draft, now_ms) } else { None };
-            let notify = |feed: FeedRef| self.shards[feed.shard.0].notify(feed);
-            let published = match base {
-                None => found.publish(draft, ack, ask, now_ms, notify),
-                Some(base) => found.publish_on(base, draft, ack, ask, now_ms, notify),
-            };
-            match published {
-                Ok(taken) => {
-                    if let Some(tapped) = tapped {
-                        tapped.pass_on(topic, &taken.receipt, now_ms);
-                    }
-                    match taken.begin_commit {
-                        true => self.durable.begin_commit(&found),
-                        false if durable => self.durable.committer().more(),
-                        false => {}
-                    }
+            match place.submit(&found, Submission { draft, ack, base, asker: &mut *asker, now_ms }) {
+                Ok(submitted) => {
                     self.merge_if_due(&found, now_ms);
                     self.note_pressure();
-                    return Ok(Published { receipt: taken.receipt, waits: taken.waits });
+                    return Ok(submitted);
                 }
                 Err(NotPublished::Refused(refusal)) => {
                     if matches!(refusal, Refusal::TopicsFull(_) | Refusal::OwnerFull(_)) {

@@ -18,6 +18,7 @@ use crate::{
     durable::{Durable, Run, Trouble},
     memory::{Accounts, Memory},
     metrics::Metrics,
+    order::Order,
     shard::ShardHandle,
     store::Committer,
     tap::{Tap, Taps},
@@ -36,6 +37,7 @@ pub struct Broker {
     /// The last topic on the disk that was looked at.
     pub(super) visited: Mutex<Option<TopicName>>,
     pub(super) durable: Arc<Durable>,
+    pub(super) order: Order,
     /// Documents with clients that have a say about themselves.
     pub(super) rooms: DashMap<TopicName, Arc<Room>>,
     /// For what takes longer than a shard may.
@@ -71,6 +73,8 @@ impl Broker {
         workers: Workers,
     ) -> Result<Self, getrandom::Error> {
         let taps: Arc<Taps> = Arc::default();
+        let durable = Arc::new(Durable::new(committer, shards.clone(), run, taps.clone()));
+        let order = Order::new(shards.clone(), taps.clone(), durable.clone(), metrics.clone());
         Ok(Self {
             topics: DashMap::new(),
             memory: Memory::new(&policy.limits.memory),
@@ -78,7 +82,8 @@ impl Broker {
             pressed: Notify::new(),
             restoring: Restoring::default(),
             visited: Mutex::default(),
-            durable: Arc::new(Durable::new(committer, shards.clone(), run, taps.clone())),
+            durable,
+            order,
             rooms: DashMap::new(),
             workers,
             conversions: Conversions::default(),
@@ -100,6 +105,12 @@ impl Broker {
     /// The rules of the moment.
     pub fn policy(&self) -> Arc<Policy> {
         self.policy.load_full()
+    }
+
+    /// What is behind topics.
+    #[cfg(test)]
+    pub(crate) fn order(&mut self) -> &mut Order {
+        &mut self.order
     }
 
     /// Replaces the rules. Topics of the same kind adopt their new bounds at once; returns the names of those whose

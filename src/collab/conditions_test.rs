@@ -7,7 +7,7 @@ use fanwire_proto::{Epoch, Offset, Payload, Position};
 
 use crate::{
     memory::Owner,
-    topic::{Draft, Keeping, KindRule, Merging, Rule, Topic},
+    topic::{Asker, Draft, Keeping, KindRule, Merging, Rule, Topic},
 };
 
 const EPOCH: Epoch = Epoch(7);
@@ -30,7 +30,7 @@ fn is_taken(topic: &Topic, base: u64) -> bool {
         by: Owner::default(),
     };
     let base = Position { epoch: EPOCH, offset: Offset(base) };
-    topic.publish_on(base, draft, None, || None, 0, |_| {}).is_ok()
+    topic.publish_on(base, draft, None, Asker::nobody, 0, |_| {}).is_ok()
 }
 
 #[test]

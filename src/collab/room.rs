@@ -16,7 +16,7 @@ use crate::{
         message,
         vector::Clocks,
     },
-    topic::{Draft, FeedRef, Keeping, KindRule, Rule, Topic, Updates},
+    topic::{Asker, Draft, FeedRef, Keeping, KindRule, Rule, Topic, Updates},
 };
 
 /// What the clients of a document share.
@@ -141,7 +141,7 @@ impl Room {
             not_to: None,
             by: crate::memory::Owner::Broker,
         };
-        if let Err(error) = self.awareness_topic.publish(draft, None, || None, now_ms, notify) {
+        if let Err(error) = self.awareness_topic.publish(draft, None, Asker::nobody, now_ms, notify) {
             tracing::debug!(%error, "awareness was not passed on");
         }
     }

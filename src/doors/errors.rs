@@ -9,7 +9,7 @@ use crate::{
     durable::Trouble,
     session::Denied,
     store::StoreError,
-    topic::Refusal,
+    topic::{NotPlaced, Refusal},
 };
 
 /// What every door can say about a failure.
@@ -136,12 +136,18 @@ impl From<PublishError> for Failure {
     }
 }
 
+impl From<NotPlaced> for Failure {
+    fn from(not_placed: NotPlaced) -> Self {
+        Self::new(ErrorCode::StorageFailed, not_placed.to_string())
+    }
+}
+
 impl From<DocumentError> for Failure {
     fn from(error: DocumentError) -> Self {
         let code = match &error {
             DocumentError::WrongKind | DocumentError::NotText(_) => ErrorCode::WrongKind,
             DocumentError::Unreadable(unreadable) => code_of_unreadable(*unreadable),
-            DocumentError::Store(_) | DocumentError::NotKept => ErrorCode::StorageFailed,
+            DocumentError::Store(_) | DocumentError::NotPlaced(_) => ErrorCode::StorageFailed,
             DocumentError::NotARoot(_) => ErrorCode::BadPayload,
             DocumentError::Unmergeable(_)
             | DocumentError::NoSpace(NoSpace::Malformed(_))

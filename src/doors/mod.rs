@@ -5,6 +5,8 @@ pub mod control;
 mod entrance;
 pub mod errors;
 pub mod http;
+#[cfg(test)]
+mod later_test;
 pub mod native;
 mod notices;
 pub mod sse;

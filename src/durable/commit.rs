@@ -12,9 +12,8 @@ use super::{
 };
 use crate::{
     clock::unix_ms,
-    shard::Settlement,
     store::{Batch, Job, Space, StoreError},
-    topic::{Asker, FeedRef, Keeping, Settled, Topic, Unkept, Writing},
+    topic::{FeedRef, Keeping, Settled, Topic, Unkept, Writing},
 };
 
 /// Why nothing durable is taken at the moment.
@@ -37,10 +36,6 @@ impl From<&StoreError> for Trouble {
     }
 }
 
-/// What a publisher hears whose message could not be made durable.
-pub const NOT_KEPT: &str =
-    "the message could not be made durable for now; it may still come: repeat it with the same `message_id`";
-
 impl Durable {
     /// Queues a topic for a commit.
     pub fn begin_commit(self: &Arc<Self>, topic: &Arc<Topic>) {
@@ -61,37 +56,17 @@ impl Durable {
     }
 
     /// What was written is durable: whoever may see it only then sees it.
-    fn show(&self, topic: &Topic, writing: Writing) -> (Vec<Settled>, bool) {
+    fn show(&self, topic: &Topic, writing: Writing) -> Vec<Settled> {
         let (now_ms, epoch) = (unix_ms(), writing.epoch);
         let unseen = if topic.keeping == Keeping::Durable { &writing.entries[..] } else { &[] };
         let tapped = self.taps.copies(&topic.name, unseen, now_ms);
         let notify = |feed: FeedRef| self.shards[feed.shard.0].notify(feed);
-        let outcome = topic.committed(writing, now_ms, notify);
+        let settled = topic.committed(writing, now_ms, notify);
         // A document that was erased meanwhile is in another epoch, and what is older is nobody's to see.
         if !tapped.is_empty() && topic.position().epoch == epoch {
             tapped.pass_on(epoch);
         }
-        outcome
-    }
-
-    /// Tells those who wait what became of their messages.
-    fn tell(&self, topic: &Topic, settled: Vec<Settled>, kept: bool) {
-        let mut by_shard: FxHashMap<usize, Vec<Settlement>> = FxHashMap::default();
-        for Settled { asker, receipt } in settled {
-            match asker {
-                Asker::Call(call) => call(kept),
-                // Without an `id` only failures are answered.
-                Asker::Connection { id: None, .. } if kept => {}
-                Asker::Connection { shard, slot, client, id } => {
-                    let (topic, receipt) = (topic.name.clone(), kept.then_some(receipt));
-                    let settlement = Settlement { slot, client, id, topic, receipt };
-                    by_shard.entry(shard.0).or_default().push(settlement);
-                }
-            }
-        }
-        for (shard, settlements) in by_shard {
-            self.shards[shard].settle(settlements);
-        }
+        settled
     }
 }
 
@@ -125,14 +100,14 @@ impl Job for TopicCommit {
         // Without a commit there is nothing to take back, but there are those who wait.
         let writing = writing.unwrap_or_else(|| topic.begin_commit());
         let kept = outcome.is_ok() && is_written;
-        let (settled, again) = match kept {
+        let settled = match kept {
             true => durable.show(&topic, writing),
             false => topic.not_committed(writing),
         };
-        durable.tell(&topic, settled, kept);
+        Settled::tell_all(settled);
         // Once the store is closed there is no next commit, and what could not be encoded waits for the next publish
-        // rather than being tried without end.
-        if again && is_written && !matches!(outcome, Err(StoreError::Closed)) {
+        // rather than being tried without end: the topic is not asked, since it would take it that one begins.
+        if is_written && !matches!(outcome, Err(StoreError::Closed)) && topic.wants_commit() {
             durable.begin_commit(&topic);
         }
     }

@@ -35,7 +35,7 @@ mod salvage;
 mod topics;
 mod upkeep;
 
-pub use commit::{NOT_KEPT, Trouble};
+pub use commit::Trouble;
 pub use keys::prefix_of;
 pub use load::{LoadError, topic_of};
 pub use record::{DamagedRecord, StoredBlock, StoredHead, decode_block, decode_head};

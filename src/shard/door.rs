@@ -8,14 +8,13 @@ use fanwire_proto::{CloseCode, ErrorCode, Member, Payload, TopicName};
 use super::{
     address::{Address, Awaited, Paused},
     core::Core,
-    settlement::Settlement,
     stamp::{OwnStamp, Stamp},
 };
 use crate::{
     auth::{Grant, ServerSub},
     defaults,
     fanout::{SubKey, SubscribeOptions},
-    topic::{Asker, Joined, Placed, Refusal, Topic},
+    topic::{Asker, Joined, Placed, Refusal, Settlement, Topic},
     wire::{Body, Closing, Spoken},
 };
 
@@ -33,7 +32,7 @@ pub trait Door: Send {
     /// The time that was set with [`Cx::wake_at`] has come.
     fn woke(&mut self, _cx: &mut Cx<'_>) {}
 
-    /// What became of a message that waited to be durable, see [`Cx::asker`].
+    /// What became of a message that waited for its place, see [`Cx::asker`].
     fn settled(&mut self, _cx: &mut Cx<'_>, _settlement: &Settlement) {}
 
     /// The server has ended a subscription, and has told the client so.
@@ -182,10 +181,10 @@ impl Cx<'_> {
         self.core.ends_at(self.slot, end_ms);
     }
 
-    /// How to answer this connection's request later.
-    pub fn asker(&self, id: Option<u64>) -> Asker {
+    /// How to answer this connection's request to publish later.
+    pub fn asker(&self, id: Option<u64>, topic: &TopicName) -> Asker {
         let client = self.core.out.conns[self.slot as usize].member.client;
-        Asker::Connection { shard: self.core.inbox.id, slot: self.slot, client, id }
+        Asker::connection(self.core.inbox.ear(), self.slot, client, id, topic.clone())
     }
 
     /// Where this client comes from.

@@ -4,11 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use fanwire_proto::{CloseCode, ErrorCode};
 
-use super::{
-    door::{Cx, Door, Inbound},
-    settlement::Settlement,
-};
-use crate::{auth::ServerSub, fanout::SubKey};
+use super::door::{Cx, Door, Inbound};
+use crate::{auth::ServerSub, fanout::SubKey, topic::Settlement};
 
 /// A door whose panic costs its own connection and nobody else's.
 pub(super) struct Guarded(pub(super) Box<dyn Door>);

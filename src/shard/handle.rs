@@ -14,7 +14,6 @@ use super::{
     limits::ShardLimits,
     newcomer::Newcomer,
     orders::Order,
-    settlement::Settlement,
 };
 use crate::{
     liveness::Pulse,
@@ -68,11 +67,6 @@ impl ShardHandle {
     /// Gives an order.
     pub fn order(&self, order: Order) {
         self.inbox.push(Job::Order(order));
-    }
-
-    /// Tells connections what became of their messages.
-    pub fn settle(&self, settlements: Vec<Settlement>) {
-        self.inbox.push(Job::Settled(settlements));
     }
 
     /// The receiver hears once the shard has finished whatever it was doing when this was called.

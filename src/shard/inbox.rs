@@ -2,7 +2,7 @@
 //!
 //! Bounded by what it carries: each feed waits here at most once (its topic marks it), each connection enters once and
 //! has one or two answers of workers under way and pauses once, whoever gives an order waits for its outcome,
-//! and there are only as many settlements as messages that wait for the disk.
+//! and there are only as many settlements as messages that wait for their place.
 
 use std::{
     io,
@@ -19,10 +19,10 @@ use fanwire_proto::ClientId;
 use mio::{Registry, Token, Waker};
 use parking_lot::Mutex;
 
-use super::{limits::ShardLimits, orders::Order, settlement::Settlement, socket::Socket};
+use super::{limits::ShardLimits, orders::Order, socket::Socket};
 use crate::{
     liveness::Pulse,
-    topic::{FeedRef, ShardId},
+    topic::{Ear, FeedRef, Settlement, ShardId},
     wire::Closing,
 };
 
@@ -61,6 +61,24 @@ struct Shared {
     /// Bytes that waited for them when that was last looked at.
     waiting: AtomicUsize,
     pulse: Pulse,
+}
+
+impl Shared {
+    fn push(&self, job: Job) {
+        self.jobs.lock().push(job);
+        // The shard sets `asleep` before it looks at `jobs` for the last time, so one of the two sees the other.
+        if self.asleep.swap(false, Ordering::SeqCst)
+            && let Err(error) = self.waker.wake()
+        {
+            tracing::error!(%error, "a shard could not be woken");
+        }
+    }
+}
+
+impl Ear for Shared {
+    fn hear(&self, settlements: Vec<Settlement>) {
+        self.push(Job::Settled(settlements));
+    }
 }
 
 /// What other threads ask of a shard, in their order.
@@ -111,13 +129,12 @@ impl Inbox {
 
     /// Asks something of the shard.
     pub(super) fn push(&self, job: Job) {
-        self.shared.jobs.lock().push(job);
-        // The shard sets `asleep` before it looks at `jobs` for the last time, so one of the two sees the other.
-        if self.shared.asleep.swap(false, Ordering::SeqCst)
-            && let Err(error) = self.shared.waker.wake()
-        {
-            tracing::error!(%error, "a shard could not be woken");
-        }
+        self.shared.push(job);
+    }
+
+    /// Whom to tell what became of its connections' messages.
+    pub(super) fn ear(&self) -> Arc<dyn Ear> {
+        self.shared.clone()
     }
 
     /// One more is about to be there.

@@ -6,8 +6,8 @@ use super::{
     core::Core,
     door::{Cx, Door},
     guarded::Guarded,
-    settlement::Settlement,
 };
+use crate::topic::Settlement;
 
 /// Tells the doors of those connections that are still there.
 pub(super) fn hand_out(core: &mut Core, doors: &mut Slab<Guarded>, mut settlements: Vec<Settlement>) {

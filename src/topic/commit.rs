@@ -5,11 +5,12 @@ use std::sync::Arc;
 use fanwire_proto::{Offset, TopicName};
 
 use super::{
-    FeedRef, Restored, Settled, Writing,
+    FeedRef, NotPlaced, Restored, Settled, Writing,
     kept::{Head, OnDisk},
     rule::{Keeping, Rule},
     state::State,
     store::Store,
+    unkept::Waiting,
 };
 use crate::defaults;
 
@@ -69,15 +70,20 @@ impl State {
         }
     }
 
-    /// What was written is durable; returns who waited for it, and whether another commit has to begin.
+    /// What was written is durable; returns who waited for it, with receipts.
     pub(super) fn committed(
         &mut self,
         writing: Writing,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
-    ) -> (Vec<Settled>, bool) {
+    ) -> Vec<Settled> {
         self.on_disk.written(&writing);
-        let settled = self.gathering.kept(self.on_disk.kept, &writing.entries);
+        let waited = self.gathering.kept(self.on_disk.kept, &writing.entries);
+        let placed = |Waiting { asker, at, duplicate }| {
+            // Nothing durable is dropped to make room.
+            Settled { asker, outcome: Ok(self.receipt(at, duplicate, 0)) }
+        };
+        let settled = waited.into_iter().map(placed).collect();
         if self.rule.keeping == Keeping::Durable && !writing.entries.is_empty() {
             writing.entries.into_iter().for_each(|entry| {
                 self.show(entry.message, entry.not_to);
@@ -86,16 +92,18 @@ impl State {
             self.notify_feeds(notify);
         }
         self.weigh();
-        (settled, self.wants_commit())
+        settled
     }
 
     /// What was to be written is not durable, and will be tried again; returns who waited for it.
-    pub(super) fn not_committed(&mut self, mut writing: Writing) -> (Vec<Settled>, bool) {
+    pub(super) fn not_committed(&mut self, mut writing: Writing) -> Vec<Settled> {
         self.on_disk.not_written(&mut writing);
         if let Store::Document(document) = &mut self.store {
             document.not_written(writing.state.is_some());
         }
-        (self.gathering.not_kept(writing.entries), self.wants_commit())
+        let waited = self.gathering.not_kept(writing.entries).into_iter();
+        let not_placed = |Waiting { asker, .. }| Settled { asker, outcome: Err(NotPlaced::NotKept) };
+        waited.map(not_placed).collect()
     }
 
     /// Whether a commit has to be begun; says so once.

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use fanwire_proto::{Epoch, Offset, Payload, Position};
 use proptest::prelude::*;
 
-use super::{Draft, Head, Keeping, Kind, KindRule, Merging, NotPublished, Refusal, Restored, Rule, Topic};
+use super::{
+    Asker, Draft, Head, Keeping, Kind, KindRule, Merging, NotPublished, Refusal, Restored, Rule, Topic,
+};
 use crate::memory::Owner;
 
 const EPOCH: Epoch = Epoch(7);
@@ -29,8 +31,8 @@ fn draft() -> Draft {
 /// The offset that it got, or where it was refused.
 fn publish(topic: &Topic, epoch: Epoch, offset: u64) -> Result<u64, Position> {
     let base = Position { epoch, offset: Offset(offset) };
-    match topic.publish_on(base, draft(), None, || None, 0, |_| {}) {
-        Ok(taken) => Ok(taken.receipt.offset.0),
+    match topic.publish_on(base, draft(), None, Asker::nobody, 0, |_| {}) {
+        Ok(taken) => Ok(taken.at.offset.0),
         Err(NotPublished::Refused(Refusal::Moved(at))) => Err(at),
         Err(other) => panic!("{other}"),
     }
@@ -73,7 +75,7 @@ proptest! {
                 Step::OnNothing => (Epoch::FOREIGN, 0),
                 Step::OnAnotherEpoch => (Epoch(8), last),
                 Step::Always => {
-                    last = topic.publish(draft(), None, || None, 0, |_| {}).unwrap().receipt.offset.0;
+                    last = topic.publish(draft(), None, Asker::nobody, 0, |_| {}).unwrap().at.offset.0;
                     continue;
                 }
                 Step::Commit | Step::CommitFails => {

@@ -87,6 +87,9 @@ struct World {
     /// Offsets that were acknowledged as durable.
     safe: Arc<Mutex<BTreeSet<Offset>>>,
     failed: Arc<AtomicUsize>,
+    /// Those who were promised to be told, and those who were.
+    asked: usize,
+    told: Arc<AtomicUsize>,
     count: usize,
 }
 
@@ -108,6 +111,8 @@ impl World {
             handed_out: BTreeMap::new(),
             safe: Arc::default(),
             failed: Arc::default(),
+            asked: 0,
+            told: Arc::default(),
             count: 0,
         }
     }
@@ -125,24 +130,29 @@ impl World {
             not_to: None,
             by: Owner::default(),
         };
-        let place = Arc::new(Mutex::new(None));
-        let (safe, failed, at) = (self.safe.clone(), self.failed.clone(), place.clone());
-        let asker = move || {
-            Some(Asker::Call(Box::new(move |kept| match (kept, *at.lock().unwrap()) {
-                (true, Some(offset)) => drop(safe.lock().unwrap().insert(offset)),
-                (true, None) => panic!("told before it was published"),
-                (false, _) => drop(failed.fetch_add(1, Ordering::Relaxed)),
-            })))
+        let (safe, failed, told) = (self.safe.clone(), self.failed.clone(), self.told.clone());
+        let (asked, epoch) = (&mut self.asked, self.epoch);
+        let asker = || {
+            *asked += 1;
+            Asker::call(move |outcome| {
+                told.fetch_add(1, Ordering::Relaxed);
+                match outcome {
+                    Ok(receipt) => {
+                        assert_eq!(receipt.epoch, epoch);
+                        safe.lock().unwrap().insert(receipt.offset);
+                    }
+                    Err(_) => drop(failed.fetch_add(1, Ordering::Relaxed)),
+                }
+            })
         };
         let taken = self.topic.publish(draft, ack, asker, self.now_ms, |_| {}).unwrap();
-        let offset = taken.receipt.offset;
-        *place.lock().unwrap() = Some(offset);
-        assert!(!taken.waits || ack != Some(Ack::Accepted));
-        if !taken.receipt.duplicate {
-            assert_eq!(taken.receipt.epoch, self.epoch);
+        let offset = taken.at.offset;
+        assert!(taken.receipt.is_some() || ack != Some(Ack::Accepted));
+        if !taken.duplicate {
+            assert_eq!(taken.at.epoch, self.epoch);
             let before = self.handed_out.insert((self.epoch.0, offset), data);
             assert_eq!(before, None, "{offset} was handed out before");
-        } else if !taken.waits && ack != Some(Ack::Accepted) {
+        } else if taken.receipt.is_some() && ack != Some(Ack::Accepted) {
             self.safe.lock().unwrap().insert(offset);
         }
     }
@@ -159,14 +169,14 @@ impl World {
             self.crashes = 0;
         }
         self.disk.write(&writing);
-        let (settled, _) = self.topic.committed(writing, self.now_ms, |_| {});
-        tell(settled, true);
+        let settled = self.topic.committed(writing, self.now_ms, |_| {});
+        Settled::tell_all(settled);
     }
 
     fn fail(&mut self) {
         let Some(writing) = self.under_way.take() else { return };
-        let (settled, _) = self.topic.not_committed(writing);
-        tell(settled, false);
+        let settled = self.topic.not_committed(writing);
+        Settled::tell_all(settled);
     }
 
     /// The process dies; whether the commit under way made it to the disk is open.
@@ -221,14 +231,6 @@ impl World {
     }
 }
 
-fn tell(settled: Vec<Settled>, kept: bool) {
-    for Settled { asker, .. } in settled {
-        if let Asker::Call(call) = asker {
-            call(kept);
-        }
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
     #[test]
@@ -248,6 +250,9 @@ proptest! {
             }
             world.check();
         }
+        let (asked, told) = (world.asked, world.told.clone());
+        drop(world);
+        prop_assert_eq!(told.load(Ordering::Relaxed), asked, "each is told once, also when the topic goes away");
     }
 }
 

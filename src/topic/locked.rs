@@ -89,12 +89,12 @@ impl Topic {
     }
 
     /// Numbers a message and keeps it, or has it wait for the disk; `notify` gets each feed that has to pull now.
-    /// `asker` is asked for only if the topic has something to tell later.
+    /// `asker` is asked for only if the receipt comes later.
     pub fn publish(
         &self,
         draft: Draft,
         ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        asker: impl FnOnce() -> Asker,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, NotPublished> {
@@ -115,7 +115,7 @@ impl Topic {
         base: Position,
         draft: Draft,
         ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        asker: impl FnOnce() -> Asker,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, NotPublished> {
@@ -134,22 +134,19 @@ impl Topic {
         self.state.lock().begin_commit()
     }
 
-    /// What was written is durable. Returns who waited for it, and whether the topic has to be queued for another commit.
-    pub fn committed(
-        &self,
-        writing: Writing,
-        now_ms: u64,
-        notify: impl FnMut(FeedRef),
-    ) -> (Vec<Settled>, bool) {
+    /// What was written is durable. Returns who is to be told so. Whether another commit has to begin, the topic
+    /// [says](Self::wants_commit).
+    pub fn committed(&self, writing: Writing, now_ms: u64, notify: impl FnMut(FeedRef)) -> Vec<Settled> {
         self.then_wake(notify, |state, wakes| state.committed(writing, now_ms, |feed| wakes.push(feed)))
     }
 
     /// What was to be written is not durable. The same as for [`committed`](Self::committed).
-    pub fn not_committed(&self, writing: Writing) -> (Vec<Settled>, bool) {
+    pub fn not_committed(&self, writing: Writing) -> Vec<Settled> {
         self.state.lock().not_committed(writing)
     }
 
-    /// Whether the topic has to be queued for a commit because of what it has removed.
+    /// Whether the topic has to be queued for a commit now, for messages that wait or for what it has removed. Whoever is
+    /// told so has to see to it: nobody else is until that commit begins.
     pub fn wants_commit(&self) -> bool {
         self.state.lock().wants_commit()
     }

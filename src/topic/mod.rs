@@ -43,7 +43,7 @@ mod volatile;
 mod wakes;
 mod weight;
 
-pub use asker::{Asker, Settled};
+pub use asker::{Asker, Ear, NotPlaced, Outcome, Settled, Settlement};
 pub use conflated::Conflated;
 pub use fanwire_proto::Kind;
 pub use feed::{FeedRef, ShardId};

@@ -1,6 +1,6 @@
 //! A publish: what comes in, and what comes of it.
 
-use fanwire_proto::{ClientId, Epoch, Member, Offset, Payload, Tags};
+use fanwire_proto::{ClientId, Epoch, Member, Offset, Payload, Position, Tags};
 
 use super::Refusal;
 use crate::memory::Owner;
@@ -24,7 +24,7 @@ pub struct Draft {
     pub by: Owner,
 }
 
-/// Where a message went.
+/// Where a message is, for whoever published it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Receipt {
     /// The topic's epoch.
@@ -39,13 +39,16 @@ pub struct Receipt {
     pub dropped: u64,
 }
 
-/// A message that a topic has taken.
+/// A message that a topic has taken: it has its number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Taken {
-    /// Where it went.
-    pub receipt: Receipt,
-    /// Whether the asker will be told later; otherwise what was asked for is true already.
-    pub waits: bool,
+    /// Its epoch and offset. On a durable topic nobody but the topic's place is to know them yet.
+    pub at: Position,
+    /// Whether it had been published before.
+    pub duplicate: bool,
+    /// There already if what was asked for is true already; otherwise it is made by the commit that makes it true, for
+    /// the asker.
+    pub receipt: Option<Receipt>,
     /// Whether the topic has to be queued for a commit.
     pub begin_commit: bool,
 }

@@ -144,7 +144,8 @@ impl World {
             not_to: None,
             by: Owner::default(),
         };
-        let receipt = self.topic.publish(draft, None, || None, self.now_ms, |_| {}).unwrap().receipt;
+        let receipt =
+            self.topic.publish(draft, None, Asker::nobody, self.now_ms, |_| {}).unwrap().receipt.unwrap();
         self.published += 1;
         assert_eq!(receipt.offset, Offset(self.published));
     }
@@ -291,7 +292,7 @@ fn publishing_is_refused_when_the_shards_are_too_far_behind() {
     };
     let mut accepted = 0;
     let refusal = loop {
-        match world.topic.publish(draft(), None, || None, world.now_ms, |_| {}) {
+        match world.topic.publish(draft(), None, Asker::nobody, world.now_ms, |_| {}) {
             Ok(_) => accepted += 1,
             Err(refusal) => break refusal,
         }
@@ -300,5 +301,5 @@ fn publishing_is_refused_when_the_shards_are_too_far_behind() {
     assert!((8..=10).contains(&accepted), "{accepted}");
     // Once the shard has pulled, there is room again.
     while world.topic.pull(FEED, usize::MAX).unwrap().more {}
-    assert!(world.topic.publish(draft(), None, || None, world.now_ms, |_| {}).is_ok());
+    assert!(world.topic.publish(draft(), None, Asker::nobody, world.now_ms, |_| {}).is_ok());
 }

@@ -6,8 +6,15 @@ use fanwire_proto::{Ack, ClientId, Epoch, Member, Message, Offset, Position, Top
 
 use super::{
     Asker, Changes, Draft, FeedRef, Glance, Keeping, KeyCount, KindRule, Members, Placed, Pulled, Receipt,
-    Refusal, Rule, Summary, Taken, Unkept, dedupe::Dedupe, document::Document, kept::OnDisk,
-    measure::take_batch, presence::Presence, store::Store, unkept::Gathering, weight::Weight,
+    Refusal, Rule, Summary, Taken, Unkept,
+    dedupe::Dedupe,
+    document::Document,
+    kept::OnDisk,
+    measure::take_batch,
+    presence::Presence,
+    store::Store,
+    unkept::{Gathering, Waiting},
+    weight::Weight,
 };
 use crate::defaults;
 
@@ -91,7 +98,7 @@ impl State {
         &mut self,
         draft: Draft,
         ack: Option<Ack>,
-        asker: impl FnOnce() -> Option<Asker>,
+        asker: impl FnOnce() -> Asker,
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, Refusal> {
@@ -105,9 +112,8 @@ impl State {
         if let Some(id) = &message_id
             && let Some(offset) = self.dedupe.find(id, now_ms)
         {
-            let receipt = self.receipt(offset, true, 0);
-            let waits = waits && offset > self.on_disk.kept && self.wait(asker(), receipt);
-            return Ok(Taken { receipt, waits, begin_commit: false });
+            let waits = waits && offset > self.on_disk.kept;
+            return Ok(self.taken(offset, true, waits.then(asker), 0));
         }
         self.check_room(&draft)?;
         self.make_room(&draft)?;
@@ -135,19 +141,26 @@ impl State {
             self.notify_feeds(notify);
         }
         self.weigh();
-        let receipt = self.receipt(offset, false, dropped);
-        let waits = waits && self.wait(asker(), receipt);
-        Ok(Taken { receipt, waits, begin_commit: durable && self.gathering.queue() })
+        let begin_commit = durable && self.gathering.queue();
+        Ok(Taken { begin_commit, ..self.taken(offset, false, waits.then(asker), dropped) })
     }
 
-    fn wait(&mut self, asker: Option<Asker>, receipt: Receipt) -> bool {
-        let waits = asker.is_some();
-        asker.into_iter().for_each(|asker| self.gathering.wait(asker, receipt));
-        waits
+    /// The receipt is made now, unless somebody waits for the commit to make it.
+    fn taken(&mut self, offset: Offset, duplicate: bool, waits: Option<Asker>, dropped: u64) -> Taken {
+        let at = Position { epoch: self.epoch, offset };
+        let receipt = match waits {
+            None => Some(self.receipt(at, duplicate, dropped)),
+            Some(asker) => {
+                self.gathering.wait(Waiting { asker, at, duplicate });
+                None
+            }
+        };
+        Taken { at, duplicate, receipt, begin_commit: false }
     }
 
-    fn receipt(&self, offset: Offset, duplicate: bool, dropped: u64) -> Receipt {
-        Receipt { epoch: self.epoch, offset, duplicate, subscribers: self.subscribers(), dropped }
+    pub(super) fn receipt(&self, at: Position, duplicate: bool, dropped: u64) -> Receipt {
+        let Position { epoch, offset } = at;
+        Receipt { epoch, offset, duplicate, subscribers: self.subscribers(), dropped }
     }
 
     fn message(&self, draft: Draft, offset: Offset, now_ms: u64) -> Message {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!          publish                 a commit begins            it succeeds
-//! (draft) ─────────► gathering ───────────────────► taken ──────────────────► kept: shown, and acknowledged
+//! (draft) ─────────► gathering ───────────────────► taken ──────────────────► kept: shown, and its receipt made
 //!                       ▲                             │
 //!                       └──────────it fails───────────┘
 //! ```
@@ -10,9 +10,9 @@
 
 use std::collections::VecDeque;
 
-use fanwire_proto::{ClientId, Message, Offset};
+use fanwire_proto::{ClientId, Message, Offset, Position};
 
-use super::{Asker, Receipt, Refusal, Settled};
+use super::{Asker, Refusal};
 use crate::defaults;
 
 /// A message on its way to the disk.
@@ -32,6 +32,16 @@ impl Unkept {
     }
 }
 
+/// Somebody who waits for a message.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub(super) asker: Asker,
+    /// Where the message is to be.
+    pub(super) at: Position,
+    /// Whether it had been published before.
+    pub(super) duplicate: bool,
+}
+
 /// What waits for the disk.
 #[derive(Debug, Default)]
 pub(super) struct Gathering {
@@ -40,7 +50,7 @@ pub(super) struct Gathering {
     taken: usize,
     /// Of both.
     bytes: usize,
-    askers: Vec<Settled>,
+    askers: Vec<Waiting>,
     /// Whether the topic waits for a commit to begin.
     queued: bool,
 }
@@ -75,8 +85,10 @@ impl Gathering {
         self.entries.push_back(entry);
     }
 
-    pub(super) fn wait(&mut self, asker: Asker, receipt: Receipt) {
-        self.askers.push(Settled { asker, receipt });
+    pub(super) fn wait(&mut self, waiting: Waiting) {
+        if !waiting.asker.is_nobody() {
+            self.askers.push(waiting);
+        }
     }
 
     /// True when the topic has to be queued for a commit now.
@@ -92,20 +104,20 @@ impl Gathering {
     }
 
     /// The commit succeeded; returns those who waited for these messages.
-    pub(super) fn kept(&mut self, upto: Offset, entries: &[Unkept]) -> Vec<Settled> {
+    pub(super) fn kept(&mut self, upto: Offset, entries: &[Unkept]) -> Vec<Waiting> {
         self.taken = 0;
         self.bytes -= entries.iter().map(Unkept::cost).sum::<usize>();
         if self.entries.is_empty() {
             return std::mem::take(&mut self.askers);
         }
-        let (settled, waiting) =
-            std::mem::take(&mut self.askers).into_iter().partition(|asker| asker.receipt.offset <= upto);
+        let (kept, waiting) =
+            std::mem::take(&mut self.askers).into_iter().partition(|waiting| waiting.at.offset <= upto);
         self.askers = waiting;
-        settled
+        kept
     }
 
     /// The commit failed: its messages wait for the next one, but nobody is left waiting for them.
-    pub(super) fn not_kept(&mut self, entries: Vec<Unkept>) -> Vec<Settled> {
+    pub(super) fn not_kept(&mut self, entries: Vec<Unkept>) -> Vec<Waiting> {
         self.taken = 0;
         entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
         std::mem::take(&mut self.askers)

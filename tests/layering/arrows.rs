@@ -8,8 +8,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "broker",
         &[
-            "auth", "clock", "collab", "document", "durable", "fanout", "memory", "metrics", "shard",
-            "store", "tap", "topic", "worker",
+            "auth", "clock", "collab", "document", "durable", "fanout", "memory", "metrics", "order",
+            "shard", "store", "tap", "topic", "worker",
         ],
     ),
     ("clock", &[]),
@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "doors",
         &[
             "auth", "broker", "clock", "collab", "document", "durable", "fanout", "fetch", "liveness",
-            "memory", "provider", "session", "shard", "store", "tap", "topic", "wire",
+            "memory", "order", "provider", "session", "shard", "store", "tap", "topic", "wire",
         ],
     ),
     ("document", &[]),
@@ -33,6 +33,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("memory", &[]),
     // The sink for the shards' counts.
     ("metrics", &["shard"]),
+    // What is behind a topic: nothing above knows.
+    ("order", &["durable", "metrics", "shard", "tap", "topic"]),
     (
         "server",
         &[

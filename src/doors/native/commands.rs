@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     auth::{Grant, InvalidToken, Verb},
-    broker::{Broker, Missing, Published},
+    broker::{Broker, Missing},
     defaults,
     doors::errors::Failure,
+    order::Submitted,
     session::{By, OwnGrant, Terms, Wish},
     shard::{Cx, SubKey, SubscribeOptions},
     topic::{Draft, HistoryQuery, Joined, Kind, Topic},
@@ -189,13 +190,11 @@ impl NativeDoor {
         let Publish { topic, payload, key, message_id, tags, ack, except } = request;
         let by = self.session.owner(cx.peer());
         let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()), not_to: except, by };
-        let asker = || Some(cx.asker(id));
-        let Published { receipt, waits } = self.broker.publish(&topic, draft, ack, asker, cx.now_ms())?;
-        if waits {
-            return Ok(());
+        let asker = || cx.asker(id, &topic);
+        match self.broker.publish(&topic, draft, ack, asker, cx.now_ms())? {
+            Submitted::Placed(receipt) => self.published(cx, id, topic, receipt),
+            Submitted::Pending => {}
         }
-        let (epoch, offset, duplicate) = (receipt.epoch, receipt.offset, receipt.duplicate);
-        self.reply(cx, id, &Event::Published { id, topic, epoch, offset, duplicate });
         Ok(())
     }
 

@@ -19,17 +19,18 @@ use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 pub use dialect::NativeDialect;
 use dialect::say;
-use fanwire_proto::{CloseCode, Command, ErrorCode, ErrorReply, Event, Format, Rejection, Request};
+use fanwire_proto::{
+    CloseCode, Command, ErrorCode, ErrorReply, Event, Format, Rejection, Request, TopicName,
+};
 use held::{Away, Fetched, Held, Undone};
 
 use super::{errors::Failure, standing::look_after};
 use crate::{
     auth::{Grant, ServerSub},
     broker::Broker,
-    durable::NOT_KEPT,
     session::{Session, Standing, TokenBucket},
-    shard::{Cx, Door, Inbound, Settlement, SubKey},
-    topic::Receipt,
+    shard::{Cx, Door, Inbound, SubKey},
+    topic::{Receipt, Settlement},
 };
 
 /// What the welcome says the server is.
@@ -122,13 +123,10 @@ impl Door for NativeDoor {
     }
 
     fn settled(&mut self, cx: &mut Cx<'_>, settlement: &Settlement) {
-        let Settlement { id, topic, receipt, .. } = settlement;
-        match receipt {
-            Some(Receipt { epoch, offset, duplicate, .. }) => {
-                let (topic, epoch, offset, duplicate) = (topic.clone(), *epoch, *offset, *duplicate);
-                self.say(cx, &Event::Published { id: *id, topic, epoch, offset, duplicate });
-            }
-            None => self.fail(cx, *id, Failure::new(ErrorCode::StorageFailed, NOT_KEPT)),
+        let Settlement { id, topic, outcome, .. } = settlement;
+        match *outcome {
+            Ok(receipt) => self.published(cx, *id, topic.clone(), receipt),
+            Err(not_placed) => self.fail(cx, *id, not_placed.into()),
         }
     }
 
@@ -152,6 +150,12 @@ impl Door for NativeDoor {
 impl NativeDoor {
     fn say(&self, cx: &mut Cx<'_>, event: &Event) {
         cx.send(&say(self.format, event));
+    }
+
+    /// Says where a message is, to whoever asked.
+    fn published(&self, cx: &mut Cx<'_>, id: Option<u64>, topic: TopicName, receipt: Receipt) {
+        let Receipt { epoch, offset, duplicate, .. } = receipt;
+        self.reply(cx, id, &Event::Published { id, topic, epoch, offset, duplicate });
     }
 
     /// Sends the reply to a request, if it asked for one.

@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
-
 use super::{
     Incoming, Webhooks,
     late::Unpublished,
@@ -16,6 +14,7 @@ use crate::{
     clock::unix_ms,
     doors::http::with_topic,
     memory::Owner,
+    order::Placing,
     provider::{Fate, Naming, Outgoing, Verified},
     store::{Batch, Space, StoreError},
     topic::Draft,
@@ -24,8 +23,8 @@ use crate::{
 /// Deliveries published again in one go.
 const SLICE: usize = 256;
 
-/// A message whose topic has yet to say that it is durable.
-type Waiting = (usize, oneshot::Receiver<bool>);
+/// A message without a receipt yet.
+type Waiting = (usize, Placing);
 
 impl Webhooks {
     /// Publishes the messages of a delivery that was kept.
@@ -40,8 +39,8 @@ impl Webhooks {
         let this = self.clone();
         tokio::spawn(async move {
             let mut left = refused;
-            for (index, durable) in waiting {
-                if !durable.await.unwrap_or(false) {
+            for (index, placing) in waiting {
+                if placing.outcome().await.is_err() {
                     left.push(index);
                 }
             }
@@ -65,8 +64,8 @@ impl Webhooks {
             };
             let publish = || self.broker.publish_and_wait(&topic, draft, None, unix_ms());
             match with_topic(&self.broker, &topic, publish) {
-                Ok((_, None)) => {}
-                Ok((_, Some(durable))) => waiting.push((index, durable)),
+                Ok(Placing::Placed(_)) => {}
+                Ok(pending) => waiting.push((index, pending)),
                 Err(error) => {
                     told(id, &error);
                     refused.push(index);

@@ -48,7 +48,7 @@ use crate::{
     memory::Owner,
     session::{By, OwnGrant, Session, Standing, Terms, TokenBucket, Wish},
     shard::{Cx, Door, Inbound, SubKey, SubscribeOptions},
-    topic::{Draft, Kind},
+    topic::{Asker, Draft, Kind},
     wire::{Closing, Dialect},
 };
 
@@ -203,7 +203,8 @@ impl YjsDoor {
                     return Err(TRY_AGAIN);
                 }
                 let draft = draft(cx, inside.by.clone(), update);
-                let published = self.broker.publish(&inside.topic.name, draft, None, || None, cx.now_ms());
+                let published =
+                    self.broker.publish(&inside.topic.name, draft, None, Asker::nobody, cx.now_ms());
                 published.map(drop).map_err(|error| closing_of(error.into()))
             }
             Message::Awareness(entries) => {
@@ -302,7 +303,7 @@ fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) 
             &inside.topic.name,
             draft(cx, inside.by.clone(), update),
             None,
-            || None,
+            Asker::nobody,
             cx.now_ms(),
         );
         return published.map(drop).map_err(|error| closing_of(error.into()));

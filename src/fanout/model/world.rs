@@ -15,7 +15,7 @@ use super::{
 use crate::{
     fanout::{Bounds, Connections, Fanout, Item, Moment, SubKey, SubscribeOptions},
     memory::Owner,
-    topic::{Draft, FeedRef, Joined, Keeping, KindRule, Retention, Rule, ShardId, Topic},
+    topic::{Asker, Draft, FeedRef, Joined, Keeping, KindRule, Retention, Rule, ShardId, Topic},
 };
 
 const SLOTS: u32 = 7;
@@ -133,7 +133,7 @@ impl World {
                 by: Owner::default(),
             };
             let inbox = &mut self.inbox;
-            self.topics[topic].publish(draft, None, || None, 0, |feed| inbox.push_back(feed)).unwrap();
+            self.topics[topic].publish(draft, None, Asker::nobody, 0, |feed| inbox.push_back(feed)).unwrap();
             let published = &mut self.published[topic];
             let number = 1 + published.iter().filter(|other| other.key == key).count() as u64;
             published.push(Published { key, number, from, not_to });

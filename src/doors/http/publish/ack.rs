@@ -8,22 +8,16 @@ use axum::{
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use fanwire_proto::{ErrorCode, TopicName};
+use fanwire_proto::TopicName;
 use serde::Serialize;
-use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
 use super::outcome::{ANSWER_BYTES, Outcome, Published, Results};
 use crate::{
     auth::Verb,
     broker::Broker,
-    doors::http::{
-        away::with_topic,
-        caller::Caller,
-        problem::{Code, Problem},
-        query::query,
-    },
-    durable::NOT_KEPT,
+    doors::http::{away::with_topic, caller::Caller, problem::Problem, query::query},
+    order::Placing,
     topic::Draft,
 };
 
@@ -134,28 +128,22 @@ impl<'a> Publisher<'a> {
         self.count += 1;
         draft.by = self.caller.owner();
         let publish = || self.broker.publish_and_wait(&topic, draft, self.ack.wish(), self.caller.now_ms);
-        let (receipt, kept) = with_topic(self.broker, &topic, publish)?;
-        Ok(Waiting { published: Published::new(topic, receipt), kept })
+        let placing = with_topic(self.broker, &topic, publish)?;
+        Ok(Waiting { topic, placing })
     }
 }
 
 /// A message that was taken.
 pub(super) struct Waiting {
-    published: Published,
-    /// Says whether it became durable.
-    kept: Option<oneshot::Receiver<bool>>,
+    topic: TopicName,
+    placing: Placing,
 }
 
 impl Waiting {
     /// Waits until it is what the publisher wants.
     pub(super) async fn settled(self) -> Result<Published, Problem> {
-        match self.kept {
-            None => Ok(self.published),
-            Some(kept) => match kept.await {
-                Ok(true) => Ok(self.published),
-                Ok(false) | Err(_) => Err(Problem::new(Code::Protocol(ErrorCode::StorageFailed), NOT_KEPT)),
-            },
-        }
+        let receipt = self.placing.outcome().await?;
+        Ok(Published::new(self.topic, receipt))
     }
 }
 
