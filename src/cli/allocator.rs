@@ -13,12 +13,17 @@ pub struct GivingBack {
     max: usize,
     /// Resident bytes from which on it is worth a try.
     from: usize,
+    /// Looks since the last try.
+    looks: u32,
 }
+
+/// After so many looks it is tried again, however little was gained the last time: what was in use then may be free.
+const LOOKS: u32 = 10;
 
 impl GivingBack {
     /// For a process that may take so many bytes.
     pub const fn new(max: usize) -> Self {
-        Self { max, from: Self::threshold(max) }
+        Self { max, from: Self::threshold(max), looks: 0 }
     }
 
     const fn threshold(max: usize) -> usize {
@@ -35,7 +40,8 @@ impl GivingBack {
     }
 
     fn is_due(&mut self, resident: usize) -> bool {
-        if resident < Self::threshold(self.max) {
+        self.looks += 1;
+        if resident < Self::threshold(self.max) || self.looks >= LOOKS {
             self.from = Self::threshold(self.max);
         }
         resident >= self.from
@@ -44,6 +50,7 @@ impl GivingBack {
     /// What is resident now is in use: the next try is once there is a twentieth more.
     fn done(&mut self, resident: usize) {
         self.from = Self::threshold(self.max).max(resident + self.max / 20);
+        self.looks = 0;
     }
 }
 
@@ -70,6 +77,8 @@ mod tests {
         giving.done(900);
         assert!(!giving.is_due(500));
         assert!(giving.is_due(600), "it was little in between");
+        giving.done(900);
+        assert_eq!((1..=10).filter(|_| giving.is_due(900)).count(), 1, "and now and then it is looked for again");
     }
 
     #[test]
