@@ -45,6 +45,7 @@ impl Broker {
     /// most.
     pub(super) fn check_newcomer(&self, owner: &Owner) -> Result<(), Refusal> {
         self.check_documents()?;
+        self.note_pressure();
         let share = self.memory.share(Class::Documents);
         match self.account(owner).0.documents.used() > share.level() {
             true => Err(Refusal::DocumentsTight(share.limit())),
@@ -98,7 +99,6 @@ impl Broker {
         let due: Vec<Arc<Topic>> = documents.map(|entry| entry.value().clone()).collect();
         let set_aside = due.iter().filter(|topic| topic.is_set_aside()).count();
         self.metrics.documents_set_aside.set(as_gauge(set_aside));
-        self.level_documents(&due);
         for topic in due {
             self.merge_if_due(&topic, now_ms);
         }
@@ -106,11 +106,11 @@ impl Broker {
 
     /// While documents take three quarters of what they may, finds how much each owner may have whose documents are to grow:
     /// those who have the most take nothing more, so the last quarter is the others'.
-    fn level_documents(&self, all: &[Arc<Topic>]) {
+    pub(super) fn level_documents(&self) {
         let share = self.memory.share(Class::Documents);
         let (mut of_nobody, mut of_owner) = (Vec::new(), FxHashMap::<Owner, usize>::default());
         if share.is_tight() {
-            for topic in all {
+            for topic in self.topics.iter().filter(|topic| topic.kind == Kind::Document) {
                 match topic.weight().1 {
                     Some(owner) => *of_owner.entry(owner).or_default() += topic.document_bytes(),
                     None => of_nobody.push(topic.document_bytes()),

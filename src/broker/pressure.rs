@@ -1,4 +1,4 @@
-//! What happens while memory for topics is short: whoever keeps the most gives up the oldest of it.
+//! What happens while memory for topics is short: whoever keeps the most gives up the oldest of it, or gets no more.
 
 use std::{sync::Arc, time::Duration};
 
@@ -31,10 +31,13 @@ impl Broker {
         (self.accounts.of(owner, bytes, documents), topics)
     }
 
-    /// Has [`make_room`](Self::make_room) called soon if memory for topics has become short.
+    /// Has [`make_room`](Self::make_room) called soon if memory for topics or documents has become short.
     pub(super) fn note_pressure(&self) {
-        let share = self.memory.share(Class::Topics);
-        if share.is_tight() && share.level() == usize::MAX {
+        let is_new = |class| {
+            let share = self.memory.share(class);
+            share.is_tight() && share.level() == usize::MAX
+        };
+        if is_new(Class::Topics) || is_new(Class::Documents) {
             self.pressed.notify_one();
         }
     }
@@ -46,8 +49,9 @@ impl Broker {
     }
 
     /// While topics, or those of one owner, take more than three quarters of what they may, has those in memory that take
-    /// the most give up their oldest messages.
+    /// the most give up their oldest messages; while documents do, finds how much each owner may have of them.
     pub fn make_room(&self, now_ms: u64) {
+        self.level_documents();
         let share = self.memory.share(Class::Topics);
         let was_short = share.level() != usize::MAX;
         if !share.is_tight() && !self.accounts.any_is_tight() {

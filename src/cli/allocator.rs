@@ -78,7 +78,11 @@ mod tests {
         assert!(!giving.is_due(500));
         assert!(giving.is_due(600), "it was little in between");
         giving.done(900);
-        assert_eq!((1..=10).filter(|_| giving.is_due(900)).count(), 1, "and now and then it is looked for again");
+        assert_eq!(
+            (1..=10).filter(|_| giving.is_due(900)).count(),
+            1,
+            "and now and then it is looked for again"
+        );
     }
 
     #[test]
