@@ -3,7 +3,8 @@
 use fanwire::{defaults, memory};
 
 /// Gives back what is free, whichever thread freed it. The C library has heaps of up to 64 MiB for each few threads, in which a little
-/// that is in use keeps much that is not.
+/// that is in use keeps much that is not. Built without huge pages: with them a broker that serves a thousand takes 30 MiB
+/// instead of 8, and one whose topics come and go half as much again, for no processor time that could be measured.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
