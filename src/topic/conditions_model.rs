@@ -115,3 +115,16 @@ fn after_a_crash_it_stands_on_what_was_kept() {
     assert_eq!(publish(&topic, EPOCH, 3), Ok(70_001));
     assert_eq!(publish(&topic, EPOCH, 3), Err(Position { epoch: EPOCH, offset: Offset(70_001) }));
 }
+
+/// What a commit brings that began before the topic was erased does not take its position back.
+#[test]
+fn an_erased_topic_stays_behind_everything_that_was_numbered() {
+    let topic = topic(Keeping::Durable);
+    let publish = || topic.publish(draft(), None, Asker::nobody, 0, |_| {}).unwrap().at.offset;
+    assert_eq!(publish(), Offset(1));
+    let writing = topic.begin_commit();
+    assert_eq!(publish(), Offset(2));
+    topic.erase(Epoch(9));
+    drop(topic.committed(writing, 0, |_| {}));
+    assert_eq!(topic.glance().position, Position { epoch: Epoch(9), offset: Offset(2) });
+}

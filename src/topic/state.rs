@@ -179,7 +179,8 @@ impl State {
     /// Puts a message where subscribers find it; returns how many older ones had to go for it.
     pub(super) fn show(&mut self, message: Message, not_to: Option<ClientId>) -> u64 {
         let offset = message.offset;
-        self.last = offset;
+        // What was on its way to the disk when the topic was erased comes behind that, and takes nothing back.
+        self.last = self.last.max(offset);
         let nobody_listens = self.feeds.is_empty();
         let placed = |message, count| Arc::new(Placed::new(message, count).except(not_to));
         match &mut self.store {
