@@ -2,7 +2,7 @@
 //!
 //! # Words
 //! - **accept**: a publish passes the broker's checks and finds its topic. From here on it is somebody else's.
-//! - **submit**: it is handed to the topic's *place* ([`Place::submit`]) with somebody to tell ([`Asker`]).
+//! - **submit**: it is handed to the topic's *place* ([`Place::submit`]) with somebody to tell ([`Asker`](crate::topic::Asker)).
 //! - **place**: the message gets its epoch and its offset, and is where its topic promises that it is: in memory at once, on
 //!   the disk when it is committed, anywhere else when they answer there.
 //! - **receipt**: what says so ([`Receipt`](crate::topic::Receipt)). It is made when the message is placed, by whoever places
@@ -22,7 +22,7 @@
 //!                               └──the asker is told Err(NotPlaced)──────► may still come, nobody knows
 //! ```
 //! Each publish ends in exactly one of these, and each is said once: by what `submit` returns, or, after `Pending`, to the
-//! asker, from any thread, even before `submit` has returned. An [`Asker`] cannot be told twice and, when it is dropped, says
+//! asker, from any thread, even before `submit` has returned. An [`Asker`](crate::topic::Asker) cannot be told twice and, when it is dropped, says
 //! that its message was lost sight of; so a topic, a thread or a place that goes away leaves nobody waiting. Whoever asked may
 //! go away first: a connection's settlement finds another client in its slot and is let go, a request's receiver is closed.
 //!
@@ -36,7 +36,7 @@
 //! | which place is behind a topic | [`Order::place_of`] | the process ends |
 //!
 //! # Invariants
-//! - Nothing above knows which place is behind a topic: doors and verbs have [`Submitted`], an [`Asker`] and [`Placing`].
+//! - Nothing above knows which place is behind a topic: doors and verbs have [`Submitted`], an [`Asker`](crate::topic::Asker) and [`Placing`].
 //! - A place asks for the asker if and only if it answers `Pending`, once. One that answers at once costs no allocation for it.
 //! - One connection's publishes to one topic are placed in their order.
 //! - What a crash takes back was never shown: who has a receipt of a durable message has it after the commit
