@@ -14,7 +14,7 @@ use crate::{
     auth::Authenticator,
     defaults,
     durable::{Run, prefix_of},
-    memory::{Owner, Plan},
+    memory::Owner,
     metrics::Metrics,
     order::Placing,
     shard::ShardHandle,
@@ -38,19 +38,8 @@ struct World {
 fn open(store: &Arc<Memory>, keeping: Keeping) -> World {
     let retention = Retention { age: Duration::from_secs(AGE_S), ..Retention::default() };
     let rule = Rule { kind: KindRule::Log(retention), presence: true, keeping };
-    let limits = Limits {
-        max_subscriptions: 10,
-        max_commands_per_second: 10,
-        max_false_tokens_per_second: u32::MAX,
-        max_topics: 10,
-        max_message_bytes: 1_000,
-        max_update_bytes: 1_000,
-        memory: Plan::of(1 << 30),
-        max_topics_per_owner: 100,
-        max_outbox_bytes: 1_000,
-    };
     let rules = Rules { by_pattern: Vec::new(), default: Arc::new(rule) };
-    let policy = Policy { rules, limits, authenticator: Authenticator::default() };
+    let policy = Policy { rules, limits: Limits::small(), authenticator: Authenticator::default() };
     let (run, begun) = Run::begin(&**store).unwrap();
     let pace = Pace { delay: Duration::ZERO, messages: 1 };
     let (committer, _) = Committer::start(store.clone(), pace, begun).unwrap();

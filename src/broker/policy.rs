@@ -25,6 +25,24 @@ pub struct Limits {
     pub max_outbox_bytes: usize,
 }
 
+#[cfg(test)]
+impl Limits {
+    /// Small ones, for tests.
+    pub(crate) fn small() -> Self {
+        Self {
+            max_subscriptions: 10,
+            max_commands_per_second: 1_000,
+            max_false_tokens_per_second: u32::MAX,
+            max_topics: 10,
+            max_topics_per_owner: 100,
+            max_message_bytes: 1_000,
+            max_update_bytes: 1_000,
+            memory: Plan::of(1 << 30),
+            max_outbox_bytes: 1 << 20,
+        }
+    }
+}
+
 /// What can change while the broker runs, replaced as a whole.
 #[derive(Debug)]
 pub struct Policy {

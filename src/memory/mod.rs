@@ -14,7 +14,7 @@
 //! | idempotency | | the oldest answers are forgotten |
 //!
 //! What no class counts (code, connections, indexes, what the allocator holds back) has the rest, a tenth. With a data directory the store's own memory comes on top: its cache, and
-//! what is in its journal and in no table yet.
+//! what is in its journal and in no table yet. From six tenths of the whole on the allocator is made to give back what it holds back.
 
 mod class;
 mod machine;

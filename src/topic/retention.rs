@@ -60,7 +60,7 @@ impl State {
         self.weight.set(defaults::TOPIC_OVERHEAD_BYTES + content);
     }
 
-    /// Whether memory for it is short, or its owner's part of that, and it is on the disk or may go there.
+    /// Whether memory for it is short, or its owner's part of that: then nothing that is not used stays for a while.
     fn is_pressed(&self) -> bool {
         match &self.store {
             Store::Document(document) if document.is_tight() => true,

@@ -1,24 +1,14 @@
 //! API keys and what their bearers may do to others: disconnect, unsubscribe, revoke. Cross-origin answers.
 
-use data_encoding::HEXLOWER;
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
-use crate::support::{Client, Connect, Launch, Scratch, Server, get, mint, post, request, seconds_from_now};
-
-const SECRET: &str = "a secret for these tests, long enough";
-const ADMIN: &str = "fwk_admin_of_these_tests";
-const WRITER: &str = "fwk_writer_of_these_tests";
+use crate::support::{
+    ADMIN, Client, Connect, Launch, SECRET, Scratch, Server, WRITER, get, mint, post, request,
+    seconds_from_now, with_keys,
+};
 
 fn config() -> String {
-    let hash = |key: &str| HEXLOWER.encode(digest(&SHA256, key.as_bytes()).as_ref());
-    format!(
-        "auth_hmac_secret = \"{SECRET}\"\n\
-         [[key]]\nname = \"admin\"\nhash = \"sha256:{}\"\npublish = [\"**\"]\nsubscribe = [\"**\"]\nadmin = true\n\
-         [[key]]\nname = \"writer\"\nhash = \"sha256:{}\"\npublish = [\"chat:**\"]\n",
-        hash(ADMIN),
-        hash(WRITER)
-    )
+    with_keys("chat:**")
 }
 
 async fn connect(server: &Server, user: &str, id: &str) -> Client {

@@ -1,27 +1,15 @@
 //! Subscriptions that the server makes: those that a token names, and those that a back end asks for.
 
-use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Client, Connect, Encoding, EventStream, Launch, Scratch, Server, mint, now_s, post, seconds_from_now,
+    ADMIN, Client, Connect, Encoding, EventStream, Launch, SECRET, Scratch, Server, WRITER, mint, now_s,
+    post, seconds_from_now, with_keys,
 };
 
-const SECRET: &str = "a secret for these tests, long enough";
-const ADMIN: &str = "fwk_admin_of_these_tests";
-const WRITER: &str = "fwk_writer_of_these_tests";
-
 fn config() -> String {
-    let hash = |key: &str| HEXLOWER.encode(digest(&SHA256, key.as_bytes()).as_ref());
-    format!(
-        "auth_hmac_secret = \"{SECRET}\"\n\
-         [[key]]\nname = \"admin\"\nhash = \"sha256:{}\"\npublish = [\"**\"]\nsubscribe = [\"**\"]\nadmin = true\n\
-         [[key]]\nname = \"writer\"\nhash = \"sha256:{}\"\npublish = [\"**\"]\n",
-        hash(ADMIN),
-        hash(WRITER)
-    )
+    with_keys("**")
 }
 
 /// A token that allows nothing by a pattern, with these claims beside.

@@ -37,7 +37,7 @@ use crate::{
     },
     durable::{Run, Trouble},
     liveness::Watchdog,
-    memory::{Class, Plan},
+    memory::Class,
     metrics::Metrics,
     order::{Place, Submission, Submitted},
     shard::{Newcomer, Origin, ShardLimits, Shards, Socket},
@@ -116,22 +116,15 @@ pub(super) struct World {
 }
 
 fn policy() -> Policy {
-    let limits = Limits {
-        max_subscriptions: 10,
-        max_commands_per_second: 1_000,
-        max_false_tokens_per_second: u32::MAX,
-        max_topics: 10,
-        max_message_bytes: 1_000,
-        max_update_bytes: 1_000,
-        memory: Plan::of(1 << 30),
-        max_topics_per_owner: 100,
-        max_outbox_bytes: 1 << 20,
-    };
     let kind = KindRule::Document(Merging { max_bytes: 1 << 20, updates: 8 });
     let document = Rule { kind, presence: false, keeping: Keeping::Memory };
     let by_pattern = vec![("doc:**".parse().unwrap(), Arc::new(document))];
     let rules = Rules { by_pattern, default: Arc::default() };
-    Policy { rules, limits, authenticator: Authenticator { anonymous: true, ..Authenticator::default() } }
+    Policy {
+        rules,
+        limits: Limits::small(),
+        authenticator: Authenticator { anonymous: true, ..Authenticator::default() },
+    }
 }
 
 pub(super) fn open() -> World {
