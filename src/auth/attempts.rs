@@ -45,6 +45,8 @@ impl Attempts {
         let each_ms = u64::from(1_000 / per_second.clamp(1, 1_000));
         let network = network(from);
         let hash = self.secret.hash_one(credential);
+        // The lock is not held while the signature is checked, which takes some hundred microseconds. So as many tries as
+        // there are threads may slip past the bound; they are counted all the same.
         {
             let state = self.state.lock();
             let owed_ms = state.owed(network, now_ms);
@@ -75,6 +77,8 @@ impl State {
     fn owed(&self, network: IpAddr, now_ms: u64) -> u64 {
         let until_ms = match self.owed_until_ms.get(&network) {
             Some(until_ms) => *until_ms,
+            // Strangers beyond the bound share one account. To forget somebody to make room would let a flood of
+            // addresses clear its own debts.
             None if self.is_full() => self.owed_until_ms.get(&OTHERS).copied().unwrap_or(0),
             None => 0,
         };
@@ -84,6 +88,7 @@ impl State {
     fn owe(&mut self, network: IpAddr, each_ms: u64, now_ms: u64) {
         let counted = !self.is_full() || self.owed_until_ms.contains_key(&network);
         let until_ms = self.owed_until_ms.entry(if counted { network } else { OTHERS }).or_insert(0);
+        // The debt as a date needs no clock of its own: it shrinks by itself as time goes on.
         *until_ms = (*until_ms).max(now_ms) + each_ms;
     }
 
@@ -92,6 +97,8 @@ impl State {
     }
 
     fn remember(&mut self, hash: u64) {
+        // All at once, which needs no order of age: a good token is remembered again with its next check, and only from
+        // an address that owes too much does it matter at all.
         if self.known.len() >= defaults::GOOD_TOKENS {
             self.known.clear();
         }

@@ -137,9 +137,11 @@ impl Grant {
 
     /// Moves all its ends to a clock that shows `to_ms` when the one it was dated by shows `from_ms`.
     pub fn redated(mut self, from_ms: u64, to_ms: u64) -> Self {
+        // What is over already comes to lie at `to_ms`, where it is over as well.
         let redate = |end: &mut u64| *end = to_ms.saturating_add(end.saturating_sub(from_ms));
         self.expires_ms.iter_mut().for_each(redate);
         if let Some(subs) = &mut self.subs {
+            // The grant was just made from its token, so nothing is copied here.
             Arc::make_mut(subs).iter_mut().flat_map(|sub| &mut sub.expires_ms).for_each(redate);
         }
         self

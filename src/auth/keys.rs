@@ -110,6 +110,8 @@ impl VerifyingKey {
             }
             _ => return None,
         };
+        // RFC 7517 §4.2 to §4.4: `use`, `key_ops` and `alg` are optional, but where they are given the key is for nothing
+        // else.
         let named = jwk.common.key_algorithm.map(|name| name.to_string().parse::<Algorithm>().ok());
         let for_another_algorithm = named.is_some_and(|named| named != Some(algorithm));
         let usage = &jwk.common.public_key_use;
@@ -147,6 +149,8 @@ impl Published {
     pub(super) fn look_for(&self, id: Option<&str>) {
         let known = id.is_none_or(|id| self.keys.load().iter().any(|key| key.id.as_deref() == Some(id)));
         if !known {
+            // Relaxed: a hint to somebody who looks every now and then, and the keys themselves come through the
+            // `ArcSwap`.
             self.wanted.store(true, Ordering::Relaxed);
         }
     }
@@ -169,6 +173,8 @@ impl KeySet {
         struct AnySet {
             keys: Vec<serde_json::Value>,
         }
+        // RFC 7517 §5: keys of types that are not understood are to be ignored, so one of them must not fail the whole
+        // set.
         let set: AnySet = serde_json::from_slice(text)?;
         let known = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
         let keys: Vec<_> = known.filter_map(|key| VerifyingKey::from_jwk(&key)).collect();

@@ -64,6 +64,7 @@ impl Authenticator {
         let published = self.published.as_ref().map(|published| published.keys());
         let keys = self.keys.iter().chain(published.iter().flat_map(|keys| keys.iter()));
         let verified = token::verify(credential, keys, &self.expect, now_ms);
+        // Only when no key fitted: a provider that rotates its keys signs with one that we have not fetched yet.
         if let (Err(InvalidToken::Malformed), Some(published)) = (&verified, &self.published) {
             published.look_for(token::key_id(credential).as_deref());
         }

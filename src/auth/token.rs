@@ -170,13 +170,18 @@ pub(super) fn verify<'k>(
     if has_critical_extensions(token) {
         return Err(InvalidToken::Critical);
     }
+    // A key without a name is tried for every token, and a token without one with every key; only two names that differ
+    // exclude.
     let named = |key: &&VerifyingKey| match (&key.id, &header.kid) {
         (Some(id), Some(wanted)) => id == wanted,
         _ => true,
     };
     let fitting = keys.filter(|key| key.algorithm == header.alg).filter(named);
+    // Bounded, since a set fetched from a provider may be long, and every try costs a signature before anybody is known.
     let mut candidates = fitting.take(defaults::KEYS_TRIED);
     let claims = candidates.find_map(|key| claims_if_signed(token, key)).ok_or(InvalidToken::Malformed)?;
+    // Details of what is wrong only from here on, to somebody whose token was signed: a stranger learns nothing by
+    // trying.
     let claims = serde_json::from_str(claims.get()).map_err(|_| mistake_in(claims.get()))?;
     check_names(&claims, expect)?;
     grant_of(claims, now_ms)
@@ -194,6 +199,7 @@ fn has_critical_extensions(token: &str) -> bool {
     }
     let header = token.split('.').next().and_then(|part| BASE64URL_NOPAD.decode(part.as_bytes()).ok());
     let extensions = header.and_then(|header| serde_json::from_slice::<Extensions>(&header).ok());
+    // A header that cannot be read here is refused like one with extensions.
     extensions.is_none_or(|extensions| extensions.crit)
 }
 
@@ -216,6 +222,7 @@ fn mistake_in(claims: &str) -> InvalidToken {
     let Ok(claims) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(claims) else {
         return InvalidToken::Malformed;
     };
+    // serde's message does not name the claim that it is about, so each is read alone to find out which one it is.
     let is_wrong = |claim: &str, value: &serde_json::Value| {
         let alone = serde_json::Map::from_iter([(claim.to_owned(), value.clone())]);
         Claims::deserialize(serde_json::Value::Object(alone)).is_err()

@@ -45,6 +45,8 @@ impl Broker {
     /// Refuses the credentials of a user, or one credential, until a time, and ends the connections made with them.
     /// Returns how many that were, once the store has it.
     pub async fn revoke(&self, who: Who, until_ms: u64) -> Result<usize, RevokeError> {
+        // In force in memory first: whoever authenticates from here on is refused, so that the connections ended below
+        // cannot come straight back. The disk is last, as a slow one must not keep anybody in.
         let batch = self.revoked.add(&who, until_ms)?;
         let count = self.disconnect(who).await;
         self.committer().keep(batch).await.map_err(RevokeError::NotKept)?;
@@ -76,6 +78,8 @@ impl Broker {
             shard.order(make(done));
             report
         };
+        // All orders go out before the first report is awaited, so the shards work at the same time and share one
+        // deadline.
         let reports: Vec<_> = self.shards.iter().map(ask).collect();
         let deadline = Instant::now() + Duration::from_millis(defaults::ORDER_MS);
         let mut count = 0;
@@ -91,6 +95,7 @@ impl Broker {
 
     /// Forgets revocations whose time is over.
     pub(super) fn expire_revocations(&self, now_ms: u64) {
+        // Nobody waits for this one: were it lost, the revocation would be read again at the start and expire again.
         let batch = self.revoked.expire(now_ms);
         if !batch.writes.is_empty() {
             self.committer().write_later(batch);

@@ -17,6 +17,8 @@ pub(super) async fn ask<T>(
 ) -> Option<T> {
     let (done, report) = oneshot::channel();
     shard.order(order(done));
+    // The order stays in its inbox either way; a listing over many shards must not wait the full time for each that
+    // stands still.
     let patience = match shard.pulse().is_stalled() {
         true => Duration::ZERO,
         false => Duration::from_millis(defaults::ORDER_MS),

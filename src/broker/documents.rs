@@ -17,6 +17,8 @@ use crate::{
 impl Broker {
     /// What the clients of a document share, made if need be. It lasts as long as somebody has it.
     pub fn room(&self, document: &TopicName, now_ms: u64) -> Arc<Room> {
+        // The entry's lock spans looking and making, and `sweep_documents` counts references under the same lock: nobody
+        // is handed a room that is just being forgotten.
         match self.rooms.entry(document.clone()) {
             Entry::Occupied(entry) => entry.get().clone(),
             Entry::Vacant(place) => {
@@ -71,6 +73,8 @@ impl Broker {
         };
         let offered = Coverage::of([update.as_ref()])?;
         let there = topic.updates();
+        // Another client may bring the same between this look and the publish. That is harmless: an update applied twice
+        // changes nothing.
         if Coverage::of(there.after(Offset::ZERO))?.covers(&offered) {
             return Ok(());
         }
@@ -94,6 +98,8 @@ impl Broker {
         for entry in &self.rooms {
             entry.sweep(now_ms, |feed| self.notify(feed));
         }
+        // Only the table itself has it, and while this looks nobody can take another reference: `retain` holds the lock
+        // of the map's shard, which `room` needs.
         self.rooms.retain(|_, room| Arc::strong_count(room) > 1 || !room.is_empty());
         let documents = self.topics.iter().filter(|entry| entry.kind == Kind::Document);
         let due: Vec<Arc<Topic>> = documents.map(|entry| entry.value().clone()).collect();
@@ -109,6 +115,7 @@ impl Broker {
     pub(super) fn level_documents(&self) {
         let share = self.memory.share(Class::Documents);
         let (mut of_nobody, mut of_owner) = (Vec::new(), FxHashMap::<Owner, usize>::default());
+        // With room for all there is no need to look at each topic: `find_level` lifts the level then.
         if share.is_tight() {
             for topic in self.topics.iter().filter(|topic| topic.kind == Kind::Document) {
                 match topic.weight().1 {
@@ -117,6 +124,7 @@ impl Broker {
                 }
             }
         }
+        // A document that nobody is charged with counts as an owner by itself, as there is no telling whose it is.
         of_nobody.extend(of_owner.into_values());
         share.find_level(&of_nobody);
     }

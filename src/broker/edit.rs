@@ -232,6 +232,8 @@ impl Broker {
             match roots.get(&root) {
                 Some(Value::Null) => Ok(String::new()),
                 Some(_) => Err(DocumentError::NotText(root)),
+                // Without a name and without any root, nothing has been written yet: an empty text, rather than an error
+                // about a root that the caller never named.
                 None if !is_named && roots.as_object().is_none_or(serde_json::Map::is_empty) => {
                     Ok(String::new())
                 }
@@ -258,6 +260,8 @@ impl Broker {
             let Some(update) = update_to(&there, &new, broker.new_editor(), &broker.workspace())? else {
                 return Ok(Change::Nothing(there.position));
             };
+            // Checked here, for `publish_edit` lifts the bound of single updates: an edit may be as large as the document
+            // may become.
             broker.check_size(&name, &update)?;
             // Others may have written since, or wait for the disk: the topic looks again when it takes the update.
             let base = (condition != Condition::Always).then_some(there.position);
@@ -274,6 +278,7 @@ impl Broker {
 
     /// A client's number for an edit. Editors take theirs at random from as many.
     fn new_editor(&self) -> u64 {
+        // The upper half, since multiplying by an odd factor spreads the counter best there; Yjs takes ids of 32 bits.
         self.new_client().0 >> 32
     }
 
@@ -296,6 +301,7 @@ impl Broker {
         if self.kind_of(of) != Kind::Document {
             return Err(DocumentError::WrongKind);
         }
+        // A store that fails is noticed before anything is erased in memory, which could not be undone.
         self.durable.check()?;
         let (broker, name) = (self.clone(), of.clone());
         let found = match self.convert(by, of, move || Ok(broker.find_or_restore(&name, now_ms))).await? {
@@ -315,6 +321,8 @@ impl Broker {
             self.order_all(|done| Order::Disband { topic: name.clone(), done }).await;
             self.begin_commit_if_wanted(&topic);
         }
+        // Those who still hold the old room were disbanded; whoever comes now gets a new one, without the cursors of the
+        // old.
         self.rooms.remove(of);
         let (broker, name) = (self.clone(), of.clone());
         let batch = self.convert(by, of, move || broker.forget_versions(&name)).await?;

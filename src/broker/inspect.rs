@@ -41,6 +41,8 @@ impl Broker {
             page.matched += matched;
             page.connections.extend(connections);
             (shard, slot) = next.map_or((shard + 1, 0), |next| (shard, next));
+            // With an order every connection competes with every other, so all shards are asked and the best are kept;
+            // there is no place at which such a list could go on.
             match query.order {
                 Some(order) => {
                     page.connections.sort_by_key(|connection| Reverse(connection.rank(order)));

@@ -127,11 +127,14 @@ impl Broker {
         if !rule.keeping.is_durable() {
             return Ok(None);
         }
+        // Looked at again under the lock: whoever had it may just have restored the topic, and a second copy would number
+        // messages beside the first.
         let _alone = self.restoring.lock(name);
         if let Some(topic) = self.find(name) {
             return Ok(Some(topic));
         }
         let Some(topic) = self.load(name, &rule, now_ms)? else { return Ok(None) };
+        // Still under the lock, which whoever removes the topic's head from the disk takes too (`forget_stored`).
         let topic = self.insert(name, None, |_| topic);
         self.begin_commit_if_wanted(&topic);
         Ok(Some(topic))
@@ -157,11 +160,14 @@ impl Broker {
         if rule.kind.kind() == Kind::Document {
             self.check_newcomer(owner)?;
         }
+        // In memory there is nothing to read, so two threads may make the same topic: the map keeps the first, and the
+        // loser's charge is given back as it is dropped.
         if !rule.keeping.is_durable() {
             let charge = Some(self.charge(owner)?);
             let make = |rule| Topic::new(name.clone(), rule, self.new_epoch(), now_ms);
             return Ok(self.insert(name, charge, make));
         }
+        // A durable one must be read by one thread alone, or both would go on from the same offset.
         let _alone = self.restoring.lock(name);
         if let Some(topic) = self.find(name) {
             return Ok(topic);
@@ -180,6 +186,8 @@ impl Broker {
     fn charge(&self, owner: &Owner) -> Result<Charge, NoTopic> {
         let (account, most) = self.account(owner);
         let share = self.memory.share(Class::Topics);
+        // Checked here without taking the bytes, which `weigh_on` counts once the topic exists. The sweep is told, as
+        // room may be made.
         if !share.has_room(defaults::TOPIC_OVERHEAD_BYTES) {
             self.pressed.notify_one();
             return Err(Refusal::TopicsFull(share.limit()).into());
@@ -239,6 +247,7 @@ impl Broker {
     /// Never twice the same, and never [`Epoch::FOREIGN`].
     pub(super) fn new_epoch(&self) -> Epoch {
         loop {
+            // Relaxed: only that no two get the same number matters, and nothing else is published with it.
             let epoch = Epoch(self.next_epoch.fetch_add(1, Ordering::Relaxed));
             if epoch != Epoch::FOREIGN {
                 return epoch;

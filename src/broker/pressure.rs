@@ -35,6 +35,8 @@ impl Broker {
     pub(super) fn note_pressure(&self) {
         let is_new = |class| {
             let share = self.memory.share(class);
+            // A level that was found already is looked at anew by the sweep; only the first moment is worth a wake-up per
+            // publish.
             share.is_tight() && share.level() == usize::MAX
         };
         if is_new(Class::Topics) || is_new(Class::Documents) {
@@ -44,6 +46,8 @@ impl Broker {
 
     /// Waits until memory is short, at least for a moment: looking for what can be given up takes time itself.
     pub async fn pressed(&self) {
+        // `Notify` keeps one permit, so what is noted while somebody sleeps below is seen by the next call, and a burst
+        // of notes is one.
         self.pressed.notified().await;
         tokio::time::sleep(Duration::from_millis(defaults::MAKE_ROOM_MS)).await;
     }
@@ -54,6 +58,7 @@ impl Broker {
         self.level_documents();
         let share = self.memory.share(Class::Topics);
         let was_short = share.level() != usize::MAX;
+        // Lifts all levels: whoever had to give something up may keep everything again.
         if !share.is_tight() && !self.accounts.any_is_tight() {
             share.find_level(&[]);
             self.accounts.find_levels(&FxHashMap::default());
@@ -80,6 +85,8 @@ impl Broker {
                 "memory for topics is short: the longest histories in memory lose their oldest messages"
             );
         }
+        // Durable histories are not cut for this: they are on the disk by their rule, and once unused leave memory as a
+        // whole.
         for entry in self.topics.iter().filter(|entry| entry.keeping == Keeping::Memory) {
             entry.give_up(now_ms);
         }

@@ -193,8 +193,12 @@ impl Broker {
         asker: &mut dyn FnMut() -> Asker,
         now_ms: u64,
     ) -> Result<Submitted, PublishError> {
+        // Counted before `check_draft` looks at `draining`, while `start_draining` sets `draining` before it looks at the
+        // count. With SeqCst at least one of them sees the other: a publish is refused, or draining waits for it.
         self.publishing.fetch_add(1, Ordering::SeqCst);
         let _under_way = UnderWay(self);
+        // Found once, for its kind and for the first round: most publishes go to a topic that exists, and look it up only
+        // here.
         let mut near = self.find(topic);
         let ruled = || self.policy.load().rules.of(topic).kind.kind();
         self.check_draft(near.as_ref().map_or_else(ruled, |topic| topic.kind), &draft, limit)?;
@@ -217,6 +221,8 @@ impl Broker {
                     }
                     return Err(refusal.into());
                 }
+                // The sweep has closed it between our look and its lock, and gives the draft back. With the closed one
+                // out of the map, the next round makes another or finds the one somebody else made.
                 Err(NotPublished::Closed(given_back)) => {
                     self.forget(&found);
                     draft = *given_back;

@@ -81,6 +81,8 @@ impl Broker {
     ) -> Result<Vec<TopicName>, Unreadable> {
         let mut first: BTreeSet<TopicName> = BTreeSet::new();
         let mut add = |name: &TopicName| {
+            // Only the first `limit` are kept, as the map has no order and may hold a million: what is behind the last of
+            // them is not even cloned.
             let in_reach = after.is_none_or(|after| name > after)
                 && (first.len() < limit || first.last().is_some_and(|last| name < last));
             if in_reach && wanted(name) {
@@ -96,6 +98,8 @@ impl Broker {
         });
         let policy = self.policy.load();
         let is_durable = |name: &TopicName| policy.rules.of(name).keeping.is_durable();
+        // Stored names come in order, so the first that is out of reach ends the scan. One whose rule is no longer
+        // durable is passed over, and must not end it.
         let stored = self.durable.topics(after, |name| !is_durable(name) || add(name));
         stored.map_err(|error| {
             tracing::error!(%error, "topics cannot be listed");

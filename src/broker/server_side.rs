@@ -52,6 +52,8 @@ impl Broker {
             let mut next = Some(0);
             while let Some(from) = next {
                 let order = |done| Order::Subscribe { who: who.clone(), sub: sub.clone(), from, done };
+                // A shard that gives no answer in time reports no `next` either, so it is passed over rather than asked
+                // for ever.
                 let subs = ask(shard, order).await.unwrap_or_default();
                 outcome.add(&subs);
                 next = subs.next;

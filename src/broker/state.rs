@@ -118,6 +118,8 @@ impl Broker {
     pub fn reload(&self, policy: Policy) -> Vec<TopicName> {
         let policy = Arc::new(policy);
         self.memory.resize(&policy.limits.memory);
+        // Before the topics are looked through: one in memory that is made meanwhile takes its rule from the new policy
+        // (`insert`), one that was made before is found in the map.
         self.policy.store(policy.clone());
         let stuck = |entry: dashmap::mapref::multiple::RefMulti<'_, TopicName, Arc<Topic>>| {
             (!entry.adopt(&policy.rules.of(entry.key()))).then(|| entry.key().clone())
@@ -169,7 +171,10 @@ impl Broker {
 
     /// Refuses publishes and subscriptions from now on, and waits until those under way are done.
     pub fn start_draining(&self) {
+        // The other half of what `try_publish` does; see there for the ordering.
         self.draining.store(true, Ordering::SeqCst);
+        // A publish is over in microseconds, unless it reads its topic from the disk, and this happens once in a broker's
+        // life: not worth a condition variable that every publish would have to touch.
         while self.publishing.load(Ordering::SeqCst) > 0 {
             std::thread::yield_now();
         }

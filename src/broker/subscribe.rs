@@ -59,6 +59,8 @@ impl Broker {
                 return Err(SubscribeError::PresenceOff);
             }
             match cx.subscribe(&topic, options) {
+                // Closed by the sweep since it was found. Taken out of the map here as well, or this would find it again
+                // and again.
                 Err(Refusal::Closed) => self.forget(&topic),
                 joined => return Ok((topic, joined?)),
             }

@@ -10,6 +10,7 @@ use crate::{defaults, durable::Due, memory::Class, store::StoreError, topic::Top
 impl Broker {
     /// Lets every topic remove what is too old, and forgets those that are empty and unused.
     pub fn sweep(&self, now_ms: u64) {
+        // First, so that the levels which decide what topics give up below are those of this moment.
         self.make_room(now_ms);
         self.accounts.sweep();
         self.attempts.sweep(now_ms);
@@ -19,6 +20,7 @@ impl Broker {
         for entry in self.topics.iter().filter(|entry| entry.keeping.is_durable()) {
             self.begin_commit_if_wanted(entry.value());
         }
+        // Collected before any is removed: the iterator holds a lock of the map that `remove_if` needs for writing.
         let closed: Vec<Arc<Topic>> = self.topics.iter().filter_map(closed).collect();
         for topic in closed {
             self.forget(&topic);
@@ -38,6 +40,7 @@ impl Broker {
     fn report_memory(&self) {
         let (memory, metrics) = (&self.memory, &self.metrics);
         let waiting = self.shards.iter().map(crate::shard::ShardHandle::waiting_bytes).sum();
+        // Shards count what waits in their own memory; the share only reports the sum, and nothing is taken out of it.
         memory.share(Class::Outboxes).set(waiting);
         let gauges = [
             (Class::Topics, &metrics.topic_bytes),
@@ -79,12 +82,15 @@ impl Broker {
         })?;
         // Fewer than asked for: that was the end, and the next time begins anew.
         *self.visited.lock() = names.last().filter(|_| names.len() == defaults::VISITS_PER_SWEEP).cloned();
+        // `visited` has moved on by now: what fails below is tried again when the sweep comes round, and those behind it
+        // are looked at before that.
         let policy = self.policy.load();
         let mut forgotten = 0;
         for name in names.iter().filter(|name| self.find(name).is_none()) {
             match self.durable.due(name, &policy.rules.of(name), now_ms)? {
                 Due::Nothing => {}
                 Due::Restore => drop(self.find_or_restore(name, now_ms)),
+                // Each costs a write; the rest is due again when the sweep comes round to it.
                 Due::Forget if forgotten == defaults::FORGOTTEN_PER_SWEEP => {}
                 Due::Forget => {
                     forgotten += 1;
@@ -106,6 +112,7 @@ impl Broker {
 
     /// Removes a closed topic, unless another one has taken its name.
     pub(super) fn forget(&self, topic: &Arc<Topic>) {
+        // By identity: another thread may have removed the closed one and made its successor since.
         self.topics.remove_if(&topic.name, |_, current| Arc::ptr_eq(current, topic));
     }
 }

@@ -38,6 +38,7 @@ impl Broker {
             version.keep(&topic, state, &mut batch)?;
             Ok((version, batch, numbered))
         };
+        // `_numbered` lives until the version is on the disk, where the next one to be numbered can see it.
         let (version, batch, _numbered) = self.convert(by, document, make).await?;
         self.durable.committer().keep(batch).await?;
         Ok(version)

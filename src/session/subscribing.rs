@@ -77,6 +77,7 @@ impl Session {
         if self.own.get(key).is_some_and(|own| own.by == By::BackEnd) {
             return Ok(None);
         }
+        // Without the past: that was delivered when it began, under the credential of that time.
         let terms = self.may_subscribe(topic, Wish { members, ..Wish::default() }, now_ms)?;
         self.begin(key, OwnGrant { by: By::Credential, expires_ms: terms.expires_ms });
         Ok(Some(terms))
