@@ -110,6 +110,7 @@ async fn subscribe(State(api): State<Api>, admin: Admin, request: Request) -> Re
     let expires_ms = expires_in_s.map(|seconds| now_ms.saturating_add(seconds.get().saturating_mul(1_000)));
     let sub =
         options.of(name.clone(), expires_ms).map_err(|error| Problem::bad_request(error.to_string()))?;
+    // The back end that asks is charged with a topic that there was not, not those whom it subscribes.
     let (broker, missing) = (api.broker(), Missing::Make(admin.owner()));
     let topic = with_topic(broker, &name, || broker.bring(&name, missing, now_ms));
     let made = match topic.map_err(SubscribeError::from).map_err(Failure::from)? {
@@ -129,6 +130,7 @@ async fn unsubscribe(State(api): State<Api>, _: Admin, request: Request) -> Resu
 async fn revoke(State(api): State<Api>, _: Admin, request: Request) -> Result<Response, Problem> {
     let Revoke { target, for_s } = read_order(&api, request).await?;
     let who = target.who()?;
+    // A connection's name is never used again, so there is nothing that could come back with it; it is disconnected.
     if matches!(who, Who::Client(_)) {
         return Err(Problem::bad_request("what is revoked is a `user`, a `token` or a `key`"));
     }

@@ -87,6 +87,8 @@ impl Visit<'_> {
 
     /// The same where the door has read the address itself.
     pub(super) fn grant_of(&self, broker: &Broker, in_query: Option<&str>) -> Result<Option<Grant>, Failure> {
+        // Refused even where a header comes along: the key is in the logs of every proxy on the way by now, and its owner
+        // is to notice.
         if in_query.is_some_and(|token| token.starts_with(KEY_PREFIX)) {
             return Err(Failure::key_in_address());
         }

@@ -17,12 +17,14 @@ pub(super) fn standing(session: &Session, broker: &Broker, cx: &Cx<'_>) -> Stand
 /// Ends a connection whose client may no longer be there, or those of its subscriptions whose time is over.
 pub(super) fn look_after(session: &mut Session, broker: &Broker, cx: &mut Cx<'_>) -> Standing {
     let standing = standing(session, broker, cx);
+    // Single subscriptions need no look then: they end with their connection.
     if let Some(code) = standing.closing() {
         cx.close(code);
         return standing;
     }
     let expired = session.take_expired(cx.now_ms());
     if !expired.is_empty() {
+        // The timer that led here was that of the earliest end, which the session has just forgotten.
         cx.ends_at(session.next_end());
     }
     for key in expired {

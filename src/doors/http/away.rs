@@ -10,6 +10,7 @@ pub(in crate::doors) fn with_topic<T>(broker: &Broker, topic: &TopicName, work: 
     let shares_its_thread =
         || Handle::try_current().is_ok_and(|handle| handle.runtime_flavor() == RuntimeFlavor::MultiThread);
     match broker.is_away(topic) && shares_its_thread() {
+        // Panics on a runtime of one thread, as tests have them; hence the question above.
         true => tokio::task::block_in_place(work),
         false => work(),
     }

@@ -66,6 +66,7 @@ impl Bodies {
 
     /// Somebody known by an address only.
     pub(super) fn stranger(&self, address: Option<IpAddr>) -> Payer {
+        // Hashed apart from names that are known, so that nobody can take a name which looks like somebody's address.
         Payer { id: self.secret.hash_one(("stranger", address)), is_stranger: true }
     }
 
@@ -103,6 +104,8 @@ impl Holding {
     pub(super) fn grow(&mut self, bytes: usize) -> Result<(), NoRoom> {
         let whole = &self.bodies.whole;
         let (share, strangers) = (self.bodies.share(), self.bodies.strangers());
+        // One lock for all three bounds: checked and taken one by one, two bodies could both fit into the last of the
+        // room.
         let mut held = self.bodies.held.lock();
         if !whole.has_room(bytes) {
             return Err(NoRoom::Whole(whole.limit()));
@@ -129,6 +132,7 @@ impl Drop for Holding {
         held.strangers -= if self.payer.is_stranger { self.bytes } else { 0 };
         if let Entry::Occupied(mut own) = held.by_payer.entry(self.payer.id) {
             *own.get_mut() -= self.bytes;
+            // Also after a body that got nothing: `grow` makes the entry before it looks whether there is room.
             if *own.get() == 0 {
                 own.remove();
             }

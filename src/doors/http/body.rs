@@ -47,6 +47,7 @@ pub(in crate::doors) async fn read_body_for(
 ) -> Result<Read, Problem> {
     check_encoding(headers)?;
     let too_large = || Problem::too_large(format!("the body has more than {limit} bytes"));
+    // What is announced as too large is refused before any of it is read; what is not announced is bounded below.
     if body.size_hint().lower() > limit as u64 {
         return Err(too_large());
     }
@@ -58,10 +59,13 @@ pub(in crate::doors) async fn read_body_for(
         let mut whole = BytesMut::new();
         while let Some(frame) = frames.next().await {
             let frame = frame.map_err(|_| Problem::bad_request("the body is cut off or malformed"))?;
+            // Counted as it comes rather than as it is announced, so that announcing much and sending nothing takes no
+            // room from others.
             share.grow(frame.len()).map_err(overloaded)?;
             if whole.len() + frame.len() > limit {
                 return Err(too_large());
             }
+            // A body of one frame, as most are, is passed on as it is, without being copied.
             if whole.is_empty() && frames.is_end_stream() {
                 return Ok(frame);
             }

@@ -67,6 +67,7 @@ impl Caller {
     /// Moves the clock on and checks the credential again, once a second at most: it may have ended or been revoked.
     pub(super) fn refresh(&mut self, broker: &Broker, headers: &HeaderMap) -> Result<(), Problem> {
         self.now_ms = unix_ms();
+        // Streams call this for every line, and a signature costs more than the line.
         if self.now_ms >= self.checked_ms + RECHECK_MS {
             self.grant = authorize(broker, headers, self.sender, self.now_ms)?;
             self.checked_ms = self.now_ms;
@@ -82,8 +83,10 @@ impl Caller {
     /// What distinguishes this caller's idempotency keys from other callers'.
     pub(super) fn scope(&self, headers: &HeaderMap) -> String {
         match (&self.grant.user, bearer(headers)) {
+            // By user where there is one: a token that was renewed between two tries is still the same caller's.
             (Some(user), _) => format!("user {user}"),
             (None, Some(token)) => {
+                // Hashed, for scopes are written to the disk beside the answers, where no credential may be read.
                 let digest = ring::digest::digest(&ring::digest::SHA256, token.as_bytes());
                 format!("token {}", data_encoding::HEXLOWER.encode(digest.as_ref()))
             }
@@ -105,6 +108,7 @@ impl<S: HasBroker + Send + Sync> FromRequestParts<S> for Caller {
                 Owner::Address(address) => bodies.stranger(Some(address)),
                 known => bodies.known(&known),
             };
+            // Left for whoever reads the body, which is extracted after this.
             parts.extensions.insert(payer);
         }
         Ok(Self { grant, now_ms, checked_ms: now_ms, sender })

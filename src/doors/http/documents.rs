@@ -177,6 +177,8 @@ fn condition(headers: &HeaderMap) -> Result<Condition, Problem> {
         (Some(tag), None) => {
             let inner = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
             let position = inner.and_then(|tag| tag.split_once(':')).and_then(|(epoch, offset)| {
+                // What is no epoch reads as one that no topic has, so a tag that we did not make fails the condition
+                // instead of the request.
                 Some(Position { epoch: Epoch::read(epoch), offset: Offset(offset.parse().ok()?) })
             });
             position
@@ -245,6 +247,7 @@ pub(super) async fn awareness(
 ) -> Result<Response, Problem> {
     caller.may(Verb::Presence, &topic)?;
     let [] = query(&uri, [])?;
+    // A room that is not there is not made by looking: nobody is in it.
     let states = api.door.broker.find_room(&topic).map(|room| room.states()).unwrap_or_default();
     let state = |(client_id, owner, json): (u64, Option<u64>, Bytes)| {
         let state = serde_json::from_slice(&json).ok()?;

@@ -34,6 +34,8 @@ impl Form {
         }
         let mut best: Option<(f32, Self)> = None;
         for (weight, form) in accept.split(',').filter_map(Self::read) {
+            // Strictly greater, so that of equals the first wins, and `q=0`, which means "not acceptable" (RFC 9110
+            // §12.4.2), never does.
             if weight > best.map_or(0.0, |(weight, _)| weight) {
                 best = Some((weight, form));
             }

@@ -54,6 +54,8 @@ impl Places {
     /// Waits for a place, unless too many do already.
     pub(super) async fn enter(self: Arc<Self>, caller: Owner) -> Result<Place, Crowded> {
         let (queued, turn) = self.queue(caller)?;
+        // The own line comes first: whoever has many requests waits there, without holding one of the places that all
+        // share.
         let own = turn.acquire_owned().await;
         let one = self.running.clone().acquire_owned().await;
         // Neither is ever closed.
@@ -107,6 +109,7 @@ impl Drop for Queued {
             line.count -= 1;
             line.count
         });
+        // Nobody of this caller waits on its `turn` then, since whoever waits is counted.
         if left == 0 {
             lines.of.remove(&self.caller);
         }

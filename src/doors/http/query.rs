@@ -30,6 +30,8 @@ fn decode<'u>(name: &str, value: &'u str) -> Result<Cow<'u, str>, Problem> {
     let not_text = |_| Problem::bad_request(format!("`{name}` is not UTF-8"));
     match value.contains('+') {
         false => percent_decode_str(value).decode_utf8().map_err(not_text),
+        // A plus means a space in forms only (it stands for itself in RFC 3986), but that is how `URLSearchParams` writes
+        // one. Replaced before decoding, so that `%2B` stays a plus.
         true => {
             let spaced = value.replace('+', " ");
             let decoded = percent_decode_str(&spaced).decode_utf8().map_err(not_text)?;

@@ -118,6 +118,7 @@ impl Topic {
     fn read(broker: &Broker, caller: &Caller, topic: TopicName) -> Result<Self, Problem> {
         let Summary { position, subscribers, present, messages, rule } =
             broker.summary(&topic, caller.now_ms)?;
+        // Even the number of those present is for nobody who may not see them.
         let present = present.filter(|_| caller.can(Verb::Presence, &topic));
         let (kind, retention) = describe(&rule.kind);
         let pending = Pending::between(&rule, &broker.policy().rules.of(&topic));
@@ -206,14 +207,18 @@ pub(super) async fn list(State(api): State<Api>, caller: Caller, uri: Uri) -> Re
     let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
     let limit = limit.min(defaults::TOPICS_PAGE_MAX);
     let cursor = cursor.as_deref().map(topic_name).transpose()?;
+    // Before the blocking thread is taken: whoever waits for a place must not hold one of the few threads that others
+    // need.
     let place = api.listings.clone().enter(caller.owner()).await;
     let place = place.map_err(|crowded| Failure::new(ErrorCode::Overloaded, crowded.to_string()))?;
     let page = tokio::task::spawn_blocking(move || {
+        // Moved in, so that it is given back when the work ends: dropping the request does not stop a blocking task.
         let _place = place;
         let broker = &*api.door.broker;
         let wanted = |name: &TopicName| {
             pattern.as_ref().is_none_or(|pattern| pattern.matches(name)) && caller.can(Verb::Subscribe, name)
         };
+        // One more than fits on the page shows whether there is another page.
         let mut names = broker.topics(cursor.as_ref(), limit + 1, wanted)?;
         let more = names.len() > limit;
         names.truncate(limit);

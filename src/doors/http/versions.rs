@@ -169,6 +169,7 @@ pub(super) async fn restore(
     request: Request,
 ) -> Result<Response, Problem> {
     caller.may(Verb::Publish, &topic)?;
+    // Reading the past takes its own right, and going back to a version shows what was in it.
     caller.may(Verb::History, &topic)?;
     let Wanted { version } = read_json(&api, request).await?;
     let (broker, by) = (&api.door.broker, &caller.owner());

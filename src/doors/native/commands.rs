@@ -57,15 +57,20 @@ impl NativeDoor {
             Err(invalid @ InvalidToken::TooManyFalse(_)) => return Err(invalid.into()),
             Err(invalid) => return Err(self.refuse_credential(cx, invalid)),
         };
+        // Only tries in a row count: a client that renews its token for days may fail now and then.
         self.refused = 0;
         let reply = Event::Authenticated { id, user: grant.user.clone(), expires: grant.expires_ms };
+        // What is open is reviewed under the new grant, and before others see who the client is now: what it may no
+        // longer have ends under its old name.
         self.session.renew(grant);
         let shown = self.review(cx);
         if let Some(grant) = self.session.shown() {
             cx.identify(grant);
         }
+        // After `identify`, which shows the new user's info everywhere except where a subscription shows its own.
         shown.into_iter().for_each(|(key, info)| cx.show(key, info));
         cx.ends_at(self.session.next_end());
+        // Before the subscriptions that the token names, so that the client knows whose they are when it hears of them.
         self.reply(cx, id, &reply);
         self.begin_named();
         Ok(())
@@ -85,6 +90,7 @@ impl NativeDoor {
                         info.filter(|info| info.is_some() || cx.is_shown_apart(key)).map(|info| (key, info)),
                     );
                 }
+                // Ended rather than slowed down: the client would not know that it gets less than it has asked for.
                 _ => cx.end(key, ErrorCode::Forbidden),
             }
         }
@@ -112,7 +118,11 @@ impl NativeDoor {
         let past = request.since.is_some() || request.last.is_some();
         let wish = Wish { past, members: request.presence, max_rate: request.max_rate };
         let terms = self.session.may_subscribe(&request.topic, wish, cx.now_ms())?;
+        // Before the topic is looked for: what a subscription begins with may be megabytes, for somebody who does not
+        // read what is there.
         self.check_room_for_replies(cx)?;
+        // Once it was fetched, it is not asked again: a topic that is forgotten at once would keep the command waiting
+        // for ever. It is then read on this thread, which is rare.
         if fetched.is_none() && self.broker.is_away(&request.topic) {
             let topic = request.topic.clone();
             return Err(away(
@@ -190,6 +200,7 @@ impl NativeDoor {
         let Publish { topic, payload, key, message_id, tags, ack, except } = request;
         let by = self.session.owner(cx.peer());
         let draft = Draft { payload, key, message_id, tags, from: Some(cx.publisher()), not_to: except, by };
+        // Made only if there is something to wait for; a topic in memory answers at once.
         let asker = || cx.asker(id, &topic);
         match self.broker.publish(&topic, draft, ack, asker, cx.now_ms())? {
             Submitted::Placed(receipt) => self.published(cx, id, topic, receipt),
@@ -253,6 +264,8 @@ impl NativeDoor {
 
     pub(super) fn free_key(&mut self, cx: &Cx<'_>) -> SubKey {
         loop {
+            // Keys are not used again at once, so a job for a subscription that has just ended cannot meet its successor.
+            // There are far more keys than subscriptions, so one is always found.
             self.last_key = SubKey(self.last_key.0.wrapping_add(1));
             if !cx.has(self.last_key) {
                 return self.last_key;
@@ -262,6 +275,7 @@ impl NativeDoor {
 
     /// Large replies are for clients that read them.
     fn check_room_for_replies(&self, cx: &Cx<'_>) -> Result<(), Failure> {
+        // Half of it, so that the other half is left for what the topics bring.
         let limit = self.broker.policy().limits.max_outbox_bytes / 2;
         match cx.waiting_bytes() > limit {
             true => Err(Failure::new(ErrorCode::RateLimited, "earlier replies are not read yet")),

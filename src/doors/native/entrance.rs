@@ -43,6 +43,7 @@ impl Entrance for NativeEntrance {
     }
 
     fn accept(&self, visit: &Visit<'_>) -> Result<Guest, Box<Response>> {
+        // The page before the credential: checking that one costs a signature.
         visit.page.clone().map_err(refuse)?;
         let chosen = choose_format(visit.headers).map_err(refuse)?;
         let grant = visit.grant(&self.broker).map_err(refuse)?;
@@ -52,6 +53,8 @@ impl Entrance for NativeEntrance {
             user: grant.as_ref().and_then(|grant| grant.user.clone()),
             door: Box::new(NativeDoor::new(self.broker.clone(), format, grant, visit.ping_s)),
             opening: Opening::WebSocket {
+                // RFC 6455 §4.2.2: a subprotocol that the client has not offered must not be confirmed, so there is none
+                // without a list.
                 subprotocol: chosen.map(|format| HeaderValue::from_static(format.subprotocol())),
             },
         })

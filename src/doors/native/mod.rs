@@ -115,6 +115,7 @@ impl Door for NativeDoor {
     }
 
     fn resumed(&mut self, cx: &mut Cx<'_>) {
+        // At most one of the two is there: what is held has its own rest, and nothing is decoded while either waits.
         let rest = self.rest.take();
         match self.held.is_some() {
             true => self.go_on(cx),
@@ -174,6 +175,8 @@ impl NativeDoor {
     /// is used up.
     fn handle_all(&mut self, cx: &mut Cx<'_>, mut requests: VecDeque<Result<Request, Rejection>>) {
         loop {
+            // What the token names comes first: a client that publishes right after `auth` expects to be subscribed by
+            // then.
             let done = match self.next_named() {
                 Some(sub) => self.attempt_named(cx, sub),
                 None => match requests.pop_front() {
@@ -188,6 +191,8 @@ impl NativeDoor {
                 return cx.close(CloseCode::TokenMissing);
             }
             cx.charge(1);
+            // Looked at after each command, since one frame may hold thousands, and all connections of the shard wait
+            // meanwhile.
             if cx.is_spent() && (self.unmade > 0 || !requests.is_empty()) {
                 self.rest = Some(Box::new(Rest(requests)));
                 return cx.put_off();
@@ -204,6 +209,7 @@ impl NativeDoor {
 
     fn handle(&mut self, cx: &mut Cx<'_>, request: Result<Request, Rejection>) -> Result<(), Box<Away>> {
         let rate = self.broker.policy().limits.max_commands_per_second;
+        // Also for what was malformed: it costs a reply, too.
         if !self.bucket.take(rate, cx.now()) {
             let id = request.map_or_else(|rejection| rejection.id, |request| request.id);
             let message = format!("more than {rate} commands a second");

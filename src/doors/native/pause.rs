@@ -23,11 +23,14 @@ impl NativeDoor {
     ) {
         let Away { topic, missing, task } = away;
         let fetched = Arc::new(OnceLock::new());
+        // Before the worker is asked, which may be done before this returns; its answer is only looked at on this thread.
         self.held = Some(Box::new(Held { fetched: fetched.clone(), task, rest }));
         let paused = cx.pause();
         self.broker.fetch(&topic, missing, cx.now_ms(), move |outcome| {
             // Nobody else sets it.
             let _ = fetched.set(outcome);
+            // Wakes the connection, so the outcome has to be there. A worker that panics drops it as well, and then there
+            // is none.
             drop(paused);
         });
     }

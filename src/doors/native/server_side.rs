@@ -28,6 +28,7 @@ impl NativeDoor {
         if left == 0 {
             return None;
         }
+        // Counted from the end, so that one byte says both how many are left and which is next.
         self.unmade -= 1;
         let subs = self.session.shown()?.subs.as_ref()?;
         subs.len().checked_sub(left).and_then(|next| subs.get(next)).cloned()
@@ -45,6 +46,7 @@ impl NativeDoor {
 
     /// The same once its topic is in memory.
     pub(super) fn make_named(&mut self, cx: &mut Cx<'_>, sub: &ServerSub) {
+        // Looked at late: it may have ended, or been subscribed to by the client, while the connection paused.
         if sub.is_expired(cx.now_ms()) || cx.subscription_to(&sub.topic).is_some() {
             return;
         }

@@ -68,6 +68,8 @@ fn event(name: Option<&str>, retry: Option<u64>, json: &[u8]) -> Body {
     if let Some(name) = name {
         let _ = writeln!(lines, "event: {name}");
     }
+    // JSON as it was published may have line breaks between its tokens, and each line of an event's data needs the
+    // field's name.
     for line in json.split(|byte| matches!(byte, b'\n' | b'\r')) {
         lines.extend_from_slice(b"data: ");
         lines.extend_from_slice(line);

@@ -73,6 +73,7 @@ impl SseDoor {
     /// Subscribes to what is left, until a topic has to be read from the disk first.
     fn go_on(&mut self, cx: &mut Cx<'_>) {
         while let Some((key, topic)) = self.left.pop_front() {
+            // What was fetched is for the first that is left: `fetch` has put it back in front.
             let was_fetched = match self.fetched.take().map(|fetched| fetched.get().copied()) {
                 None => false,
                 Some(Some(Ok(()))) => true,
@@ -89,6 +90,7 @@ impl SseDoor {
                 return self.refuse(cx, failure);
             }
         }
+        // Only now: whatever fails before is still an ordinary HTTP answer, with a status.
         self.tell(cx, Ok(cx.awaited()));
         cx.wake_at(Some(cx.now() + Duration::from_secs(self.heartbeat_s.into())));
     }
@@ -150,6 +152,7 @@ impl SseDoor {
 
     fn refuse(&mut self, cx: &mut Cx<'_>, failure: Failure) {
         self.tell(cx, Err(failure));
+        // Ends what was subscribed to before the one that failed, too: the client was told of none.
         cx.close(CloseCode::Normal);
     }
 
@@ -182,6 +185,7 @@ impl Door for SseDoor {
                 return self.refuse(cx, Failure::new(ErrorCode::InvalidToken, what));
             }
         }
+        // Before anything is sent: every event from the first on has to carry an id.
         cx.stamp_with(Places::new(&self.wanted.topics));
         cx.send(&Body::text(PREAMBLE));
         self.go_on(cx);
@@ -195,6 +199,8 @@ impl Door for SseDoor {
     }
 
     fn woke(&mut self, cx: &mut Cx<'_>) {
+        // With something waiting, the connection is not idle to anybody on the way, and a comment more would only wait
+        // behind it.
         if cx.waiting_bytes() == 0 {
             cx.send(&Body::text(HEARTBEAT));
         }

@@ -43,6 +43,7 @@ impl SseEntrance {
         visit.page.clone()?;
         let text = visit.uri.query().unwrap_or_default();
         let query = Query::read(text, visit.headers)?;
+        // Refused at the start: a browser would only find out when it comes back, and then again and again.
         if text.len() + Positions::text_bytes_max(&query.topics) > RESUME_BYTES_MAX {
             let what = "the names are too long for a browser to come back to all of them";
             return Err(Failure::new(ErrorCode::BadRequest, what));
@@ -121,6 +122,8 @@ impl Query {
             "token" => self.token = Some(value.to_owned()),
             // The second name is that of a widespread stand-in for `EventSource`.
             "last_event_id" | "lastEventId" => {
+                // The header wins: after a break the browser sends a newer one there, while the address stays that of the
+                // first request.
                 self.last_event_id = self.last_event_id.take().or(Some(value.to_owned()));
             }
             "last" => self.last = Some(value.parse().map_err(|_| bad("last", "must be a number"))?),

@@ -115,6 +115,8 @@ impl Stamp for Places {
     fn stamp(&mut self, key: Option<SubKey>, said: Said<'_>, own: &mut Vec<u8>) {
         let reached = match said {
             Said::Message(message) => Some(message.offset),
+            // What a gap has taken was told, so whoever comes back goes on behind it, instead of being told of the same
+            // gap again.
             Said::Notice(Notice::Gap { next, .. }) => Some(Offset(next.0.saturating_sub(1))),
             Said::Notice(_) => None,
         };

@@ -76,7 +76,9 @@ impl Webhooks {
             let settings = self.settings.load();
             (settings.max_pending, settings.sources.len())
         };
+        // Who does not send again gets room that the others have to leave: what is refused is lost.
         let most = if source.preset.retries { max_pending } else { max_pending.saturating_mul(2) };
+        // Looked at, not taken: as many more may come in as are under way at once, which `accepting` bounds.
         if !self.retention.pending.has_room(&source.name, sources, most) {
             let what = "too many deliveries wait to be published; `max_webhooks_pending` is the limit";
             return Err(NotTaken::Busy(what.into()));
@@ -92,6 +94,8 @@ impl Webhooks {
             parts.iter_mut().for_each(|part| part.seen_as.clear());
         }
         let names: HashSet<Hash> = parts.iter().flat_map(|part| part.seen_as.iter().copied()).collect();
+        // Before it is asked what is known, and given back only once this delivery is among it: of two at the same time,
+        // the second finds what the first has kept.
         let claim = self.claims.claim(names.iter().copied().collect()).await;
         let plan = plan(parts, &self.known(names, arrived_ms).await?);
         let mut delivery = Delivery::of(&id, &source, &incoming.request());
@@ -108,6 +112,7 @@ impl Webhooks {
         let end_ms =
             arrived_ms.saturating_add(u64::try_from(source.dedupe_for.as_millis()).unwrap_or(u64::MAX));
         self.keep(&id, &delivery, &incoming, &plan.messages, &plan.names, end_ms).await?;
+        // Kept, so it is recognised from here on; publishing needs no claim, and others may go on.
         drop(claim);
         // What could not be kept comes again, and counts then.
         self.count(&source.name, delivery.outcome);
@@ -121,6 +126,7 @@ impl Webhooks {
                 "a webhook delivery cannot become a message"
             );
         }
+        // The delivery is safe, so the provider has its answer whether or not this works now; what fails is tried again.
         self.publish(id, plan.messages);
         Ok(delivery)
     }
@@ -164,6 +170,7 @@ impl Webhooks {
             let planned = messages::encode(messages).map_err(|error| NotTaken::Busy(error.to_string()))?;
             batch.put(Space::Deliveries, Entry::Messages.key(id), planned);
             batch.put(Space::Deliveries, Entry::Pending.key(id), bytes::Bytes::new());
+            // Before the batch is on its way: pruning must not take away, in between, what is still to be published.
             self.retention.pending.add(id);
         }
         for name in names {
@@ -174,6 +181,7 @@ impl Webhooks {
             self.retention.pending.remove(id);
         } else {
             self.retention.add(id, incoming.body.len());
+            // Counted once they are there; the next start counts them in the store.
             self.seen.add(&id.source, names.len());
         }
         Ok(kept?)

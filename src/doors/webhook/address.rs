@@ -25,6 +25,8 @@ pub(super) fn public(
     trusted: &[IpNet],
 ) -> String {
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    // Some providers sign the address, and what stands in front of us may have changed it; only the configuration knows
+    // then.
     if let Some(url) = &source.public_url {
         // The secret in the address stands in no configuration, but the provider knows it.
         let secret = uri.path().rsplit_once('/').map_or("", |(_, last)| last);

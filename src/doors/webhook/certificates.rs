@@ -61,6 +61,7 @@ pub(super) struct OfSource<'a> {
 
 impl Certificates for OfSource<'_> {
     fn find(&self, address: &str) -> Option<Arc<Certificate>> {
+        // The first that was asked for counts; a request names one.
         let _ = self.asked.set(address.to_owned());
         let found = self.fetched.found.get(&key(self.source, address))?;
         found.usable(machine_ms()).cloned()
@@ -95,6 +96,7 @@ impl Fetched {
         if self.asked_lately(source, address) {
             return Err("it could not be fetched a moment ago".into());
         }
+        // By source: a sender who makes up addresses uses up the turns of its own source, nobody else's.
         let turn = self.turns.take(&source.name).ok_or_else(|| "too many are being fetched".to_owned())?;
         let outcome = read(source, address).await;
         drop(turn);
@@ -109,6 +111,8 @@ impl Fetched {
         // A certificate that was good stays so while there is no other one.
         let before = self.found.get(&key(source, address)).and_then(|found| found.certificate.clone());
         let fetched = outcome.as_ref().ok().map(|certificate| (Arc::new(certificate.clone()), asked_ms));
+        // Looked at again after making room. Without any, it is not remembered, and the request that needs it fails as
+        // busy.
         if has_room() {
             self.found.insert(key(source, address), Found { certificate: fetched.or(before), asked_ms });
         }

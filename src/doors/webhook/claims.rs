@@ -48,6 +48,8 @@ impl Claims {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut held = self.held.lock();
+        // Under the lock, and before `_working` is dropped, which wakes those who wait: they look again and find the
+        // names free.
         for name in &self.names {
             held.remove(name);
         }

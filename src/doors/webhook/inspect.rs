@@ -81,6 +81,8 @@ impl Webhooks {
         for source in &sources {
             found.extend(self.kept_of(source, query)?);
             let remembered = self.retention.all_remembered(source).into_iter();
+            // One more than fits of each source: all of the page may be of one, and one more shows that there is a next
+            // page.
             found.extend(remembered.filter_map(|delivery| wanted(query, delivery)).take(query.limit + 1));
         }
         found.sort_by(|(a, _), (b, _)| newer(a, b));
@@ -114,6 +116,7 @@ impl Webhooks {
             let read = |(_, value): &(Bytes, Bytes)| wanted(query, serde_json::from_slice(value).ok()?);
             found.extend(entries.iter().filter_map(read));
             let Some((last, _)) = entries.last() else { return Ok(found) };
+            // Bounded by what is looked at: with a rare outcome, a page may end early, and `next` goes on from there.
             if found.len() > query.limit || entries.len() < SLICE || looked_at >= LOOKED_AT_MAX {
                 return Ok(found);
             }
@@ -181,6 +184,7 @@ impl Webhooks {
         };
         let mut outcomes = source.with_path_tokens(&incoming.url).into_iter().map(verify);
         let first = outcomes.next().unwrap_or(Err(Unverified::Mismatch));
+        // Says why the first does not fit if none does: with one secret, as mostly, that is the reason.
         first.or_else(|told| outcomes.find_map(Result::ok).ok_or(told))
     }
 }

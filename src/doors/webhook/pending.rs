@@ -37,6 +37,8 @@ impl Pending {
         let beyond = |of_source: &HashSet<_>| of_source.len().saturating_sub(share);
         let common: usize = pending.values().map(beyond).sum();
         let own = pending.get(source).map_or(0, HashSet::len);
+        // Within its own share a source is never refused; beyond it, it needs a place in the half that all have in
+        // common.
         own < share || common < most - share * sources.max(1)
     }
 

@@ -37,6 +37,8 @@ impl Webhooks {
             return self.settle(id, refused);
         }
         let this = self.clone();
+        // The caller answers the provider meanwhile: the delivery is durable already, its messages are only on their way
+        // to be.
         tokio::spawn(async move {
             let mut left = refused;
             for (index, placing) in waiting {
@@ -52,6 +54,7 @@ impl Webhooks {
     fn publish_all(&self, id: &DeliveryId, messages: Messages) -> (Vec<Waiting>, Vec<usize>) {
         let (mut waiting, mut refused) = (Vec::new(), Vec::new());
         for (index, Outgoing { topic, key, payload }) in messages {
+            // The same at every try, also by the next process, so a topic takes each message once.
             let message_id = Some(format!("{id}:{index}"));
             let draft = Draft {
                 payload,
@@ -79,6 +82,8 @@ impl Webhooks {
     fn settle(&self, id: DeliveryId, left: Vec<usize>) {
         if left.is_empty() {
             let mut batch = Batch::default();
+            // Nobody waits for this. Lost in a crash, the delivery is published again at the start, under the same
+            // message ids.
             batch.delete(Space::Deliveries, Entry::Pending.key(&id));
             batch.delete(Space::Deliveries, Entry::Messages.key(&id));
             self.broker.committer().write_later(batch);
@@ -100,6 +105,7 @@ impl Webhooks {
 
     /// Tries some of what could not be published once more.
     pub(super) fn publish_late(self: &Arc<Self>) -> Result<(), StoreError> {
+        // Bounded by what is there now: those that are put back below have their next turn at the next tick.
         let count = self.late.0.lock().len().min(SLICE);
         for _ in 0..count {
             let Some(unpublished) = self.late.0.lock().pop_front() else { break };

@@ -40,6 +40,7 @@ async fn answer(shared: &Shared, name: &str, token: Option<&str>, request: Reque
     let Some(source) = shared.webhooks.open(name, token) else {
         return not_found(&Uri::from_static("/in/")).into_response();
     };
+    // After the secret was found right, so only the provider learns that there is such a source.
     if !source.enabled {
         return Problem::new(Code::SourceDisabled, "this source is switched off").into_response();
     }
@@ -130,6 +131,7 @@ fn problem_of(source: &Source, not: NotTaken) -> Problem {
 fn spoken(answer: Answer) -> Response {
     let status = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK);
     let mut response = (status, answer.body).into_response();
+    // The body brings a type of its own; what the provider expects is among the answer's headers, if anything.
     response.headers_mut().remove(header::CONTENT_TYPE);
     response.headers_mut().extend(answer.headers);
     response

@@ -83,6 +83,7 @@ impl Recent {
         };
         let newest = self.deliveries.iter_mut().rev().filter(wanted);
         for remembered in newest.take(defaults::WEBHOOK_REJECTED_WRITTEN) {
+            // Before it is known to be written: if it is not, it stays in memory, and only a restart loses it.
             remembered.written = true;
             let id = DeliveryId::read(&remembered.delivery.id);
             let head = serde_json::to_vec(&remembered.delivery).ok();

@@ -215,6 +215,7 @@ impl Delivery {
     /// What a request is before anything has become of it.
     pub(super) fn of(id: &DeliveryId, source: &Source, request: &Request<'_>) -> Self {
         let shown = |(name, value): (&HeaderName, &HeaderValue)| {
+            // As Latin-1, so that all bytes survive being JSON and a replay signs the same ones.
             let text = value.as_bytes().iter().map(|byte| char::from(*byte)).collect();
             let value = if source.is_secret_header(name.as_str()) { HIDDEN.to_owned() } else { text };
             Header { name: name.as_str().to_owned(), value }

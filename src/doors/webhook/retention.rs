@@ -77,6 +77,8 @@ impl Retention {
             let due = row.kept.len() > keep.count
                 || row.bytes > keep.bytes
                 || now_ms.saturating_sub(received_ms) > age_ms;
+            // In order, so the first that may not go ends it: what is still to be published keeps its body, and those
+            // behind it.
             if !due || batch.writes.len() >= 2 * SLICE || self.pending.contains(&id) {
                 break;
             }

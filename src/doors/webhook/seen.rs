@@ -100,6 +100,7 @@ impl Seen {
         most: usize,
         now_ms: u64,
     ) -> Result<Vec<(String, Batch, usize)>, StoreError> {
+        // A copy: looking takes reads from the disk, and deliveries that come in count under this lock.
         let counts = self.0.lock().clone();
         let too_many = counts.values().sum::<usize>().saturating_sub(most);
         let largest = counts.iter().max_by_key(|(_, known)| **known).map(|(source, _)| source.as_str());

@@ -26,6 +26,8 @@ impl Webhooks {
             decompressing: Arc::new(Semaphore::new(defaults::WEBHOOKS_DECOMPRESSED)),
             seen: Seen::default(),
             on_disk,
+            // The topmost bit is left free, so that counting on never wraps round, which would put newer deliveries
+            // before older ones.
             sequence: AtomicU64::new(getrandom::u64()? >> 1),
         };
         webhooks.reload(settings);

@@ -63,6 +63,8 @@ impl Webhooks {
     pub fn reload(&self, settings: Settings) {
         for source in &settings.sources {
             for outcome in Outcome::ALL {
+                // So that each series is there from the start: a rate of one that first appears at 1 would miss its first
+                // event.
                 self.broker.metrics.webhooks(&source.name, outcome.as_str()).increment(0);
             }
         }
@@ -92,6 +94,7 @@ impl Webhooks {
     }
 
     pub(super) fn next_id(&self, source: &Source, received_ms: u64) -> DeliveryId {
+        // Relaxed: only that no two have the same number matters.
         DeliveryId::new(&source.name, received_ms, self.sequence.fetch_add(1, Ordering::Relaxed))
     }
 

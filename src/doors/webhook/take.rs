@@ -66,6 +66,7 @@ impl Webhooks {
         };
         let Some(address) = wanted else { return judged };
         match (self.certificates.fetch(&incoming.source, &address).await, judged) {
+            // Once more and no more: what still does not fit was signed by somebody else.
             (Ok(()), _) => self.judge(incoming, &self.certificates.of(&incoming.source)),
             (Err(error), Judged::NeedsCertificate(_)) => {
                 Judged::Not(NotTaken::Busy(format!("the certificate could not be fetched: {error}")))
@@ -80,6 +81,8 @@ impl Webhooks {
             Ok(answer) => Judged::Answer(answer),
             Err(refused) => Judged::Not(NotTaken::Refused(refused)),
         };
+        // First, since some providers ask whether somebody is there without signing that, before there is a secret to
+        // sign it with.
         if let Some(answer) = source.greet(&request) {
             return answered(answer);
         }
@@ -88,6 +91,7 @@ impl Webhooks {
             Err(Unverified::NeedsCertificate(address)) => return Judged::NeedsCertificate(address),
             Err(unverified) => return Judged::Not(NotTaken::Unverified(unverified)),
         };
+        // After the signature: these answers prove that we know the secret, so only the provider may have them.
         match source.reply(&request) {
             Some(answer) => answered(answer),
             None => Judged::Delivery(verified),
@@ -102,6 +106,8 @@ impl Webhooks {
         let Some(encoding) = incoming.headers.get(header::CONTENT_ENCODING).cloned() else {
             return Ok(None);
         };
+        // Taken before anything is unpacked, and kept by the caller with the result: a few bytes may become the most a
+        // body may have.
         let turn = self.decompressing.clone().acquire_owned().await;
         let turn = turn.map_err(|error| NotTaken::Busy(error.to_string()))?;
         let (body, limit) = (incoming.body.clone(), incoming.source.max_body_bytes);

@@ -34,6 +34,7 @@ async fn run(webhooks: Weak<Webhooks>) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        // Held weakly while it sleeps: the task must not be what keeps the webhooks, and with them the broker, alive.
         let Some(webhooks) = webhooks.upgrade() else { return };
         if webhooks.broker.is_draining() {
             return;

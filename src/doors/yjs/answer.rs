@@ -31,8 +31,12 @@ pub(super) fn answer(
     vector: &[u8],
 ) -> Result<(), Malformed> {
     let is_new = Clocks::decode(vector)?.is_empty();
+    // The connection has been subscribed since before this look, so an update is in it, or comes live, or both; twice
+    // does no harm.
     let there = inside.topic.updates();
     let bytes: usize = there.after(Offset::ZERO).map(<[u8]>::len).sum();
+    // Comparing means reading all of the document. For a small one, sending a little too much costs less than finding out
+    // what.
     if is_new || bytes <= defaults::LOOK_THROUGH_BYTES {
         there.updates.iter().for_each(|update| cx.send_message(update));
         cx.send(&said(message::synced()));
@@ -46,6 +50,7 @@ pub(super) fn answer(
     let (unread, space) = (broker.unread_answers(), broker.workspace());
     broker.join_later(&inside.topic.name, move || {
         address.deliver(lacking(&there, address.spoken(), &vector, &unread, &space));
+        // After the answer is on its way, so that two never overlap.
         answering.store(false, Ordering::Release);
     });
     Ok(())
@@ -94,6 +99,7 @@ struct Own {
 impl Own {
     /// The frame, unless too much waits to be read.
     fn admit(frame: Bytes, unread: &Arc<AtomicUsize>) -> Option<Bytes> {
+        // Counted before it is compared, so no two of them both take the last of the room; dropping `own` takes it back.
         let bytes = unread.fetch_add(frame.len(), Ordering::Relaxed) + frame.len();
         let own = Self { frame, unread: unread.clone() };
         (bytes <= defaults::ANSWER_BYTES).then(|| Bytes::from_owner(own))

@@ -158,6 +158,7 @@ impl YjsDoor {
             self.ask(cx, &inside);
         }
         let awareness = inside.room.awareness_topic.clone();
+        // Before what may still fail: from here on, dropping the door takes the client out of the room again.
         self.inside = Some(inside);
         let options = SubscribeOptions { key: AWARENESS, ..SubscribeOptions::default() };
         let everybody = cx.subscribe(&awareness, &options).map_err(|_| TRY_AGAIN)?;
@@ -179,12 +180,15 @@ impl YjsDoor {
 
     fn handle(&mut self, cx: &mut Cx<'_>, bytes: &[u8]) -> Result<(), Closing> {
         let Some(inside) = &mut self.inside else { return Ok(()) };
+        // With every message, since `tick` only comes when a timer does, and nothing may be written with a token that has
+        // ended.
         if let Ok((session, _)) = &self.entry
             && session.grant(cx.now_ms()).is_err()
         {
             return Err(YjsDialect.closing(CloseCode::TokenExpired));
         }
         match Message::decode(bytes)? {
+            // Ended instead of passed over: an unanswered step 1 would leave the provider waiting to be synced for ever.
             Message::Step1(_) if !self.asks.take(defaults::STEPS_PER_SECOND, cx.now()) => Err(TRY_AGAIN),
             Message::QueryAwareness if !self.queries.take(defaults::QUERIES_PER_SECOND, cx.now()) => {
                 Err(TRY_AGAIN)
@@ -229,6 +233,7 @@ impl YjsDoor {
 impl Door for YjsDoor {
     fn opened(&mut self, cx: &mut Cx<'_>) {
         match &self.entry {
+            // Asked before the disk is: who may not come in must not have topics read.
             Ok((session, name))
                 if session.may_subscribe(name, Wish::default(), cx.now_ms()).is_ok()
                     && self.broker.is_away(name) =>
@@ -289,6 +294,8 @@ impl Door for YjsDoor {
 impl Drop for YjsDoor {
     fn drop(&mut self) {
         if let Some(inside) = &self.inside {
+            // Its cursor stays for a while and can be taken over when it comes back; whoever has said goodbye has none
+            // left here.
             inside.room.orphan(inside.owner, unix_ms());
         }
     }

@@ -61,6 +61,7 @@ impl Ack {
     const fn wish(self) -> Option<fanwire_proto::Ack> {
         match self {
             Self::ByRule => None,
+            // `none` leaves out the answer, not the placing: the broker still has to say whether it took the message.
             Self::None | Self::Accepted => Some(fanwire_proto::Ack::Accepted),
             Self::Durable => Some(fanwire_proto::Ack::Durable),
         }
@@ -167,6 +168,8 @@ impl Pending {
             Self::One(one) => settled(one).await,
             Self::Topics(topics) => {
                 let mut results = Vec::with_capacity(topics.len());
+                // One after the other costs no time: all of them are under way already, and only their outcomes are
+                // awaited here.
                 for one in topics {
                     results.push(settled(one).await);
                 }

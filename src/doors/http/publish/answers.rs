@@ -61,6 +61,7 @@ impl Answers {
     /// The answers that are kept. What cannot be read is left out, and named in the log.
     pub(in crate::doors::http) fn open(committer: Committer, share: Arc<Share>) -> Self {
         let mut stored = read_all(&committer);
+        // The store has them by the hash of their names; `Entries` relies on being filled from the oldest on.
         stored.sort_by_key(|stored| stored.known_ms);
         let mut entries = Entries::within(share);
         for Stored { name, known_ms, fingerprint, status, body } in stored {
@@ -78,6 +79,8 @@ impl Answers {
         let forgotten = entries.forget(oldest_ms);
         if !forgotten.is_empty() {
             let delete = |name: Arc<Name>| Write::Delete(Space::Seen, stored_at(&name).into());
+            // Queued under the lock, so before the same key can be claimed again: otherwise this could delete its next
+            // answer.
             self.committer.write_later(Batch { writes: forgotten.into_iter().map(delete).collect() });
         }
         match entries.get(&name) {
@@ -95,6 +98,8 @@ impl Answers {
 }
 
 fn read_all(committer: &Committer) -> Vec<Stored> {
+    // The broker starts without them all the same: requests from before that come again are then done again, but for what
+    // the ids of their messages catch.
     let entries = committer.store().scan(&Scan::prefix(Space::Seen, PREFIX)).unwrap_or_else(|error| {
         tracing::error!(%error, "answers to idempotent requests cannot be read");
         Vec::new()
@@ -112,6 +117,8 @@ impl Claim<'_> {
             Ok(bytes) => {
                 let mut batch = Batch::default();
                 batch.put(Space::Seen, stored_at(&self.name), bytes);
+                // Queued before the answer is known in memory: only what is known there is ever forgotten, so its
+                // deletion comes later.
                 self.answers.committer.write_later(batch);
             }
             Err(error) => tracing::error!(%error, "an answer could not be kept"),
@@ -123,6 +130,7 @@ impl Claim<'_> {
 impl Drop for Claim<'_> {
     /// Nothing was kept: the key is free again.
     fn drop(&mut self) {
+        // Also runs after `keep`; then the entry is no longer a claim, and `free` leaves it alone.
         self.answers.entries.lock().free(&self.name);
     }
 }

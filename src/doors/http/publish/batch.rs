@@ -93,6 +93,7 @@ fn publish_all(
     publisher: &mut Publisher<'_>,
     messages: Vec<Result<Item, Problem>>,
 ) -> Result<Vec<Pending>, Problem> {
+    // All are checked before the first is published, which is as much as `atomic` promises: see above.
     let mut items = Vec::with_capacity(messages.len());
     for (index, message) in messages.into_iter().enumerate() {
         let checked =

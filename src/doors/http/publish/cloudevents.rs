@@ -57,6 +57,7 @@ impl Mode {
             other if other.starts_with("application/cloudevents") => {
                 Err(Problem::new(Code::UnsupportedMediaType, "events are taken as JSON only"))
             }
+            // Told by an attribute that every event must have (CloudEvents HTTP binding §3.1).
             _ if headers.contains_key("ce-specversion") => Ok(Self::Binary),
             _ => Ok(Self::Plain),
         }
@@ -106,6 +107,7 @@ pub(super) fn binary(headers: &HeaderMap, body: &Bytes) -> Result<Draft, Problem
     let mut attributes = BTreeMap::new();
     for (name, value) in headers {
         let Some(name) = name.as_str().strip_prefix(PREFIX) else { continue };
+        // Headers are ASCII, so attributes come percent-encoded (CloudEvents HTTP binding §3.1.3.2).
         let text = percent_decode(value.as_bytes())
             .decode_utf8()
             .map_err(|_| wrong(format!("`{PREFIX}{name}` is not UTF-8")))?;

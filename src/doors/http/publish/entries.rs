@@ -36,6 +36,7 @@ pub(super) type Fingerprint = [u8; 32];
 pub(super) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Fingerprint {
     let mut context = Context::new(&SHA256);
     for part in parts {
+        // Each with its length, or ("ab", "c") and ("a", "bc") would be the same.
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }
@@ -93,6 +94,7 @@ impl Entries {
 
     /// It came to nothing.
     pub(super) fn free(&mut self, name: &Name) {
+        // Only a claim is taken back: the request may have been answered, and then its entry stays.
         if let Some(Entry::Claimed) = self.by_name.get(name) {
             self.by_name.remove(name);
         }
@@ -114,9 +116,12 @@ impl Entries {
         let mut forgotten = Vec::new();
         while self.by_age.front().is_some_and(|(at, _)| *at < oldest_ms) {
             let Some((at, name)) = self.by_age.pop_front() else { break };
+            // `by_age` still names what was forgotten for want of room, and a key may have been used again since; the
+            // time tells which entry is meant.
             let is_that =
                 matches!(self.by_name.get(&name), Some(Entry::Known { known_ms, .. }) if *known_ms == at);
             if is_that {
+                // The oldest of its caller is this one: both queues are filled in the same order.
                 forgotten.extend(self.forget_oldest_of(&name.caller.clone()));
             }
         }
@@ -124,6 +129,8 @@ impl Entries {
             let Some((_, caller)) = self.by_bytes.last().cloned() else { break };
             forgotten.extend(self.forget_oldest_of(&caller));
         }
+        // Names that were forgotten for want of room are left in `by_age`, since finding them there would mean a search
+        // for each; they are cleared out together before they can outnumber the others.
         if self.by_age.len() > 2 * self.by_name.len() + 1024 {
             let is_known = |(at, name): &(u64, Arc<Name>)| matches!(self.by_name.get(name), Some(Entry::Known { known_ms, .. }) if known_ms == at);
             self.by_age.retain(is_known);
@@ -147,6 +154,7 @@ impl Entries {
     }
 
     fn moved(&mut self, caller: &Arc<str>, before: usize, after: usize) {
+        // The set is ordered by the bytes, so an entry cannot change in place.
         self.by_bytes.remove(&(before, caller.clone()));
         self.by_bytes.insert((after, caller.clone()));
         self.bytes = self.bytes + after - before;

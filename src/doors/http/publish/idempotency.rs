@@ -50,6 +50,7 @@ fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
         .filter(|(name, _)| told(name.as_str()))
         .map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()])
         .collect();
+    // A proxy may pass headers on in another order; it is the same request.
     headers.sort_unstable();
     let target = [parts.method.as_str(), parts.uri.path(), parts.uri.query().unwrap_or_default()];
     digest(target.map(str::as_bytes).into_iter().chain([body]).chain(headers.into_iter().flatten()))
@@ -73,6 +74,7 @@ pub(super) async fn once(
     let answers = &*api.answers;
     let name = Name { caller: caller.scope(&parts.headers).into(), key };
     let request = name.digest();
+    // Before the body is read, which may take seconds: a repetition that comes meanwhile must find the key taken.
     let found = answers.claim(name, caller.now_ms);
     if let Found::Claimed = found {
         let detail = "a request with this `Idempotency-Key` is being worked on";
@@ -88,6 +90,8 @@ pub(super) async fn once(
         }
         Found::Nothing(claim) => {
             let mut publisher = Publisher::new(broker, caller, ack, Some(request));
+            // Whatever fails from here on, or is cut off as the client leaves, drops the claim and frees the key. What
+            // was published by then is recognised by its message ids when the request comes again.
             let sent = work(&mut publisher, &parts, &body.bytes)?;
             let answer = sent.answer(ack).await?;
             claim.keep(this, answer.clone(), caller.now_ms);

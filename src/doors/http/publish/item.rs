@@ -49,6 +49,7 @@ pub(super) struct Fields<'a> {
 
 /// `"data":null` is a payload.
 fn present<'de: 'a, 'a, D: Deserializer<'de>>(source: D) -> Result<Option<&'a RawValue>, D::Error> {
+    // An `Option` would read `null` as absent before the payload is even looked at.
     <&'a RawValue>::deserialize(source).map(Some)
 }
 
@@ -113,6 +114,7 @@ impl TryFrom<Fields<'_>> for Item {
         let targets = match (topic, topics) {
             (Some(topic), None) => Targets::One(topic_name(&topic)?),
             (None, Some(topics)) if (1..=defaults::MESSAGE_TOPICS).contains(&topics.len()) => {
+                // A name that is none fails by itself, so that the message still gets to the other topics.
                 Targets::Many(topics.iter().map(|topic| topic_name(topic)).collect())
             }
             (None, Some(_)) => {

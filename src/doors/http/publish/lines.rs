@@ -82,6 +82,8 @@ impl Splitter {
     }
 
     fn next(&mut self) -> Option<Line> {
+        // Goes on where the last search ended: a long line that comes in small pieces would otherwise be searched anew
+        // for each.
         while let Some(found) = self.unread[self.scanned..].iter().position(|byte| *byte == b'\n') {
             let length = self.scanned + found;
             let line = self.unread.split_to(length + 1).freeze();
@@ -93,6 +95,7 @@ impl Splitter {
         }
         let given_up = !self.skipping && self.unread.len() > self.limit;
         self.skipping |= given_up;
+        // Thrown away at once, so that a line without end costs no more memory than the longest that is allowed.
         if self.skipping {
             self.unread.clear();
         }
@@ -101,6 +104,7 @@ impl Splitter {
     }
 
     fn rest(&mut self) -> Option<Line> {
+        // Never too long, as `next` has found it within the limit; of one that was given up nothing is left.
         self.scanned = 0;
         let rest = self.unread.split().freeze();
         (!rest.is_empty()).then_some(Line::Text(rest))

@@ -139,6 +139,8 @@ impl Labels {
     }
 
     fn attach_to(self, draft: Draft) -> Draft {
+        // The header wins over the id that an event brings, for whoever sends it says here what it calls the same
+        // message.
         let message_id = self.message_id.or(draft.message_id);
         Draft { key: self.key, message_id, not_to: self.except, ..draft }
     }

@@ -157,6 +157,7 @@ impl Publishing {
         let since = Instant::now();
         loop {
             match tokio::time::timeout(LOOK_AROUND, self.lines.fill()).await {
+                // The stream may outlast its credential by hours, so it is checked again whenever lines come.
                 Ok(Filled::More) => return Ok(self.caller.refresh(broker, &self.headers)?),
                 Ok(Filled::Complete) if self.lines.is_empty() => return Err(None),
                 Ok(Filled::Complete) => return Ok(()),
@@ -167,6 +168,7 @@ impl Publishing {
                     let draining = Code::Protocol(ErrorCode::Draining);
                     return Err(Some(Problem::new(draining, "the broker is draining")));
                 }
+                // Only silence counts: a publisher may go on for days, but not hold a connection without using it.
                 Err(_) if since.elapsed() > IDLE => {
                     return Err(Some(Problem::new(Code::Timeout, "no line for too long")));
                 }

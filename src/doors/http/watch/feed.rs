@@ -36,6 +36,7 @@ impl Feed {
     /// A place, unless all are taken.
     pub(super) fn open(watch: &Watch, admin: Admin, headers: HeaderMap) -> Result<Self, Problem> {
         let full = |_| Failure::new(ErrorCode::Overloaded, "too many are watching already");
+        // Kept for as long as the stream is: each costs a copy of what is shown to it every second.
         let place = watch.places.clone().try_acquire_owned().map_err(full)?;
         Ok(Self { admin, headers, _place: place })
     }
@@ -46,6 +47,7 @@ impl Feed {
             return Err(last_words(&Failure::new(ErrorCode::Draining, "the broker is draining").into()));
         }
         let caller = &mut self.admin.0;
+        // Asked again although it is the same credential: the key may have lost `admin` by a reload.
         let allowed = caller.refresh(broker, &self.headers).and_then(|()| caller.must_be_admin());
         allowed.map_err(|problem| last_words(&problem))
     }

@@ -28,6 +28,7 @@ fn counter(line: &str) -> Option<(String, u64)> {
     let name = name.strip_prefix("fanwire_")?.strip_suffix("_total")?;
     let outcome = labels.split_once("outcome=\"").and_then(|(_, rest)| rest.split_once('"'));
     let name = match outcome {
+        // Parts of a histogram, or counts by something else than outcome: added up, they would mean nothing.
         None if !labels.is_empty() => return None,
         None => name.to_owned(),
         Some((outcome, _)) => format!("{name}_{outcome}"),

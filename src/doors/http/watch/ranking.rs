@@ -63,6 +63,7 @@ impl Wanted {
         };
         let mut found: Vec<&Seen> = topics.iter().filter(fits).collect();
         let count = found.len();
+        // With a million topics, finding the first few is much cheaper than putting all of them in order.
         if count > self.limit {
             found.select_nth_unstable_by(self.limit, |a, b| self.order.compare(a, b));
             found.truncate(self.limit);

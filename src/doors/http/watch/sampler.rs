@@ -70,8 +70,10 @@ impl Watch {
         broker: &Arc<Broker>,
         metrics: &PrometheusHandle,
     ) -> watch::Receiver<Option<Arc<Sample>>> {
+        // Held over both steps, or the sampler could find between them that nobody is left, and end.
         let mut running = self.running.lock();
         let mut samples = self.newest.subscribe();
+        // Whoever comes shows the last look at once, instead of nothing for a second.
         samples.mark_changed();
         if !std::mem::replace(&mut *running, true) {
             let sampler = Sampler { broker: broker.clone(), metrics: metrics.clone(), last: None };
@@ -101,6 +103,7 @@ async fn run(watch: Arc<Watch>, mut sampler: Sampler) {
         (sampler, sample, took) = match looked.await {
             Ok(looked) => looked,
             Err(error) => {
+                // Whoever watches next starts another one; those who watch now are told nothing more until then.
                 *watch.running.lock() = false;
                 return tracing::error!(%error, "the topics could not be looked at");
             }
@@ -108,6 +111,8 @@ async fn run(watch: Arc<Watch>, mut sampler: Sampler) {
         if !watch.pass_on(sample) {
             return;
         }
+        // A look at many topics takes long and reads under their locks; pausing in proportion keeps it to a small part of
+        // one core.
         let pause = Duration::from_millis(defaults::SAMPLE_MS).max(took * defaults::SAMPLE_SHARE);
         tokio::time::sleep(pause.saturating_sub(took)).await;
     }
@@ -147,6 +152,7 @@ impl Sampler {
             let (epoch, offset) = (glance.position.epoch, glance.position.offset.0);
             let address = Arc::as_ptr(topic) as usize;
             let before = last.as_ref().and_then(|last| last.topics.get(&address));
+            // In another epoch offsets begin anew, and the difference would be none.
             let before = before.filter(|(_, known, _)| *known == epoch).map(|(.., offset)| *offset);
             let rate = before.zip(seconds).map(|(before, seconds)| per_second(offset - before, seconds));
             positions.insert(address, (topic.clone(), epoch, offset));

@@ -220,6 +220,7 @@ impl Viewer {
     async fn next(&mut self) -> Option<Bytes> {
         while !self.ended {
             let changed = tokio::time::timeout(LOOK_AROUND, self.samples.changed()).await;
+            // Looked at between samples, too, as the samples may fail to come.
             if let Err(last_words) = self.feed.check(&self.api.door.broker) {
                 self.ended = true;
                 return Some(last_words);

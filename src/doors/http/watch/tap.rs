@@ -106,6 +106,7 @@ impl Listener {
             let mut next = first;
             while let Some(tapped) = next {
                 append(&mut out, &tapped);
+                // Written in chunks, so that a burst does not become one huge piece of memory.
                 next = if out.len() < CHUNK_BYTES { self.tap.at_hand() } else { None };
             }
             let count = self.tap.take_left_out();
