@@ -8,6 +8,8 @@ use super::super::ServeArguments;
 /// The arguments of a command, with the flags that stand before it: a flag after it wins, and any flag wins over the
 /// environment.
 pub fn joined(before: &ServeArguments, own: &ServeArguments, matches: &ArgMatches) -> ServeArguments {
+    // Read again by where they come from: clap has filled both with the environment, which must not win over a flag
+    // before the command.
     let (first, last) = (flags(before, matches), flags(own, innermost(matches)));
     ServeArguments {
         config: last.config.or(first.config).or_else(|| own.config.clone()),

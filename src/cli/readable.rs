@@ -104,6 +104,8 @@ impl Blocks {
             Err(error) => return damaged(error.to_string()),
         };
         let last = block.messages.last()?.0.offset;
+        // Values have no predecessors: each key has only its newest, so there is nothing that could be missing between
+        // two.
         let before = self.last.insert(topic, last).filter(|_| space == Space::Messages)?;
         if before == block.previous {
             return None;

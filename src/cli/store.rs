@@ -226,6 +226,7 @@ fn export(arguments: &ExportArguments, out: &mut impl Write) -> Result<bool, Fai
                 Found::Damage(place) => whole = say(&place),
                 Found::Entry { key, value, certain } => {
                     for line in exported(space, &key, &value, certain) {
+                        // As an I/O error, so that a reader that closes its pipe early is told from a fault of ours.
                         serde_json::to_writer(&mut *out, &line).map_err(io::Error::from)?;
                         out.write_all(b"\n")?;
                     }
@@ -238,6 +239,7 @@ fn export(arguments: &ExportArguments, out: &mut impl Write) -> Result<bool, Fai
 
 fn repair(arguments: &RepairArguments, out: &mut impl Write) -> Result<bool, Failure> {
     debug_assert!(arguments.accept_loss, "without it the command is not understood");
+    // Looked at before anything is opened for writing, which changes what there is to see.
     let before = Inspection::open(&arguments.data.dir)?.damage();
     let options = DiskOptions { accept_loss: true, ..DiskOptions::default() };
     drop(Disk::open_existing(&arguments.data.dir, options)?);

@@ -94,6 +94,7 @@ impl Config {
         if config.shard.pong_timeout > config.shard.ping {
             mistakes.push(place.mistake("pong_timeout_s", "must not be more than `ping_s`"));
         }
+        // A connection's stage alone may hold four batches; below that, fan-out would stop even for those who keep up.
         if config.limits.max_outbox_bytes < 4 * defaults::PASS_BYTES {
             let least = 4 * defaults::PASS_BYTES;
             mistakes.push(place.mistake("max_outbox_bytes", &format!("must be at least {least}")));
@@ -205,6 +206,7 @@ fn shard_limits(settings: &Settings) -> ShardLimits {
             max_update_bytes: count(settings.max_update_bytes),
             max_outbox_bytes: count(settings.max_outbox_bytes),
         },
+        // Divided evenly: each shard counts its own, so that no counter is shared between them per delivery.
         max_outboxes_bytes: memory(settings).share(Class::Outboxes) / shards(settings),
         ping: seconds(settings.ping_s),
         pong_timeout: seconds(settings.pong_timeout_s),

@@ -50,6 +50,7 @@ pub(super) fn rules(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<S
 /// What is to outlive the process needs a place.
 pub(super) fn durable(settings: &Settings, place: &Place<'_>, mistakes: &mut Vec<String>) {
     let all = settings.default.iter().chain(settings.rule.iter().flatten());
+    // Also without a data directory: the mistake is in the rule, wherever the broker is to run.
     if all.clone().any(|rule| rule.deliver.is_some() && !rule.is_durable()) {
         mistakes.push(place.mistake("deliver", "is for rules with `durable = true`"));
     }
@@ -74,6 +75,7 @@ pub(super) fn exposure(
 ) {
     let listen = settings.listen.unwrap_or(DEFAULT_LISTEN);
     let insecure = settings.insecure.unwrap_or(false);
+    // An error rather than a warning in the log, which is read after somebody has come in.
     if !listen.ip().is_loopback() && !has_authentication && !insecure {
         let what = format!(
             "is {listen}, which others can reach, but no authentication is configured: set `auth_hmac_secret` or another `auth_…`, \

@@ -25,6 +25,8 @@ impl Credentials {
                              read: fn(&[u8]) -> Result<KeySet, InvalidKey>| {
             let Some(path) = path else { return };
             let told = |error: &dyn std::fmt::Display| format!("names a file that cannot be used: {error}");
+            // Whether it cannot be read or makes no sense, all mistakes of a configuration are told at once, so nothing
+            // returns early here.
             match std::fs::read(path).map_err(|error| told(&error)).map(|bytes| read(&bytes)) {
                 Ok(Ok(keys)) => found.keys.extend(keys),
                 Ok(Err(error)) => mistakes.push(place.mistake(key, &told(&error))),
@@ -59,6 +61,7 @@ impl Credentials {
             published: settings.auth_jwks_url.as_ref().map(|_| Arc::default()),
             anonymous: settings.auth_anonymous.unwrap_or(false),
         };
+        // Where no credential is configured, any token is taken (`verify`); then none has to be shown either.
         authenticator.anonymous |= !authenticator.is_configured();
         authenticator
     }

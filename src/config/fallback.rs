@@ -26,6 +26,7 @@ pub(super) fn with_defaults(mut settings: Settings) -> Settings {
     let can_keep = settings.data_dir.is_some();
     let memory = Plan::of(settings.max_memory_bytes.map_or_else(memory_of_the_broker, NonZeroUsize::get));
     let max_topics = settings.max_topics.map_or(defaults::MAX_TOPICS, NonZeroUsize::get);
+    // Spelled out before the rest is filled in: what a rule leaves open depends on whether there is a data directory.
     settings.default = Some(settings.default.unwrap_or_default().spelled_out(can_keep));
     settings.rule = settings.rule.map(|rules| rules.iter().map(|rule| rule.spelled_out(can_keep)).collect());
     settings.or(Settings {
@@ -62,6 +63,7 @@ pub(super) fn with_defaults(mut settings: Settings) -> Settings {
         ),
         max_webhooks_pending: NonZeroUsize::new(defaults::MAX_WEBHOOKS_PENDING),
         ping_s: NonZeroU64::new(ping_s),
+        // Bounded by `ping_s`, or lowering that one alone would be a mistake in a value that nobody has set.
         pong_timeout_s: NonZeroU64::new(defaults::PONG_TIMEOUT_S.min(ping_s)),
         drain_ms: Some(defaults::DRAIN_MS),
         max_stall_s: NonZeroU64::new(defaults::MAX_STALL_S),

@@ -58,6 +58,7 @@ fn checked_optional<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Vec<S
 impl KeySettings {
     pub(super) fn to_api_key(&self) -> Option<ApiKey> {
         let allowed = |patterns: &[String]| {
+            // Patterns were checked while they were read; none is left out here.
             Allowed::Some(patterns.iter().filter_map(|pattern| Pattern::new(pattern).ok()).collect())
         };
         Some(ApiKey {

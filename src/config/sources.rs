@@ -34,11 +34,15 @@ impl Sources {
         let place = Place { file: self.file.as_deref(), text: &text };
         let of_sources = file.source.iter().flatten().flat_map(SourceSettings::variables).cloned().collect();
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        // A misspelt variable would otherwise mean a default without a word, and for a limit or a secret nobody would
+        // notice.
         let unknown = unknown_variables(names, &of_sources);
         if !unknown.is_empty() {
             return Err(ConfigErrors(unknown));
         }
         let mut settings = self.given.clone().or(file);
+        // Only without a file: whoever writes one says what the topics are, and is not to find rules in force that are
+        // not in it.
         if self.file.is_none() && settings.rule.is_none() {
             settings.rule = Some(rules::development());
         }

@@ -27,6 +27,7 @@ fn without_value(message: &str) -> String {
     for start in ["invalid type: ", "invalid value: ", "invalid length "] {
         if let Some(found) = found.strip_prefix(start) {
             let expected = expected.map_or("something else".into(), allowed);
+            // What stands before the quotes is the kind of the value, what stands in them the value.
             let kind = found.split(['`', '"']).next().unwrap_or_default().trim();
             return match shape(kind).filter(|_| start == "invalid type: ") {
                 Some(shape) => format!("must be {expected}, not {shape}"),
@@ -74,6 +75,7 @@ fn allowed(expected: &str) -> String {
 }
 
 fn unknown_key(key: &str, expected: Option<&str>) -> String {
+    // Who writes a secret here needs the right key, not a list of all keys; the secret itself is not repeated.
     if ["secret", "secrets", "path_token", "challenge_token"].contains(&key) {
         let stem = key.trim_end_matches('s');
         return format!(
@@ -124,6 +126,8 @@ impl Place<'_> {
             return format!("source `{source}`: `{key}` {what}");
         };
         let begins = |line: &&str| line.trim_start().starts_with("[[source]]");
+        // Found in the text, since the reader of TOML keeps no places of what it has read; at worst the line is missing
+        // or wrong.
         let begin = lines[..named].iter().rposition(begins).unwrap_or(named);
         let ends = |line: &&str| {
             let line = line.trim_start();

@@ -46,6 +46,7 @@ fn admit(front: &Arc<Front>, tcp: TcpStream, address: IpAddr, routes: &Router) {
     };
     match front.gate.enter(address, limits.max_connections, per_address) {
         Ok(permit) => {
+            // A task of its own: a slow TLS handshake must not keep the next connection from being accepted.
             tokio::spawn(serve_connection(front.clone(), tcp, Arc::new(permit), routes.clone()));
         }
         Err(full) => {

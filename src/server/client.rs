@@ -18,11 +18,14 @@ pub(super) fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
 /// What cannot be read ends the search, and what stands before the client's is anybody's claim.
 pub(super) fn address(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = peer.to_canonical();
+    // Without proxies that are believed, the header is anybody's claim, and is not even read.
     if trusted.is_empty() {
         return client;
     }
     let lists: Vec<&str> =
         headers.get_all("x-forwarded-for").iter().map(|value| value.to_str().unwrap_or_default()).collect();
+    // From the last line and its end on: each proxy appends, so what is furthest back was written by the one nearest to
+    // us. RFC 9110 §5.3 makes several lines one list.
     let mut heard = lists.iter().rev().flat_map(|list| list.rsplit(',')).take(PROXIES_MAX);
     while is_trusted(client, trusted) {
         match heard.next().and_then(read) {

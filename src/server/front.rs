@@ -62,6 +62,7 @@ impl Front {
         if self.broker.is_draining() {
             return Err(Failure::new(ErrorCode::Draining, "the broker is draining"));
         }
+        // Asked before the handshake is answered: afterwards there is no status left to refuse with.
         match self.broker.least_loaded_shard() {
             Some(_) => Ok(()),
             None => Err(Failure::new(ErrorCode::Overloaded, "no shard is at work, see `/readyz`")),

@@ -45,6 +45,8 @@ impl Gate {
         max: usize,
         max_per_address: usize,
     ) -> Result<Permit, Full> {
+        // Counted before it is compared, so that no two take the last place. Relaxed: the counter guards nothing but
+        // itself.
         if self.open.fetch_add(1, Ordering::Relaxed) >= max {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::All);
@@ -87,12 +89,14 @@ impl Permit {
             return Ok(self);
         }
         self.gate.count(client, max_per_address)?;
+        // Holds the proxy's own place as well: the connection it came by is counted for as long as its client is.
         Ok(Arc::new(Self { gate: self.gate.clone(), address: client, by: Some(self) }))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
+        // A client's place behind a proxy is counted by address only; the connection was counted when it was accepted.
         if self.by.is_none() {
             self.gate.open.fetch_sub(1, Ordering::Relaxed);
         }

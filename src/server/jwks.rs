@@ -34,6 +34,7 @@ pub(super) fn keep_fetched(url: &str, published: &Arc<Published>) {
 }
 
 async fn refresh(url: Uri, published: Weak<Published>) {
+    // So that the first round fetches at once.
     let mut age = REFRESH;
     while let Some(published) = published.upgrade() {
         if age >= REFRESH || (published.take_wanted() && age >= REFRESH_EARLY) {
@@ -45,6 +46,7 @@ async fn refresh(url: Uri, published: Weak<Published>) {
             }
             age = Duration::ZERO;
         }
+        // Not held while sleeping: a reload that replaces the keys drops the last reference, and this task ends.
         drop(published);
         tokio::time::sleep(POLL).await;
         age += POLL;

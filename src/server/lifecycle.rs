@@ -154,6 +154,7 @@ impl Server {
         let settings = front_settings(config, config.listen.ip().is_loopback())?;
         let tls = settings.tls.is_some();
         let listen_error = |source| StartError::Listen { address: config.listen, source };
+        // Before the store is opened: a broker whose address is taken has changed nothing on the disk.
         let listener = bind(config.listen).map_err(listen_error)?;
         let address = listener.local_addr().map_err(listen_error)?;
         let (metrics, rendered) = Metrics::new();
@@ -172,6 +173,7 @@ impl Server {
             metrics.clone(),
             workers,
         )?);
+        // Before the first connection: otherwise a revoked token would be good for a moment after every restart.
         broker.restore_revocations().map_err(StartError::Revocations)?;
         let shards = shards.start(&config.shard, || metrics.clone()).map_err(StartError::Threads)?;
         let front = Arc::new(Front {
@@ -194,11 +196,13 @@ impl Server {
         let beside = webhook::watching(api.clone(), webhooks.clone()).merge(control::routes());
         let http = http::router(api, beside);
         watchdog.start(config.max_stall).map_err(StartError::Threads)?;
+        // Last of what clients can see: everything that a request may come across is there by now.
         let accepting =
             tokio::spawn(accept_all(front.clone(), listener, routes(&front, ways_in, http, coming_in)))
                 .abort_handle();
         fetch_keys(config);
         let unserved = broker.clone();
+        // Looks through all names on the disk, which may take seconds; nobody waits for the line in the log.
         tokio::task::spawn_blocking(move || unserved.report_unserved());
         let sweeping = tokio::spawn(sweep(front.clone())).abort_handle();
         Ok(Self { front, webhooks, address, shards, keeper, accepting, sweeping, drain: config.drain, tls })
@@ -226,11 +230,14 @@ impl Server {
         if open && !self.address.ip().is_loopback() {
             return Err(StartError::Exposed(self.address));
         }
+        // The only step that can fail, so it comes before anything is replaced.
         let settings = front_settings(config, self.address.ip().is_loopback())?;
         for shard in self.front.broker.shards() {
             shard.limit(config.shard.clone());
         }
         self.front.settings.store(Arc::new(settings));
+        // Before the policy is replaced below: with the new one in force and no keys in it, every token would be refused
+        // until they come.
         self.keep_fetched_keys(config);
         self.webhooks.reload(webhook_settings(config));
         report_stuck(&self.front.broker.reload(config.policy()));
@@ -254,17 +261,21 @@ impl Server {
     /// `draining`.
     pub async fn drain(self) {
         let started = Instant::now();
+        // Drops the listener with its task: whoever connects from here on is refused, and goes elsewhere.
         self.accepting.abort();
         self.sweeping.abort();
         let broker = self.front.broker.clone();
         let (shards, keeper, limit) = (self.shards, self.keeper, self.drain);
         let ended = tokio::task::spawn_blocking(move || {
+            // The order of these matters: after the first no publish begins any more; after the second all that were
+            // accepted are durable, and so shown to the shards; after the third each shard has come round since.
             broker.start_draining();
             keeper.flush(started + SYNC.min(limit));
             if !sync_all(broker.shards(), started + SYNC.min(limit)) {
                 tracing::warn!("a shard is busy; draining goes on");
             }
             let left = limit.saturating_sub(started.elapsed());
+            // All are told before the first is waited for: they write out what is left at the same time.
             for shard in broker.shards() {
                 shard.finish(left);
             }
@@ -278,6 +289,7 @@ impl Server {
             Ok(Err(error)) => tracing::error!(%error, "draining failed"),
             Err(_) => tracing::error!(took = ?started.elapsed(), "not drained: a thread does not end"),
         }
+        // After the shards have ended: an event stream's HTTP connection is not to be closed under its last events.
         self.front.ending.send_replace(true);
         let answered = async {
             while self.front.gate.open() > 0 {
@@ -336,6 +348,8 @@ impl Keeper {
             return tracing::error!("the store's thread ended with a panic");
         }
         let store = self.committer.store();
+        // Without this note the next start takes it for a crash, and durable topics that were shown early begin another
+        // epoch. That is right where not everything could be written.
         if self.committer.trouble().is_none()
             && let Err(error) = self.run.end(&**store)
         {
@@ -426,6 +440,8 @@ async fn sweep(front: Arc<Front>) {
     let mut ticks = tokio::time::interval(SWEEP);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        // If the tick wins, what `pressed` has noted meanwhile is lost; but the sweep makes room as well, before anything
+        // else.
         let in_time = tokio::select! {
             _ = ticks.tick() => true,
             () = front.broker.pressed() => false,
@@ -437,6 +453,7 @@ async fn sweep(front: Arc<Front>) {
             }
             continue;
         }
+        // Before the sweep, which tells ages by it.
         crate::clock::follow();
         // It may read topics from the disk.
         let broker = front.broker.clone();

@@ -102,6 +102,8 @@ impl Pages {
             // Reading needs no look: the browser keeps the answer from a page that may not have it.
             return if request.method.is_safe() { Ok(()) } else { self.may_act(request) };
         }
+        // Against DNS rebinding: a page of `http://evil.example`, whose name was pointed here, is same-origin to its
+        // browser.
         if let Some(host) = request.host().filter(|host| !self.is_ours(host))
             && request.is_of_browser()
         {
@@ -112,6 +114,7 @@ impl Pages {
 
     /// Whether a page may do what has an effect: publish, connect, subscribe, control.
     pub(super) fn may_act(&self, request: &Request<'_>) -> Result<(), Foreign> {
+        // `Origin` goes first: it names the page, while `Sec-Fetch-Site` only says how far away that is.
         if let Some(origin) = request.text("origin") {
             return self.includes(origin, request.headers);
         }
@@ -129,6 +132,7 @@ impl Pages {
         if self.allows_all() || self.allowed.iter().any(|entry| entry.eq_ignore_ascii_case(origin)) {
             return Ok(());
         }
+        // Never matched by name: any page can have its frames sent as `null`.
         if origin == "null" {
             return Err(Foreign::Nobody);
         }
@@ -187,6 +191,7 @@ fn is_own(page: &Authority, headers: &HeaderMap) -> bool {
 fn same(page: &Authority, host: &str) -> bool {
     let Ok(host) = host.parse::<Authority>() else { return false };
     let ports = match (page.port_u16(), host.port_u16()) {
+        // The scheme the client used is not known behind a proxy, so both default ports are taken for "none".
         (None, None | Some(80 | 443)) => true,
         (page, host) => page == host,
     };

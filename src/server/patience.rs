@@ -66,6 +66,7 @@ impl Patience {
     /// Something came.
     fn hear(&self) {
         let mut wait = self.wait.lock();
+        // Only the first byte counts: were every byte heard, sending one now and then would keep the connection for ever.
         if let Wait::Idle(_) = *wait {
             *wait = Wait::Head(Instant::now());
         }
@@ -149,6 +150,8 @@ impl<S> Patient<S> {
                 Some((at, true)) if at <= now => return Poll::Ready(Ok(())),
                 Some((at, false)) if at <= now => return Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
                 Some((at, _)) => self.alarm.as_mut().reset(at),
+                // Nothing runs out while a request is answered. But an alarm that has rung wakes nobody any more, so it
+                // is set on.
                 None => self.alarm.as_mut().reset(now + self.patience.keep_alive),
             }
         }
@@ -164,6 +167,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Patient<S> {
         let this = self.get_mut();
         let outcome = Pin::new(&mut this.stream).poll_read(cx, buffer);
         match outcome {
+            // Only where nothing came: bytes that are there are taken, however late they are looked at.
             Poll::Pending => this.poll_deadline(cx),
             ready => {
                 this.patience.hear();

@@ -28,6 +28,7 @@ pub(super) fn routes(
         .method_not_allowed_fallback(method_not_allowed)
         .with_state(front.clone())
         .merge(http)
+        // Before the webhooks are merged: a layer is for what is in the router already, and theirs is no CORS.
         .layer(cors::layer(front))
         .merge(webhooks)
 }

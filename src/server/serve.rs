@@ -40,6 +40,7 @@ pub(super) async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: 
         return tracing::debug!(%error, "a client left at once");
     }
     let connected = tokio::time::Instant::now();
+    // Taken once: a reload while the handshake goes on must not mix two configurations.
     let settings = front.settings.load_full();
     let timeout = settings.limits.handshake_timeout;
     let stream = match &settings.tls {
@@ -75,6 +76,7 @@ pub(super) async fn serve_connection(front: Arc<Front>, tcp: TcpStream, permit: 
     let outcome = tokio::select! {
         outcome = connection.as_mut() => outcome,
         () = ordered(front_ending) => {
+            // Finishes the request at hand, then closes; dropping the connection would cut its answer off.
             connection.as_mut().graceful_shutdown();
             connection.await
         }
@@ -96,9 +98,11 @@ async fn answer(
     routes: Router,
     mut request: Request,
 ) -> Result<Response, Infallible> {
+    // First, since what follows looks at the path.
     find_address(request.uri_mut());
     let settings = front.settings.load();
     let address = client::address(permit.address(), request.headers(), &settings.trusted_proxies);
+    // The cheapest refusal comes first: a flood costs one look into a table for each request.
     if let Err(denied) = settings.throttle.check(address, bearer(request.headers())) {
         return Ok(too_many_requests(&denied));
     }
@@ -116,6 +120,7 @@ async fn answer(
         let failure = Failure::new(ErrorCode::Overloaded, Full::Address.to_string());
         return Ok(failure.into_response());
     };
+    // Not held across the request, which may take minutes: a guard of an `ArcSwap` keeps the old configuration alive.
     drop(settings);
     let extensions = request.extensions_mut();
     extensions.insert(proxy);
@@ -136,5 +141,6 @@ fn too_many_requests(denied: &Denied) -> Response {
 /// Small writes leave at once, and the kernel holds little that is unsent.
 fn tune(tcp: &TcpStream) -> io::Result<()> {
     tcp.set_nodelay(true)?;
+    // What is not in the kernel yet can still be replaced by something newer.
     SockRef::from(tcp).set_tcp_notsent_lowat(defaults::UNSENT_BYTES)
 }

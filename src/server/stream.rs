@@ -69,6 +69,7 @@ impl Stream {
 
     /// Passes on what a write came to, unless the peer has taken nothing for too long.
     fn watch<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        // Any progress starts the time anew: slow is not gone.
         if written.is_ready() {
             self.stalled = None;
             return written;
@@ -117,6 +118,7 @@ impl AsyncWrite for Stream {
             Transport::Gone => return Poll::Ready(Ok(())),
         };
         let flushed = this.watch(cx, flushed);
+        // Only when all of the head has left: the shard writes to the same socket from here on.
         if matches!(flushed, Poll::Ready(Ok(())))
             && let Some(taker) = this.takeover.taker()
         {

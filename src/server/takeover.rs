@@ -31,6 +31,8 @@ pub(super) struct Takeover {
 impl Takeover {
     /// Who gets the socket now, if anybody wants it.
     pub(super) fn taker(&self) -> Option<Awaited> {
+        // The flag spares the lock, since this is asked at every flush of every connection; it is set after what it
+        // announces.
         match self.wanted.load(Ordering::Acquire) {
             true => self.by.lock().take(),
             false => None,
@@ -65,6 +67,8 @@ impl Body for Handover {
         match self.taker.take() {
             Some(taker) => {
                 self.takeover.want(taker);
+                // Without a waker: nothing wakes this body but the end of its connection, which is what `poll_flush`
+                // brings about.
                 Poll::Pending
             }
             // The socket is gone; the server has nothing more to do.

@@ -44,6 +44,7 @@ impl Throttle {
 
     /// Counts a request; refuses it when there were too many.
     pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Denied> {
+        // The address first: somebody who tries keys pays for each, known or not.
         self.by_address.check_key(&address).map_err(|denied| Denied {
             wait: denied.wait_time_from(self.by_address.clock().now()),
             by_key: false,

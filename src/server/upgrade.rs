@@ -97,6 +97,7 @@ fn upgrade(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, chosen);
     }
     newly.spoken = agree_on_deflate(front, &request, &mut response, newly.spoken);
+    // Before the response is returned: hyper gives the connection to whoever has asked for it by then.
     let switched = hyper::upgrade::on(&mut request);
     tokio::spawn(hand_over(front.clone(), switched, newly));
     Ok(response)
@@ -112,11 +113,13 @@ async fn respond(
 ) -> Result<Response, Box<Response>> {
     let takeover =
         takeover.ok_or_else(|| refuse(ErrorCode::Internal, "the connection cannot be handed over"))?;
+    // The shard begins without a socket, so that a refusal can still be an answer with a status.
     adopt(front, Socket::Awaited, Vec::new(), newly);
     let timeout = front.settings.load().limits.handshake_timeout;
     let awaited = match tokio::time::timeout(timeout, outcome).await {
         Ok(Ok(outcome)) => outcome.map_err(|failure| Box::new(failure.into_response()))?,
         Ok(Err(_)) => return Err(refuse(ErrorCode::Internal, "the shard is gone")),
+        // The receiver is dropped with this, from which the door learns that nobody waits, and ends the connection.
         Err(_) => return Err(refuse(ErrorCode::Overloaded, "subscribing took too long")),
     };
     let mut response = Response::new(takeover::body(takeover, awaited));
@@ -170,6 +173,7 @@ fn parts_of(upgraded: Upgraded) -> io::Result<(Socket, Vec<u8>)> {
     let parts = upgraded
         .downcast::<TokioIo<Patient<Stream>>>()
         .map_err(|_| io::Error::other("not a connection of this server"))?;
+    // `read_buf` has what the client sent right behind its handshake, without waiting for the answer.
     Ok((parts.io.into_inner().into_inner().into_socket()?, parts.read_buf.to_vec()))
 }
 
@@ -179,6 +183,7 @@ fn adopt(front: &Front, socket: Socket, input: Vec<u8>, newly: Newly) {
     let member = Member { client: front.broker.new_client(), user, info: None };
     let permit: Option<crate::shard::Permit> = Some(permit);
     let newcomer = Newcomer { socket, spoken, member, origin, door, input, permit };
+    // Chosen now rather than at the handshake, which may have been a while ago.
     match front.broker.least_loaded_shard() {
         Some(shard) => shard.adopt(newcomer),
         None => tracing::error!("there is no shard"),

@@ -23,6 +23,7 @@ pub(super) fn check(settings: &SourceSettings, preset: &Preset, told: &mut dyn F
     let why = ": what is not kept cannot be published";
     check("keep_count", bytes(settings.keep_count), 1..=bytes(defaults::WEBHOOK_KEEP_COUNT_MAX), why);
     let why = ": not less than `max_body_bytes`, or the largest delivery could not be kept";
+    // Clamped, so that a body size out of bounds is told once, by its own key, and does not make a range that is none.
     let least = bytes(body_bytes.clamp(1, defaults::WEBHOOK_BODY_BYTES_MAX));
     check("keep_bytes", bytes(settings.keep_bytes), least..=bytes(defaults::WEBHOOK_KEEP_BYTES_MAX), why);
     let schemes = settings.verify.as_deref().unwrap_or(&preset.verify);
@@ -30,6 +31,7 @@ pub(super) fn check(settings: &SourceSettings, preset: &Preset, told: &mut dyn F
     for tolerance_s in settings.tolerance_s.into_iter().chain(own) {
         check("tolerance_s", tolerance_s, 1..=defaults::WEBHOOK_TOLERANCE_S_MAX, "");
     }
+    // While its date is good, a captured request can be sent again; only its being known keeps it out.
     if longest_tolerance(settings, schemes).is_some_and(|tolerance_s| tolerance_s > settings.dedupe_s) {
         told("dedupe_s", "must not be less than `tolerance_s`, or a captured request could be sent again");
     }
