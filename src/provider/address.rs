@@ -35,6 +35,7 @@ fn toggled_port(address: &str) -> Option<String> {
     let host = authority.rsplit('@').next().unwrap_or_default();
     match authority.strip_suffix(standard) {
         Some(without) => Some(format!("{scheme}://{without}{tail}")),
+        // What follows the bracket of an IPv6 address, whose own colons are no port.
         None if host.rsplit(']').next().is_some_and(|after| after.contains(':')) => None,
         None => Some(format!("{scheme}://{authority}{standard}{tail}")),
     }
@@ -59,6 +60,7 @@ const PLAIN: &[(&str, &str)] = &[
 fn plain(query: &str) -> String {
     let lower = |code: &str| code.to_ascii_lowercase();
     PLAIN.iter().fold(query.to_owned(), |text, (code, character)| {
+        // Some write escapes in lower case; both are the same character (RFC 3986 §2.1), but not the same signed text.
         text.replace(code, character).replace(&lower(code), character)
     })
 }

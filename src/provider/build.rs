@@ -54,6 +54,7 @@ fn build(blueprint: Blueprint) -> Result<Source, Vec<Mistake>> {
     if let Some(topic) = &topic {
         checks::topic(&blueprint, topic, &verifiers, &mut mistakes);
     }
+    // Only here: a source with any mistake is none, but all of its mistakes are told first.
     let (Some(topic), Some(shape), true) = (topic, shape, mistakes.is_empty()) else { return Err(mistakes) };
     Ok(Source {
         name: blueprint.name,
@@ -91,6 +92,8 @@ fn verifiers(blueprint: &Blueprint, schemes: Vec<Scheme>, mistakes: &mut Vec<Mis
         Some(secret) => format!("cannot be used: it should be the {secret}"),
         None => "is not needed for this provider".into(),
     };
+    // Of several schemes one secret may fit only one, as while a provider moves from one to the other; it has to fit
+    // some.
     if blueprint.secrets.iter().any(|secret| !schemes.iter().any(|scheme| scheme.key(secret).is_some())) {
         mistakes.push(("secret_env", format!("or `secret_file` {what}")));
     }

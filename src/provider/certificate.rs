@@ -35,6 +35,7 @@ impl Certificate {
     pub fn from_pem(pem: &[u8]) -> Result<Self, CertificateError> {
         let unreadable = CertificateError::Unreadable;
         let (_, pem) = parse_x509_pem(pem).map_err(|_| unreadable.clone())?;
+        // The chain is not checked: that it came from the provider's own host over TLS is what makes it trusted.
         let (_, certificate) = parse_x509_certificate(&pem.contents).map_err(|_| unreadable.clone())?;
         let millis = |seconds: i64| u64::try_from(seconds).unwrap_or(0).saturating_mul(1_000);
         let validity = certificate.validity();
@@ -78,6 +79,8 @@ pub fn certificates_from_pem(pem: &[u8]) -> Option<Vec<Vec<u8>>> {
 /// pattern that begins with `**.` covers all subdomains.
 pub fn check_address(address: &str, hosts: &[String]) -> Result<(), CertificateError> {
     let foreign = Err(CertificateError::ForeignAddress);
+    // Without the characters over which parsers of addresses disagree: the one that fetches must find the same host as
+    // this one.
     let plain = address.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'@' | b'\\' | b'#'));
     let Some(rest) = address.strip_prefix("https://").filter(|_| plain) else { return foreign };
     let host = rest.split(['/', '?']).next().unwrap_or_default();
@@ -101,16 +104,19 @@ pub(super) fn is_host_pattern(pattern: &str) -> bool {
     let (host, port) = with_port(pattern);
     let host = host.strip_prefix("**.").unwrap_or(host);
     host.split('.').all(|label| label == "*" || is_label(label))
+        // A last label that is free would cover hosts of everybody.
         && host.split('.').next_back() != Some("*")
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
 }
 
 fn covers(pattern: &str, host: &str) -> bool {
     let ((pattern, wanted_port), (host, port)) = (with_port(pattern), with_port(host));
+    // Also where the pattern names none: other ports of a trusted host may be other people's.
     if port != wanted_port || !host.split('.').all(is_label) {
         return false;
     }
     if let Some(parent) = pattern.strip_prefix("**.") {
+        // With a dot before it, or `evil-internal` would be taken for a part of `internal`.
         return host.strip_suffix(parent).is_some_and(|before| before.len() > 1 && before.ends_with('.'));
     }
     let (wanted, given): (Vec<_>, Vec<_>) = (pattern.split('.').collect(), host.split('.').collect());

@@ -104,10 +104,12 @@ pub(super) fn topic(
     if blueprint.allow_unsigned {
         return;
     }
+    // All of them, as a request is taken when any one of its schemes fits.
     let all = |is: fn(&Scheme) -> bool| verifiers.iter().all(|verifier| is(&verifier.scheme));
     let bearer = all(|scheme| scheme.algorithm.is_bearer());
     let body_is_signed = all(Scheme::covers_body) && !verifiers.is_empty();
     let query_is_signed = all(Scheme::covers_address) && !verifiers.is_empty();
+    // An event's name in a header is signed by none of the schemes, unless the connection itself is what is trusted.
     let event_is_signed = body_is_signed && (bearer || !blueprint.preset.event.are_beside_body());
     for name in topic.names().iter().filter(|name| check_template_name(name).is_ok()) {
         let signed = match name.split('.').next().unwrap_or_default() {

@@ -34,6 +34,7 @@ pub fn decode(encoding: Option<&[u8]>, body: &[u8], limit: usize) -> Result<Opti
         // Nothing is nothing, whatever it says.
         _ if body.is_empty() => Ok(None),
         b"gzip" | b"x-gzip" => inflate(MultiGzDecoder::new(body), body.len(), limit).map(Some),
+        // RFC 9110 §8.4.1.2: `deflate` is the zlib format.
         b"deflate" if has_zlib_head(body) => inflate(ZlibDecoder::new(body), body.len(), limit).map(Some),
         // Some send it without its wrapping.
         b"deflate" => inflate(DeflateDecoder::new(body), body.len(), limit).map(Some),
@@ -57,9 +58,12 @@ fn inflate(mut source: impl Read, sent: usize, limit: usize) -> Result<Vec<u8>, 
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(Uncodable::Malformed),
         }
+        // Looked at between steps: what comes out is bounded before it is there, whatever the body announces.
         if body.len() > limit {
             return Err(Uncodable::TooLarge(limit));
         }
+        // A bound on the ratio as well: many small bodies that become large ones within the limit would still cost much
+        // memory at once.
         let allowed = sent.saturating_mul(WEBHOOK_INFLATE_RATIO_MAX).max(WEBHOOK_INFLATED_FREE_BYTES);
         if body.len() > allowed {
             return Err(Uncodable::Bomb);

@@ -65,6 +65,7 @@ pub(super) fn elements(request: &Request<'_>, preset: &Preset) -> Vec<Element> {
     let wanted_type = preset.split_type.as_deref();
     let split = wanted_type.is_none_or(|wanted| request.media_type() == wanted);
     let paths = preset.split.iter().filter(|_| split);
+    // Where nothing is found, the whole is one event: what a provider changes must not make a delivery vanish.
     let parts = paths.filter_map(|path| json::split(whole, path)).next().unwrap_or_else(|| vec![whole]);
     parts.into_iter().map(|part| Element::of_json(part.to_owned())).collect()
 }
@@ -91,6 +92,7 @@ fn not_json(request: &Request<'_>) -> Element {
 
 /// A field that is given several times is a list; `None` if any of it is not text.
 fn form_value(body: &[u8]) -> Option<Value> {
+    // Each becomes a node of a tree, and a body of a megabyte can name half a million.
     if form::has_too_many_fields(body) {
         return None;
     }
@@ -123,6 +125,7 @@ fn add(map: &mut Map<String, Value>, name: String, value: Value) {
             map.insert(name, value);
         }
         Some(Value::Array(list)) => list.push(value),
+        // An array is ours at this point: fields are texts, and files objects.
         Some(first) => *first = Value::Array(vec![first.take(), value]),
     }
 }

@@ -46,6 +46,7 @@ impl Filter {
 
 fn rule(value: &Value, depth: usize) -> Result<Rule, String> {
     match value {
+        // Bounded here, once: `holds` goes as deep as the filter, for every delivery.
         _ if depth > DEPTH_MAX => Err("it is too deep".into()),
         Value::Object(members) if members.is_empty() => Err("`{}` says nothing".into()),
         Value::Object(members) => {
@@ -127,6 +128,7 @@ fn holds(rule: &Rule, value: Option<&Json>) -> bool {
         Rule::Exists(wanted) => value.is_some() == *wanted,
         Rule::All(rules) => rules.iter().all(|rule| holds(rule, value)),
         Rule::Any(rules) => rules.iter().any(|rule| holds(rule, value)),
+        // What is not there is equal to nothing, so `$neq` and `$nin` let it pass.
         Rule::Not(rule) => !holds(rule, value),
         Rule::Member(name, rule) => holds(rule, value.and_then(|value| value.get(name))),
     }

@@ -95,6 +95,7 @@ impl Handshake {
         match (self, request.method) {
             (Self::MetaChallenge, "GET") => Some(meta(request, tokens)),
             (Self::CloudeventsOptions, "OPTIONS") => Some(cloudevents(request)),
+            // An empty 200, and nothing is kept: whoever forges one gains nothing.
             _ if self.is_unsigned_ping(request) => Some(Ok(Answer { status: 200, ..Answer::default() })),
             _ => None,
         }
@@ -112,6 +113,7 @@ impl Handshake {
             Self::WoocommercePing => {
                 let number = request.body.strip_prefix(b"webhook_id=");
                 let is_number = number.is_some_and(|text| text.iter().all(u8::is_ascii_digit));
+                // What is signed is no ping, whatever it looks like: it goes the way of all deliveries.
                 is_number && header("x-wc-webhook-signature").is_none()
             }
             Self::BitbucketPing => {
@@ -143,6 +145,7 @@ impl Handshake {
                 Some(Ok(Answer::new(204, "application/json", "")))
             }
             Self::EventgridValidation => {
+                // In the schema of Event Grid a list, in that of CloudEvents the event itself.
                 let event = json::at(body, "/0").unwrap_or(body);
                 let of = |pointer| json::scalars(event, pointer);
                 let kind = of("/eventType").or_else(|| of("/type"))?;
@@ -156,6 +159,8 @@ impl Handshake {
                 let address = text("/SubscribeURL").unwrap_or_default();
                 let usual = SNS_HOSTS.map(str::to_owned);
                 let hosts = if provider_hosts.is_empty() { &usual } else { provider_hosts };
+                // The address is signed, but by whoever owns the topic at SNS; it must not make us ask its host for
+                // anything else.
                 let confirms = address.contains("Action=ConfirmSubscription");
                 Some(match super::certificate::check_address(&address, hosts) {
                     Ok(()) if confirms => {
@@ -185,6 +190,7 @@ fn meta(request: &Request<'_>, tokens: &[Secret]) -> Result<Answer, Refused> {
         return Err(Refused::NotUnderstood);
     }
     let token = parameter("hub.verify_token").unwrap_or_default();
+    // Only for somebody who knows the token: otherwise anybody could have us say what they like, from our own address.
     match is_one_of(token.as_bytes(), tokens) {
         true => {
             let challenge = parameter("hub.challenge").ok_or(Refused::NotUnderstood)?;
@@ -203,6 +209,7 @@ fn cloudevents(request: &Request<'_>) -> Result<Answer, Refused> {
     let allowed = [
         (header::ALLOW, HeaderValue::from_static("POST")),
         (HeaderName::from_static("webhook-allowed-origin"), origin.clone()),
+        // `*` is no limit (CloudEvents HTTP webhook §4.2.2): what is too much is refused when it comes, and sent again.
         (HeaderName::from_static("webhook-allowed-rate"), HeaderValue::from_static("*")),
     ];
     Ok(Answer { status: 200, headers: allowed.into(), ..Answer::default() })

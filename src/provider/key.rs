@@ -117,6 +117,7 @@ impl Key {
             KeyFormat::Spki => spki(&base64(secret)?)?,
         };
         let hmac = |algorithm| Some(Self::Hmac(hmac::Key::new(algorithm, &bytes)));
+        // An HMAC can have an empty key, which everybody knows.
         if bytes.is_empty() {
             return None;
         }
@@ -127,6 +128,7 @@ impl Key {
             Algorithm::Sha256 | Algorithm::Token => Secret::new(&bytes).map(Self::Shared),
             Algorithm::Basic => Secret::new(&bytes).filter(|_| bytes.contains(&b':')).map(Self::Shared),
             Algorithm::Ed25519 => bytes.try_into().ok().map(Self::Ed25519),
+            // An uncompressed point begins with 4 (SEC 1 §2.3.3); ring takes no other form.
             Algorithm::EcdsaP256 => (bytes.len() == 65 && bytes[0] == 4).then_some(Self::P256(bytes)),
             Algorithm::RsaSha1 | Algorithm::RsaSha256 => Some(Self::Rsa(PublicKey(bytes))),
         }

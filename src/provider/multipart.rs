@@ -54,6 +54,7 @@ pub(super) fn parts<'a>(content_type: &str, body: &'a [u8]) -> Option<Vec<Part<'
         if head.len() > HEAD_BYTES_MAX {
             return None;
         }
+        // Needs the next delimiter: a body that was cut off must not pass as one with a shorter last part.
         let (content, next) = split_once(content, &delimiter)?;
         parts.extend(part(head, content));
         rest = next;
@@ -98,6 +99,7 @@ fn parameter(header: &[u8], wanted: &str) -> Option<String> {
             continue;
         }
         let (value, end) = value(&after[equals + 1..]);
+        // Compared as a whole: searched for in the text, `name=` would also be found in `filename=`.
         if after[..equals].trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()) {
             return Some(String::from_utf8_lossy(&value).into_owned());
         }
@@ -115,6 +117,7 @@ fn value(text: &[u8]) -> (Cow<'_, [u8]>, usize) {
     while let Some(byte) = quoted.get(at) {
         match (byte, quoted.get(at + 1)) {
             (b'"', _) => break,
+            // Only quotes and backslashes: browsers put paths of Windows here unescaped.
             (b'\\', Some(escaped @ (b'"' | b'\\'))) => {
                 value.push(*escaped);
                 at += 1;

@@ -130,12 +130,17 @@ impl Delivery<'_> {
         let mut seen = Vec::new();
         let id = self.source.dedupe.find(view);
         if let Some(id) = &id {
+            // By source, and apart from what is signed: the same bytes at another source are another delivery.
             seen.push(sha256(&[name, b"\0id\0", id]));
         }
         let id_is_signed =
             id.is_some() && (self.verified.id_is_signed || !self.source.dedupe.are_beside_body());
+        // An id that is not signed can be changed by whoever has captured a request; what is signed cannot, so it is
+        // remembered as well.
         let wanted = self.source.dedupe_signed.unwrap_or(self.verified.signed && !id_is_signed);
         match self.verified.fresh.signed {
+            // With several events in a delivery one signature is over all of them; known by it, they would be taken for
+            // each other.
             Some(signed) if wanted && !self.several => seen.push(sha256(&[name, b"\0signed\0", &signed])),
             Some(_) if wanted && id.is_none() => {
                 seen.push(sha256(&[name, b"\0element\0", self.element.bytes()]));
@@ -234,6 +239,8 @@ impl Delivery<'_> {
         // The content goes in as it was written, before the end of the object.
         let head = head.strip_suffix('}').unwrap_or_default();
         let whole = format!("{head},{}}}", self.element.member());
+        // Without the content where it is too long, rather than not at all: subscribers learn that it came and where it
+        // can be read.
         if whole.len() <= self.naming.max_message_bytes
             && let Ok(payload) = Payload::json(&whole)
         {

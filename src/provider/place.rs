@@ -112,6 +112,7 @@ impl Places {
             [one] => one.find(view),
             several => {
                 let parts: Option<Vec<_>> = several.iter().map(|place| place.find(view)).collect();
+                // All parts or none: half a name would be shared by deliveries that have nothing to do with each other.
                 Some(parts?.join(&b':').into())
             }
         })

@@ -99,6 +99,8 @@ impl Scheme {
             () if needs(&Piece::Id) && self.id.is_none() => {
                 Some("`signed` has `{id}`, but `id` says not where it stands")
             }
+            // In front of the text, for which `sha256` stands; with any other algorithm the secret would be in what is
+            // signed for nothing.
             () if needs(&Piece::Secret) != (self.algorithm == Algorithm::Sha256) => {
                 Some("`sha256` needs `{secret}` in `signed`, and nothing else may have it")
             }
@@ -120,6 +122,7 @@ impl Scheme {
         let bytes = secret.bytes();
         let bare = match self.key_prefix.as_deref().map(|prefix| bytes.strip_prefix(prefix.as_bytes())) {
             Some(Some(bare)) => bare,
+            // Of several schemes, the prefix says which one a secret is for.
             Some(None) if self.key_prefix_required => return None,
             Some(None) | None => bytes,
         };
@@ -128,6 +131,7 @@ impl Scheme {
 
     /// The same for a key that everybody may know: never one to make signatures with.
     pub(super) fn public_key(&self, key: &Secret) -> Option<Key> {
+        // With a symmetric algorithm everybody who knows the key could sign, and a public key is known to everybody.
         self.algorithm.is_public_key().then(|| self.key(key))?
     }
 

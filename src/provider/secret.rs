@@ -37,11 +37,13 @@ static BLIND: LazyLock<hmac::Key> = LazyLock::new(|| hmac::Key::new(hmac::HMAC_S
 
 /// Whether two texts are the same; the time it takes depends on their lengths only.
 pub(super) fn same(presented: &[u8], known: &[u8]) -> bool {
+    // `ring` has deprecated its comparison of slices, but not the one of tags.
     hmac::verify(&BLIND, presented, hmac::sign(&BLIND, known).as_ref()).is_ok()
 }
 
 /// Whether a text is one of the secrets; all of them are compared.
 pub fn is_one_of(presented: &[u8], secrets: &[Secret]) -> bool {
+    // With `|`, which goes on after a match: how long it takes must not tell which of them it was.
     secrets.iter().fold(false, |found, secret| found | same(presented, secret.bytes()))
 }
 

@@ -86,6 +86,7 @@ impl Signed {
     /// message, an id or a timestamp must not contain the text that follows it.
     pub(super) fn message<'a>(&self, request: &Request<'a>, parts: &Parts<'a>) -> Option<Cow<'a, [u8]>> {
         let body = parts.body;
+        // The usual case, and without a copy of what may be megabytes.
         if self.0 == [Piece::Body] {
             return Some(body.into());
         }
@@ -99,6 +100,8 @@ impl Signed {
             match piece {
                 Piece::Text(text) => message.extend_from_slice(text.as_bytes()),
                 Piece::Body => message.extend_from_slice(body),
+                // Twilio signs a form by its fields and anything else by its hash, which is then a parameter of the
+                // signed address.
                 Piece::Form if request.is_form() => message.extend(form::sorted(request.body)?),
                 Piece::Form => {}
                 Piece::Method => message.extend_from_slice(request.method.as_bytes()),

@@ -21,6 +21,7 @@ pub(super) fn canonical(message: &RawValue) -> Option<String> {
     for name in members {
         match self::text(message, name).ok()? {
             Some(value) => text.extend([name, "\n", &value, "\n"]),
+            // The only member that SNS leaves out of the text where it is not there.
             None if *name == "Subject" => {}
             None => return None,
         }

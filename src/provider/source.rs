@@ -195,6 +195,8 @@ impl Source {
                     let id_is_signed = scheme.id.is_some();
                     return Ok(Verified { signed: true, fresh, id_is_signed });
                 }
+                // Of several schemes the one that came farthest was meant; "there is no signature" of the others would
+                // only mislead.
                 Err(error) if told.as_ref().is_none_or(|told| told.progress() < error.progress()) => {
                     told = Some(error);
                 }
@@ -207,6 +209,8 @@ impl Source {
     fn check_expected(&self, request: &Request<'_>) -> Result<(), Unverified> {
         let Some(place) = &self.preset.expect_at else { return Ok(()) };
         let found = place.text(View::whole(request)).ok_or(Unverified::Unexpected)?;
+        // Without this, whoever has an account of their own at the provider could have it sign whatever they like, and
+        // send that here.
         match self.expect.contains(&found) {
             true => Ok(()),
             false => Err(Unverified::Unexpected),

@@ -172,10 +172,13 @@ impl Attempt<'_> {
         if signatures.is_empty() {
             return Err(Unverified::Malformed(self.where_it_stands()));
         }
+        // After the cheap refusals: only what looks like a signature may make us fetch a certificate.
         let fetched = self.fetched_key(request)?;
         let keys = fetched.as_ref().map_or(self.keys, std::slice::from_ref);
         let signed = self.find_match(request, keys, &signatures, &timestamp, &id)?;
+        // After the signature, which covers the hash; before it, the hash is anybody's claim.
         self.check_body_hash(request)?;
+        // Last: a time means something only once it is known to be signed, and then its age is what is worth telling.
         let signed_ms = self.check_freshness(&timestamp, request.received_ms)?;
         Ok(Fresh { signed_ms, signed: Some(signed) })
     }
@@ -190,6 +193,7 @@ impl Attempt<'_> {
         let found = found.ok_or_else(|| Unverified::MissingToken(self.where_it_stands()))?;
         let prefix = self.scheme.prefix.as_deref().unwrap_or_default().as_bytes();
         let malformed = || Unverified::Malformed(self.where_it_stands());
+        // Upper and lower case alike, as with the names of HTTP's schemes (RFC 9110 §11.1).
         let given = found.get(..prefix.len()).filter(|given| given.eq_ignore_ascii_case(prefix));
         given.ok_or_else(malformed)?;
         let mut token = Cow::Borrowed(found[prefix.len()..].trim_ascii());
@@ -205,6 +209,7 @@ impl Attempt<'_> {
         let values: Vec<String> = places
             .flat_map(|place| match place {
                 Place::Header(name) => {
+                    // Several headers of one name are several signatures, while a provider changes its secret.
                     let all = request.headers.get_all(name).iter();
                     all.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).collect()
                 }
@@ -213,6 +218,8 @@ impl Attempt<'_> {
                     found.map(|found| vec![String::from_utf8_lossy(&found).into_owned()]).unwrap_or_default()
                 }
             })
+            // Each costs an attempt with every key, every address and every body, and a stranger chooses how many there
+            // are.
             .take(SIGNATURES_MAX)
             .collect();
         match values.iter().any(|value| !value.is_empty()) {
@@ -233,6 +240,7 @@ impl Attempt<'_> {
         }
         let address = place.text(View::whole(request)).ok_or(Unverified::Incomplete("certificate"))?;
         let suffix = self.scheme.certificate_suffix.as_deref().unwrap_or_default();
+        // Before anything is looked for: otherwise what was fetched for another purpose could be named here.
         check_certificate_address(&address, &self.scheme.certificate_hosts, suffix)?;
         match self.certificates.find(&address) {
             Some(certificate) => usable(&certificate),
@@ -250,6 +258,7 @@ impl Attempt<'_> {
         id: &[u8],
     ) -> Result<Hash, Unverified> {
         let Some(signed) = &self.scheme.signed else { return Err(Unverified::Mismatch) };
+        // Each way costs a hash over the body, so addresses are only varied where one is signed.
         let urls = match self.scheme.covers_address() {
             true => variants(request.url),
             false => vec![String::new()],

@@ -5,6 +5,7 @@ pub(super) fn end_of_text(text: &[u8], start: usize) -> usize {
     let mut at = start + 1;
     while let Some(byte) = text.get(at) {
         match byte {
+            // Whatever is escaped is no closing quote; the digits of `\u` are no quotes either.
             b'\\' => at += 2,
             b'"' => return at + 1,
             _ => at += 1,

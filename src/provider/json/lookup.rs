@@ -60,6 +60,7 @@ pub(in crate::provider) fn split<'t>(text: &'t RawValue, path: &str) -> Option<V
 fn step<'t>(value: &'t RawValue, segment: &str) -> Option<&'t RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => {
+            // In this order (RFC 6901 §4), or `~01` would become a slash.
             let name = segment.replace("~1", "/").replace("~0", "~");
             serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(&name)).ok()?
         }
@@ -89,6 +90,7 @@ impl<'de> Visitor<'de> for Member<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
+        // Names are compared without being kept: an object may have as many as its sender likes.
         while let Some(is_it) = map.next_key_seed(IsName(self.0))? {
             let value = map.next_value::<&RawValue>()?;
             if is_it {
@@ -135,6 +137,7 @@ impl<'de> Visitor<'de> for Element {
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
         let mut found = None;
         let mut index = 0;
+        // To the end even after it was found: what is left unread would be taken for a mistake in the text.
         while let Some(value) = list.next_element::<&RawValue>()? {
             if index == self.0 {
                 found = Some(value);
@@ -163,6 +166,7 @@ impl<'de> Visitor<'de> for Elements {
                 None => return Ok(found),
             }
         }
+        // Passed over rather than left, which would be taken for a mistake in the text.
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(found)
     }

@@ -80,6 +80,7 @@ fn replaced(text: &str) -> Vec<Range<usize>> {
                     Entry::Vacant(new) => {
                         new.insert(starts.len());
                     }
+                    // By number, since where a member ends is only known once the next one begins.
                     Entry::Occupied(mut known) => replaced.push(known.insert(starts.len())),
                 }
                 starts.push(at);
@@ -90,6 +91,7 @@ fn replaced(text: &str) -> Vec<Range<usize>> {
         }
         at = end;
     }
+    // Of two that begin at one place the longer first, so that what is inside it is passed over.
     removed.sort_unstable_by_key(|range| (range.start, usize::MAX - range.end));
     removed
 }

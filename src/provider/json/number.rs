@@ -31,6 +31,7 @@ impl Number {
     pub(in crate::provider) fn compare(&self, other: &serde_json::Number) -> Option<Ordering> {
         let integer = other.as_i64().map(i128::from).or_else(|| other.as_u64().map(i128::from));
         match (self.as_integer(), integer) {
+            // As doubles, ids of more than 15 digits that differ in the last one would be the same.
             (Some(a), Some(b)) => Some(a.cmp(&b)),
             _ => self.as_double().partial_cmp(&other.as_f64()?),
         }

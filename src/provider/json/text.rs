@@ -39,6 +39,7 @@ fn read_borrowed(bytes: &[u8]) -> Option<Cow<'_, RawValue>> {
     // This checks the syntax with brackets on a list, not on the stack.
     let raw: &RawValue = serde_json::from_slice(without_mark(bytes)).ok()?;
     match portable(raw.get()) {
+        // Nearly all texts are as they should be, and are passed on without a copy.
         Cow::Borrowed(_) => Some(Cow::Borrowed(raw)),
         Cow::Owned(text) => RawValue::from_string(text).ok().map(Cow::Owned),
     }
@@ -93,6 +94,7 @@ impl Iterator for Scalars<'_> {
     fn next(&mut self) -> Option<Scalar> {
         let Self(text, at) = self;
         let begins = |byte: &u8| matches!(byte, b'"' | b'-' | b'0'..=b'9');
+        // Words and brackets are passed over: no quote and no digit stands in them.
         let start = *at + text.get(*at..)?.iter().position(begins)?;
         let (end, scalar): (usize, fn(Range<usize>) -> Scalar) = match text.get(start)? {
             b'"' => (end_of_text(text, start), Scalar::Text),
@@ -127,6 +129,7 @@ fn with_whole_characters(text: &str) -> Option<String> {
             continue;
         }
         match (unit(at), unit(at + 6)) {
+            // A whole pair, which is one character.
             (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => at += 12,
             (Some(0xd800..=0xdfff), _) => {
                 whole.push_str(&text[copied..at]);

@@ -44,6 +44,7 @@ impl Json {
         let bytes = text.get().as_bytes();
         let mut tree = Builder::default();
         let mut at = 0;
+        // The text was checked, so no token is looked at twice, and what is not understood here is space or punctuation.
         while let Some(byte) = bytes.get(at) {
             let end = match byte {
                 b'"' => end_of_text(bytes, at),
@@ -139,6 +140,7 @@ impl Builder {
 
     fn text(&mut self, text: String) -> Result<(), TooMuch> {
         match self.open.last_mut() {
+            // In an object the first of two texts is the name.
             Some(Open::Object(_, name @ None)) => *name = Some(text),
             _ => self.place(Json::Text(text))?,
         }

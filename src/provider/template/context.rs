@@ -110,6 +110,7 @@ pub(super) fn json(state: &State<'_, '_>, value: &Value) -> Result<String, Error
 
 fn write_json(text: &mut String, state: &State<'_, '_>, value: &Value, depth: usize) -> Result<(), Error> {
     let wrong = |what: String| Error::new(ErrorKind::BadSerialization, what);
+    // Looked at here, too, since the bound of the writer only sees what is finished.
     if depth > DEPTH_MAX || text.len() > super::output::OUTPUT_BYTES_MAX {
         return Err(wrong("it is too deep or too long".into()));
     }

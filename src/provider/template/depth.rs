@@ -39,6 +39,8 @@ fn tags(text: &str) -> impl Iterator<Item = (&str, usize)> {
 fn in_tag(code: &str) -> (usize, usize) {
     let (mut count, mut quote, mut escaped, mut word) = (0, None, false, 0);
     for (at, c) in code.char_indices() {
+        // Enough to refuse it; looking on would take a square of the text's length, as every tag is looked at from its
+        // own beginning.
         if count > OPERATORS_MAX {
             return (count, at);
         }

@@ -16,6 +16,7 @@ const WIDTH_MAX: usize = 1_000;
 pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_filter("topic_segment", topic_segment);
     environment.add_filter("string", |state: &State<'_, '_>, value: &Value| text(state, value));
+    // Fuel counts steps of the template, not the bytes that one step of these makes.
     bound(environment, "replace", Value::from_function(filters::replace), replaced_bytes);
     bound(environment, "indent", Value::from_function(filters::indent), indented_bytes);
     bound(environment, "join", Value::from_function(filters::join), joined_bytes);
@@ -49,6 +50,7 @@ fn bound(
 ) {
     environment.add_filter(name, move |state: &mut State<'_, '_>, arguments: Rest<ValueOrKwargs>| {
         let arguments = arguments.into_values();
+        // Refused before it is made; afterwards the memory would have been taken.
         if bytes(name, &arguments)? > OUTPUT_BYTES_MAX {
             return Err(refused(format!("`{name}` would make more than {OUTPUT_BYTES_MAX} bytes")));
         }
@@ -81,6 +83,7 @@ fn length(arguments: &[Value], index: usize) -> usize {
 fn replaced_bytes(_: &'static str, arguments: &[Value]) -> Result<usize, Error> {
     let value = arguments.first().and_then(Value::as_str).unwrap_or_default();
     let from = arguments.get(1).and_then(Value::as_str).unwrap_or_default();
+    // An empty text is found between all characters, as `replace` does it.
     let found = value.matches(from).count();
     Ok(value.len().saturating_add(found.saturating_mul(length(arguments, 2))))
 }

@@ -87,6 +87,7 @@ pub(super) fn unknown_filter(environment: &Environment<'_>, text: &str) -> Optio
         all
     });
     let is_unknown = |name: &String| {
+        // The library has no list of its filters to look into; a filter that exists fails in another way, if at all.
         let tried = environment.compile_expression(&format!("1|{name}")).and_then(|tried| tried.eval(()));
         tried.is_err_and(|error| error.kind() == ErrorKind::UnknownFilter)
     };
@@ -95,6 +96,7 @@ pub(super) fn unknown_filter(environment: &Environment<'_>, text: &str) -> Optio
 
 /// Whether a template of JSON can render any. Values go in as JSON, so that what stands around them must be whole.
 pub(super) fn can_be_json(text: &str) -> bool {
+    // What is not understood is let pass: this is to help, and rendering has the last word.
     let Some(pieces) = pieces(text) else { return true };
     let (mut sample, mut in_text, mut escaped) = (String::new(), false, false);
     for piece in pieces {

@@ -68,6 +68,7 @@ impl Template {
     /// Reads a template; the error says what is wrong and where.
     pub fn read(text: &str, output: Output) -> Result<Self, String> {
         let mut environment = Environment::new();
+        // All bounds come before parsing, which recurses with the text.
         if text.len() > SOURCE_BYTES_MAX {
             return Err(format!("it has more than {SOURCE_BYTES_MAX} bytes"));
         }
@@ -96,6 +97,7 @@ impl Template {
         }
         template.names = template.undeclared()?;
         if template.names.is_empty() {
+            // Rendered now, so that a mistake in it is one of the configuration, and no delivery renders it again.
             template.constant = Some(template.render(&Context::default())?);
         }
         let sample = template.constant.as_deref().unwrap_or(text);
@@ -131,6 +133,7 @@ impl Template {
         let found = self.environment.get_template("it").map_err(|error| told(&error))?;
         let values = context.values();
         found.render_captured_to(values.clone(), &mut target).map_err(|error| match error.kind() {
+            // The library does not say which name it was; found again here, for the record of the delivery.
             ErrorKind::UndefinedError => self.missing(values).unwrap_or_else(|| told(&error)),
             _ => told(&error),
         })?;

@@ -11,6 +11,7 @@ pub(super) struct Bounded(pub(super) Vec<u8>);
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // Refused as a whole: part of a text might pass for JSON or for a topic.
         if self.0.len() + bytes.len() > OUTPUT_BYTES_MAX {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
