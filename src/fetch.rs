@@ -28,6 +28,8 @@ pub async fn fetch_with(
     authorities: &[Vec<u8>],
 ) -> Result<Bytes, FetchError> {
     let builder = Client::builder(TokioExecutor::new());
+    // Only for key sets on this machine: the configuration refuses others, and certificates are never asked for without
+    // TLS.
     if url.scheme_str() == Some("http") {
         return fetch_by(builder.build_http(), url, bytes_max, timeout).await;
     }
@@ -62,6 +64,7 @@ where
         if !response.status().is_success() {
             return Err(format!("the answer was {}", response.status()).into());
         }
+        // Bounded while it is read, since what an answer says of its length need not be so.
         Ok(Limited::new(response.into_body(), bytes_max).collect().await?.to_bytes())
     };
     tokio::time::timeout(timeout, fetched).await?

@@ -26,6 +26,7 @@ pub fn start(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> 
     let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(stack);
     let started = builder.spawn(move || {
         if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            // Ended from here rather than by whoever joins the thread: nobody joins before the process ends.
             end_process(&format!("the thread `{known_as}` ended in a panic"));
         }
     });
@@ -39,12 +40,14 @@ pub fn start(name: &str, stack: usize, work: impl FnOnce() + Send + 'static) -> 
 /// Whether so many threads can be had now. For those who would not survive it that there are none.
 pub fn can_start(count: usize, stack: usize) -> io::Result<()> {
     let gate = Arc::new(RwLock::new(()));
+    // Holds all of them back until the last one is made: one after the other could be had where all at once cannot.
     let closed = gate.write();
     let one = |_| {
         let gate = gate.clone();
         start("probe", stack, move || drop(gate.read()))
     };
     let started: io::Result<Vec<_>> = (0..count).map(one).collect();
+    // Also if one could not be made, or those that were would wait for ever.
     drop(closed);
     started?.into_iter().for_each(|thread| drop(thread.join()));
     Ok(())
@@ -53,6 +56,7 @@ pub fn can_start(count: usize, stack: usize) -> io::Result<()> {
 /// Ends the process at once and loudly. What was acknowledged as durable is on the disk.
 pub fn end_process(why: &str) -> ! {
     tracing::error!("{why}; the process ends, so that whoever looks after it starts it again");
+    // Not `exit`, whose handlers might wait for the very thread that stands still.
     std::process::abort()
 }
 
@@ -91,6 +95,7 @@ impl Pulse {
 
     /// The thread has come round.
     pub fn beat(&self) {
+        // Relaxed, as are all of these: the watchdog compares numbers over seconds, and nothing is read by way of them.
         self.0.beats.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -129,6 +134,7 @@ impl Patient {
     fn look(&mut self, passed: Duration) -> bool {
         let State { beats, owed, is_stalled, .. } = &*self.pulse.0;
         let (beats, owed) = (beats.load(Ordering::Relaxed), owed.load(Ordering::Relaxed));
+        // Nothing owed counts as a sign of life: a thread that waits for work does not beat.
         if beats != self.beats || owed == 0 {
             (self.beats, self.silent) = (beats, Duration::ZERO);
         } else {
@@ -188,6 +194,7 @@ impl Watchdog {
     fn look(&self, passed: Duration, limit: Duration) -> Option<String> {
         let mut patients = self.0.lock();
         let mut gone = None;
+        // All of them are looked at, even after one is found to be gone, so that the log names each that stands still.
         for patient in patients.iter_mut() {
             if patient.look(passed) {
                 tracing::error!(
@@ -215,6 +222,7 @@ impl Watchdog {
                 if let Some(why) = watchdog.look(passed, limit) {
                     end_process(&why);
                 }
+                // Not held while sleeping: the last handle that is dropped elsewhere ends this thread.
                 drop(watchdog);
                 std::thread::sleep(LOOK);
             }

@@ -110,6 +110,7 @@ impl Metrics {
     /// Creates the metrics together with what renders them as Prometheus text.
     pub fn new() -> (Self, PrometheusHandle) {
         let recorder = Arc::new(PrometheusBuilder::new().build_recorder());
+        // A recorder of our own, not the process's: tests run several brokers side by side, each with its own counts.
         let metrics = metrics::with_local_recorder(&*recorder, Self::register);
         let handle = recorder.handle();
         (Self { labelled: Some(recorder), ..metrics }, handle)

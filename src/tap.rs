@@ -60,6 +60,7 @@ impl Pace {
         if self.second != second {
             *self = Self { second, count: 0 };
         }
+        // Stops one above the rate, so it cannot overflow however many are published within the second.
         self.count += u32::from(self.count <= defaults::TAP_RATE);
         self.count <= defaults::TAP_RATE
     }
@@ -78,6 +79,7 @@ impl Taps {
         let (left_out, pace) = (AtomicU64::new(0), Mutex::default());
         let valve = Arc::new(Valve { pattern, sender, left_out, pace });
         self.list.write().push(valve.clone());
+        // Relaxed: a publisher that does not see it yet is one that publishes at the same moment, which a tap may miss.
         self.count.fetch_add(1, Ordering::Relaxed);
         Tap { taps: self.clone(), valve, messages }
     }
@@ -103,7 +105,9 @@ impl Taps {
         if self.is_closed() {
             return None;
         }
+        // The pattern first: what is not wanted is not counted against the rate.
         let wants = |valve: &&Arc<Valve>| valve.pattern.matches(topic) && valve.admits(now_ms);
+        // Cloned out of the lock, which must not be held while the message is published.
         let valves: Vec<_> = self.list.read().iter().filter(wants).cloned().collect();
         (!valves.is_empty()).then_some(valves)
     }
@@ -161,6 +165,7 @@ impl Copies {
 fn tell(valves: &[Arc<Valve>], message: Message, epoch: Epoch) {
     let tapped = Arc::new(Tapped { message, epoch });
     for valve in valves {
+        // Never waits: this runs under way of a publish, and a reader that is slow or gone must not hold it up.
         if valve.sender.try_send(tapped.clone()).is_err() {
             valve.left_out.fetch_add(1, Ordering::Relaxed);
         }

@@ -43,6 +43,7 @@ impl Crew {
 
     /// Queues a job.
     pub fn submit(&self, job: impl FnOnce() + Send + 'static) {
+        // Before it is sent: a fast worker's `done` must not come before it and count below zero.
         self.pulse.owe(1);
         if self.jobs.send(Box::new(job)).is_err() {
             tracing::error!("a worker is gone");
@@ -59,6 +60,8 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, pulse: &Pulse) {
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
             tracing::error!("a job of a worker ended in a panic");
         }
+        // After a panic, too: a job that is owed for ever would make the watchdog take a thread that rests for one that
+        // hangs.
         pulse.done(1);
     }
 }
@@ -78,6 +81,7 @@ impl Pool {
 
     /// Queues a job behind those with the same name.
     pub fn submit(&self, name: &impl Hash, job: impl FnOnce() + Send + 'static) {
+        // By its hash instead of the shortest queue: what comes from one document has to be done in order, on one thread.
         let hash = FxBuildHasher.hash_one(name) % self.workers.len() as u64;
         self.workers[usize::try_from(hash).unwrap_or(0)].submit(job);
     }
