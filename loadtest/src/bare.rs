@@ -82,6 +82,7 @@ pub fn serve(options: &BareOptions) -> Result<()> {
     let mut sockets = Vec::with_capacity(options.connections);
     while sockets.len() < options.connections {
         let (socket, _) = listener.accept().context("accepting")?;
+        // A full socket must refuse, not hold up all the others: the bare loop is to cost what sending costs.
         socket.set_nonblocking(true).context("accepting")?;
         socket.set_nodelay(true).context("accepting")?;
         sockets.push(socket);
@@ -119,6 +120,7 @@ impl Order {
         let mut refused = 0;
         let mut stamp = Stamp { run: self.run, stream: 0, sequence: 0, intended_ns: 0, lag_ns: 0 };
         let mut bytes = frame_bytes(options, &stamp)?;
+        // The frame is made once and only its stamp rewritten, so that what is measured is sending, not making messages.
         let at = memchr::memmem::find(&bytes, stamp::MARK).unwrap_or(bytes.len());
         let end = (at + options.payload.max(stamp::LENGTH)).min(bytes.len());
         for sequence in 0..self.messages {

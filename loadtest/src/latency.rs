@@ -104,6 +104,7 @@ impl Latency {
         (0..=steps)
             .map(|step| {
                 let share = 1.0 - 10_f64.powf(-(step as f64) / 10.0);
+                // The histogram gives the upper end of a step, which may lie beyond the largest sample.
                 let ns = self.histogram.value_at_quantile(share).min(self.max_ns);
                 (share * 100.0, ns as f64 / MILLISECOND as f64)
             })

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 pub fn check(path: Option<&Path>) -> Result<()> {
     let Some(path) = path else { return Ok(()) };
     let is_new = !path.exists();
+    // Opened for appending, which finds out as much as writing would and leaves an earlier report as it is.
     let opened = OpenOptions::new().append(true).create(true).open(path);
     opened.map_err(|source| failed(path, &source))?;
     if is_new {

@@ -134,10 +134,13 @@ fn read(
             out.extend_from_slice(&bytes[taken..]);
             taken = bytes.len();
         }
+        // Only whole frames are passed on or spoiled: half of one would break the framing instead of a message.
         while let Some(frame) = frame::parse(&bytes[taken..]).map_err(io::Error::other)? {
             let whole = &bytes[taken..taken + frame.length];
             if memchr::memmem::find(frame.payload, stamp::MARK).is_some() {
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                // One time for all of a piece, since a stream has an order: what comes behind a frame that is held back
+                // waits with it.
                 delay_ns = delay_ns.max(shared.pass(at, whole, &mut out));
             } else {
                 out.extend_from_slice(whole);

@@ -40,6 +40,7 @@ impl Process {
             affinity::pin(cores.server)?;
         }
         let spawned = command.spawn().context("starting the server");
+        // Before the error is looked at: the tester must not stay on the server's core.
         if let Some(cores) = cores {
             affinity::pin(cores.tester)?;
         }
@@ -50,6 +51,7 @@ impl Process {
             // Reads to the end even when nobody listens any more, or the server would block on a full pipe.
             std::thread::spawn(move || {
                 for line in BufReader::new(stdout).lines().map_while(std::result::Result::ok) {
+                    // Never waits for a reader: lines that nobody looks at are dropped.
                     let _ = sender.try_send(line);
                 }
             });

@@ -135,6 +135,7 @@ pub fn scan(bytes: &[u8]) -> impl Iterator<Item = Result<Stamp, Corrupt>> + '_ {
     std::iter::from_fn(move || {
         let at = FINDER.find(rest)?;
         let found = Stamp::read(&rest[at..]);
+        // Behind a damaged stamp only the mark is passed over, so that a whole message right behind it is still found.
         let step = match found {
             Ok((_, size)) => size,
             Err(Corrupt::Payload(_)) => LENGTH,
@@ -169,6 +170,7 @@ fn read_digits(text: &[u8]) -> Option<u64> {
     let mut seen = 0;
     for &byte in text {
         let digit = VALUES[usize::from(byte)];
+        // One look at the end instead of a branch per digit.
         seen |= digit;
         value = (value << 6) | u64::from(digit & 63);
     }

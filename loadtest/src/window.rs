@@ -117,11 +117,13 @@ pub fn run(pool: &mut Pool, plan: &Plan, feed: Feed<'_>) -> Result<Measured> {
     }
     let own_cpu = clock::own_cpu_ns() - own_before;
     let tester_behind_percent = pool.load().behind_percent(load_before);
+    // Before the drain: a tester that only waits then would look less busy than it was while it mattered.
     let published_ns = clock::now_ns() - (start_ns - LEAD_NS);
     drain(pool, total * plan.subscribers as u64, &mut tally)?;
     let (server_after, tester_after) = (cpu::sample(plan.server_pid)?, cpu::sample(own_pid)?);
     let server_cpu_ns = server_after.since(&server_before);
     let waited_ns = server_after.waited_since(&server_before) + tester_after.waited_since(&tester_before);
+    // Without the grace at the end, in which nothing is expected any more.
     let elapsed_ns = clock::now_ns().saturating_sub(start_ns + GRACE_NS).max(1);
     let closed = tally.close(total);
     Ok(Measured {
@@ -216,6 +218,7 @@ fn drain(pool: &mut Pool, expected: u64, tally: &mut Tally) -> Result<()> {
             accepted = tally.accepted;
             progress_ns = now_ns;
         }
+        // With everything there it goes on for a little, since repeats and strays come last.
         let patience = if accepted >= expected { GRACE_NS } else { DRAIN_PATIENCE_NS };
         if now_ns - progress_ns > patience || now_ns - begin_ns > DRAIN_LIMIT_NS {
             return Ok(());

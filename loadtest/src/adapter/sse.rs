@@ -52,6 +52,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<Vec<Reply>, String> {
     if data.is_empty() {
         return Ok(Vec::new());
     }
+    // Whatever is not JSON is a message of a server that sends payloads bare.
     let mut reply: Reply = serde_json::from_str(&data.join("\n")).unwrap_or_default();
     reply.kind = name.unwrap_or("message").to_owned();
     // Nobody asked for anything by number: an `ok` tells of a subscription.

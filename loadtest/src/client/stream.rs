@@ -83,6 +83,7 @@ impl Read for Stream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(0),
                 outcome => return outcome,
             }
+            // Only when no plain bytes are left: rustls takes no more from the socket while it holds some.
             if tls.read_tls(&mut self.tcp)? == 0 {
                 return Ok(0);
             }

@@ -96,6 +96,7 @@ impl Broker {
             }
             _ => {}
         }
+        // Copied, since handling one may change any of the connections.
         let events: Vec<_> =
             self.events.iter().map(|e| (e.token(), e.is_readable(), e.is_writable())).collect();
         for (token, readable, writable) in events {

@@ -97,6 +97,8 @@ pub fn run(options: &RunOptions) -> Result<u8> {
 fn catch_interrupts() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Before the other: at the first interrupt the flag is still down when this looks, so only the second one ends
+        // the process.
         signal_hook::flag::register_conditional_shutdown(signal, INTERRUPTED.into(), Arc::clone(&stop))
             .context("signals")?;
         signal_hook::flag::register(signal, Arc::clone(&stop)).context("signals")?;

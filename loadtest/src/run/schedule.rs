@@ -80,7 +80,7 @@ impl Iterator for Schedule {
         loop {
             let leg = self.legs.get(self.leg)?;
             let messages = leg.messages();
-            // Half a message of slack: the rounding of 10 s × 0.1/s must not lose or invent one.
+            // A millionth of a message of slack: the rounding of 10 s × 0.1/s must not lose or invent one.
             if self.leg_count + 1e-6 < messages {
                 let due = self.leg_begin + leg.moment(self.leg_count);
                 self.leg_count += match self.arrival {
@@ -89,6 +89,7 @@ impl Iterator for Schedule {
                 };
                 return Some(self.start_ns + clock::span_ns(due));
             }
+            // What reaches beyond this leg is kept, so that arrivals go on across the border as if there were none.
             self.leg_count = (self.leg_count - messages).max(0.0);
             self.leg_begin += leg.seconds;
             self.leg += 1;

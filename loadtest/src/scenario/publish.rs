@@ -85,6 +85,8 @@ fn measure(options: &PublishOptions, subject: &Subject) -> Result<Summary> {
     pool.open(&subject.target, vec![Vec::new(); options.publishers], options.server.at_once)?;
     let mut publishers = Publishers::new(options)?;
     publishers.work(&mut pool, clock::span_ns(options.warmup))?;
+    // What is still unanswered stays in the window and counts when it is answered: as much of it is carried in here as is
+    // left over at the end.
     publishers.answers.forget();
     let (cpu_before, own_before, start_ns) = (cpu::sample(pid)?, clock::own_cpu_ns(), clock::now_ns());
     publishers.work(&mut pool, clock::span_ns(options.seconds))?;
@@ -161,6 +163,7 @@ impl Publishers {
     fn refill(&mut self, pool: &mut Pool, at: usize, now_ns: u64) -> Result<()> {
         let publisher = &mut self.answers.publishers[at];
         let room = self.window - publisher.sent_ns.len();
+        // Message by message would measure the system calls of both sides rather than the server.
         if room * BATCHES_PER_WINDOW < self.window {
             return Ok(());
         }
@@ -223,6 +226,7 @@ impl Sink for Answers {
     fn reply(&mut self, at: usize, reply: &Reply) {
         let Some(id) = reply.id else { return };
         let sent = &mut self.publishers[at].sent_ns;
+        // Answers of a server with several shards need not come in the order of the messages.
         let Ok(index) = sent.binary_search_by_key(&id, |(id, _)| *id) else { return };
         let Some((_, sent_ns)) = sent.remove(index) else { return };
         if reply.kind == "ok" {

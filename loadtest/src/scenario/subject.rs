@@ -140,6 +140,7 @@ impl Subject {
     pub fn is_back(&mut self) -> Result<bool> {
         let (Some(process), Some(launch)) = (&mut self.process, &self.launch) else { return Ok(false) };
         let back = match &launch.options.url {
+            // Given an address, it need not print one; that it accepts is all there is to see.
             Some(_) => std::net::TcpStream::connect(self.target.address).is_ok(),
             None => match process.find_line(server::find_url) {
                 Some(url) => {
@@ -150,6 +151,7 @@ impl Subject {
             },
         };
         if back {
+            // Only now: it is the worker that listens, so by now there is one to be found.
             self.pid = Some(worker(process));
             return Ok(true);
         }

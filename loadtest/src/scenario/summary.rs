@@ -169,6 +169,7 @@ fn row(what: &'static str, windows: &[&Measured], bare: &[&Measured]) -> Row {
         deliveries,
         deliveries_per_second: spread(|m| m.deliveries_per_second).median,
         cpu_us: spread(|m| m.cpu_us_per_delivery),
+        // Each window by the bare loop of its own repeat, as the machine may be faster in one than in the next.
         ratio: Spread::of(
             windows.iter().zip(bare).map(|(m, b)| m.cpu_us_per_delivery / b.cpu_us_per_delivery),
         ),
@@ -230,6 +231,7 @@ fn tester_checks(row: &Row) -> Vec<Check> {
     if row.tester_behind_percent > TESTER_BEHIND_PERCENT {
         checks.push(Check::tester(name("CPU while behind, %"), row.tester_cpu_percent, TESTER_CPU_PERCENT));
     }
+    // A limit that the tester kept says nothing about the server, so the report leaves it out.
     checks.retain(|check| !check.met());
     checks
 }

@@ -133,6 +133,7 @@ impl Connection {
 
     /// Connects anew where the server closed the connection as it had said; false where that was no such end.
     pub(in crate::client) fn reopen(&mut self) -> io::Result<bool> {
+        // With requests unanswered it is a loss, and must be told as one.
         if !self.closes || !self.asked.is_empty() {
             return Ok(false);
         }

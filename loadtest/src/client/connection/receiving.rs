@@ -29,6 +29,8 @@ impl Connection {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Filled::Whole),
             Err(error) => return Err(format!("reading: {error}")),
         };
+        // Once for all of a read: they were in the kernel by then, and asking the clock for each would be much of the
+        // work.
         let arrived_ns = crate::clock::now_ns();
         sink.read(at, count);
         let filled = kept + count;
@@ -104,6 +106,7 @@ impl Connection {
             self.fragments.extend_from_slice(&bytes[taken..]);
             taken = bytes.len();
         }
+        // Taken out, since looking into it needs the rest of the connection; what has no end yet goes back.
         let stream = std::mem::take(&mut self.fragments);
         let mut done = 0;
         while let Some((length, with_end)) = events::split_event(&stream[done..]) {
@@ -160,6 +163,7 @@ impl Connection {
                 Err(damage) => sink.damaged(at, damage),
             }
         }
+        // Nearly every frame ends here: nothing of it is decoded, or the tester would cost more than the server.
         if usual && stamps > 0 {
             return Ok(());
         }

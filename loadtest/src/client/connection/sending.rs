@@ -15,6 +15,7 @@ impl Connection {
             if let Some(error) = self.stream.tcp().take_error().map_err(|e| e.to_string())? {
                 return Err(format!("connecting: {error}"));
             }
+            // Writable and without an error, but not connected yet: epoll may say so early.
             if self.stream.tcp().peer_addr().is_err() {
                 return Ok(());
             }
@@ -125,6 +126,7 @@ impl Connection {
             }
         };
         self.unsent.drain(..sent);
+        // The handshake is the largest thing a subscriber sends: with thousands of them, its room is worth giving back.
         if self.unsent.is_empty() && self.state != State::Live {
             self.unsent = Vec::new();
         }

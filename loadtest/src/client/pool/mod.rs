@@ -252,9 +252,12 @@ fn work_off(
         return Ok(());
     }
     loop {
+        // Twice what is left over, so that a large frame is read in steps that double instead of being copied again for
+        // each piece.
         grow(buffer, connection.partial.len() * 2);
         match connection.readable(at, buffer, sink)? {
             Filled::Whole => {}
+            // The other side has ended: no further event tells of what is still in the socket, so it is read up to there.
             Filled::Part if until_end => {}
             _ => return Ok(()),
         }

@@ -85,6 +85,7 @@ impl Pool {
             if under_way.is_empty() && waiting.len() == 0 {
                 return Ok(());
             }
+            // Waiting for the pace is not being stuck.
             if under_way.is_empty() {
                 progress_ns = clock::now_ns();
             }

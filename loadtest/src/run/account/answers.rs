@@ -19,6 +19,7 @@ impl Account {
         if let first @ None = &mut self.first_epochs[message.stream as usize / self.layout.slots] {
             first.clone_from(&reply.epoch);
         }
+        // A message that was sent again may be answered twice.
         if message.state != Fate::Sent {
             return;
         }
@@ -26,6 +27,7 @@ impl Account {
             message.state = Fate::Acknowledged;
             message.place = reply.offset.map(|offset| Place { epoch, offset });
             self.counts.acknowledged += 1;
+            // The time of one that had to be sent again is the outage's, not the server's.
             if !message.retried {
                 self.ack.enter(message.due_ns, crate::clock::now_ns());
             }
@@ -33,6 +35,7 @@ impl Account {
             message.state = Fate::Refused;
             let audience = u64::from(self.audiences[message.stream as usize / self.layout.slots]);
             self.counts.refused += 1;
+            // Nobody is owed what was refused.
             self.counts.expected = self.counts.expected.saturating_sub(audience);
         }
     }

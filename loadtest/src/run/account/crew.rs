@@ -54,6 +54,7 @@ impl Account {
     /// Enters the first epochs that another process was told.
     pub(in crate::run) fn learn_epochs(&mut self, epochs: &[(usize, String)]) {
         for (topic, epoch) in epochs {
+            // The first one that anybody was told stays: where the server was killed, later ones are others.
             if let Some(first @ None) = self.first_epochs.get_mut(*topic) {
                 *first = Some(epoch.clone());
             }

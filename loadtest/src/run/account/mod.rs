@@ -251,12 +251,14 @@ impl Account {
         let (stream, intended_ns, size) = (message.stream, message.due_ns, message.size as usize);
         let lag_ns = now_ns.unwrap_or(intended_ns).saturating_sub(intended_ns);
         let sent = &self.by_stream[stream as usize];
+        // Numbers of a stream go up, as messages are numbered when they are due.
         let sequence = sent.binary_search(&u32::try_from(number).ok()?).ok()? as u64;
         Some((Stamp { run, stream, sequence, intended_ns, lag_ns }, size))
     }
 
     /// The number of an epoch.
     fn epoch(&mut self, name: &str) -> u32 {
+        // From the back: what is said is nearly always of the newest.
         let known = self.epochs.iter().rposition(|epoch| epoch == name);
         let at = known.unwrap_or_else(|| {
             self.epochs.push(name.to_owned());

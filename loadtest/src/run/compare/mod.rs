@@ -155,8 +155,11 @@ pub fn run(options: &CompareOptions) -> Result<u8> {
         options.servers.iter().map(|choice| Measured { name: choice.name(), runs: Vec::new() }).collect();
     for repeat in 0..options.repeat {
         for turn in 0..servers.len() {
+            // Another one begins in each repeat, so that none is always measured on a machine that the one before has
+            // warmed up.
             let at = (repeat + turn) % servers.len();
             let choice = &options.servers[at];
+            // Anew for each run: a server that has served one is not what the next one is to be measured on.
             let prepared = choice.prepare(&common)?;
             let mut overrides = options.overrides.clone();
             prepared.adjust(&mut overrides);

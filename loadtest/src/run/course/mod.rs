@@ -98,6 +98,7 @@ impl Course {
         let at_s = now_ns.saturating_sub(self.start_ns) as f64 / 1e9;
         self.kills_s.push(at_s);
         self.view.killed(at_s);
+        // The last moment at which it can be asked.
         if let Some(cpu) = self.pid.and_then(|pid| cpu::sample(pid).ok()) {
             self.last_cpu = Some(cpu);
         }
@@ -132,6 +133,7 @@ impl Course {
             return;
         }
         self.sample(now_ns, account);
+        // Intervals that were missed are left out; a sample in their place would be of no time at all.
         while self.next_ns <= now_ns {
             self.next_ns += self.interval_ns;
         }

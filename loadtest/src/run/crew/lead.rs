@@ -219,6 +219,8 @@ impl Line {
                     let word = serde_json::from_str(&line).unwrap_or_else(|error| {
                         Word::Failed(format!("it says what nobody understands: {error}"))
                     });
+                    // Waits for room: a follower whose words are not heard is held up by its full pipe, and none of them
+                    // is lost.
                     if sender.send(word).is_err() {
                         return;
                     }

@@ -97,6 +97,7 @@ impl Engine<'_> {
     }
 
     fn cut(&mut self, at: usize, back_ns: u64) {
+        // One on its way back is not cut again: its end would be entered twice, and it is expected once already.
         if *self.pool.state(at) == State::Live && !self.account.is_away(at) {
             self.pool.cut(at);
             self.account.cut(at);
@@ -125,6 +126,7 @@ impl Engine<'_> {
         for (at, since_ns) in std::mem::take(&mut self.absent.returning) {
             match self.pool.state(at) {
                 State::Live => self.welcome_back(at, since_ns, now_ns)?,
+                // Not tried again: who cannot come back stays away in the account, where it is seen.
                 State::Ended(_) => {}
                 _ if now_ns > since_ns + RECONNECT_LIMIT_NS => {}
                 _ => self.absent.returning.push((at, since_ns)),

@@ -130,6 +130,7 @@ impl<'a> Engine<'a> {
         let behind_percent = self.pool.load().behind_percent(load_before);
         self.drain(company)?;
         let reports = self.settle(company)?;
+        // Before the audit, whose readers are not part of what the server is measured for.
         self.course.finish(&self.account);
         let found = if company.publishes() { self.audit()? } else { None };
         let served = if company.publishes() { self.read_documents() } else { Vec::new() };

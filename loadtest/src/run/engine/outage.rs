@@ -215,6 +215,7 @@ impl Engine<'_> {
             self.outage.phase = Phase::Standing(now_ns);
             return;
         }
+        // Before the signal, so that no end that it brings is taken for a fault of the server.
         self.account.doom_all(self.pool.len());
         self.subject.signal(if signal == Signal::Term { Number::TERM } else { Number::KILL });
         self.outage.phase = Phase::Ending(now_ns);
