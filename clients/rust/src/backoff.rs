@@ -21,6 +21,7 @@ impl Backoff {
     /// everyone away who comes must not be asked all the time.
     pub(crate) fn after(&mut self, asked: Option<Duration>) -> Duration {
         match asked {
+            // Kept as it is the first time: the broker spreads those it sends away over the pause that it names.
             Some(asked) if !std::mem::replace(&mut self.sent_away, true) => asked,
             asked => asked.unwrap_or_default().max(self.next()),
         }

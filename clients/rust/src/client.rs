@@ -176,6 +176,7 @@ impl Client {
         publication: impl Into<Publication>,
     ) -> Result<Published, Error> {
         let Publication { payload, key, message_id, tags, ack, queue } = publication.into();
+        // Made before the first attempt, so that every attempt has the same; one that is never sent again needs none.
         let message_id = message_id.or_else(|| queue.then(|| self.ids.next()));
         let command = Publish { topic: name(topic)?, payload, key, message_id, tags, ack, except: None };
         let resend = if queue { Resend::Write } else { Resend::Once };
@@ -235,6 +236,8 @@ impl Client {
 
     async fn ask(&self, command: Command, resend: Resend) -> Result<Reply, Error> {
         let (answer, outcome) = oneshot::channel();
+        // The semaphore is fair, so commands go out in the order in which they were called for, also when there are more
+        // than fit.
         let permit = Arc::clone(&self.room).acquire_owned().await.map_err(|_| Error::closed())?;
         self.order(Order::Ask(command, resend, answer, permit))?;
         outcome.await.map_err(|_| Error::closed())?
@@ -247,6 +250,7 @@ impl Client {
 
 impl Ids {
     fn next(&self) -> String {
+        // Relaxed: only that no two are the same matters; the order of publishes is that of the queue.
         format!("{}-{}", self.prefix, self.next.fetch_add(1, Ordering::Relaxed))
     }
 }

@@ -51,12 +51,15 @@ impl Cursor {
         if reply.recovered == Some(true) {
             return Some(true);
         }
+        // What follows is not what was asked to follow: the position is that of the reply from here on.
         let before = self.at.take();
         let same = before.as_ref().filter(|before| before.epoch == epoch);
         let reached = |before: &Position| {
             self.snapshots || offset.0.saturating_sub(before.offset.0) <= u64::from(self.last)
         };
+        // Asked without a position, the past messages or the snapshot may still reach back to where this was.
         let whole = same.is_some_and(|before| self.fresh && reached(before));
+        // In another epoch, or one that has begun again below, offsets that were seen mean other messages.
         if same.is_none() || self.seen.is_some_and(|seen| offset < seen) {
             self.seen = None;
         }

@@ -78,6 +78,7 @@ impl Outbox {
         } else if late && entry.resend != Resend::Read {
             Error::lost()
         } else {
+            // The first time it was sent counts: the broker's memory of its id began at the earliest then.
             entry.sent_at.get_or_insert(now);
             return Some(entry.frame.clone());
         };
@@ -120,6 +121,7 @@ impl Outbox {
     /// Gives everything up.
     pub(crate) fn clear(&mut self, error: &Error) {
         for id in self.waiting() {
+            // What was sent may have been carried out; only of what was not can it be said that it was not.
             let sent = self.entries.get(&id).is_some_and(|e| e.sent_at.is_some() && e.resend != Resend::Read);
             self.finish(id, Err(if sent { Error::lost() } else { error.clone() }));
         }

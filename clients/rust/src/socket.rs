@@ -49,6 +49,7 @@ impl Address {
             }
             _ => (bare(authority), if secure { 443 } else { 80 }),
         };
+        // A user and a password in the address would end up in logs; who the client is belongs into the token.
         if host.is_empty() || host.contains('@') {
             return Err(wrong("no host, or one with a user"));
         }
@@ -65,6 +66,7 @@ impl Address {
     /// Connects and shakes hands.
     pub(crate) async fn open(self: Arc<Self>) -> Result<Socket, String> {
         let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| e.to_string())?;
+        // Frames are small and written whole: waiting to fill a packet would only delay them.
         tcp.set_nodelay(true).map_err(|error| error.to_string())?;
         let io: Box<dyn Io> = match &self.tls {
             None => Box::new(tcp),

@@ -98,6 +98,7 @@ impl Stream for Subscription {
             Poll::Ready(Some(event)) => Poll::Ready(Some(Ok(event))),
             Poll::Ready(None) => {
                 self.over = true;
+                // Said before the channel was closed (`Topic::end`), so it is there to be read now.
                 let ended = self.shared.lock().unwrap_or_else(PoisonError::into_inner).ended.clone();
                 Poll::Ready(ended.filter(|error| error.code != Code::Closed).map(Err))
             }

@@ -94,9 +94,11 @@ impl Topic {
     }
 
     pub(crate) fn message(&mut self, message: Message) -> Result<(), Error> {
+        // Before the confirmation, what comes is of a subscription that was given up or that the broker made by itself.
         if !self.live || !self.cursor.advance(message.offset, message.key.is_some()) {
             return Ok(());
         }
+        // The position is noted after that, so it never says that the stream has something which did not fit into it.
         self.pass_on(Event::Message(message))?;
         self.note_position();
         Ok(())
@@ -113,6 +115,7 @@ impl Topic {
     }
 
     pub(crate) fn join(&mut self, member: Member) -> Result<(), Error> {
+        // The list of the confirmation and the first changes may tell of the same client.
         if !self.live || self.members.contains_key(&member.client) {
             return Ok(());
         }
@@ -135,6 +138,7 @@ impl Topic {
 
     /// It is over. What the stream holds is still read.
     pub(crate) fn end(self, error: Error) {
+        // Before the sender is dropped with `self`: whoever reads the end of the stream looks for the reason next.
         self.shared().ended = Some(error);
     }
 

@@ -95,6 +95,7 @@ impl Line {
             Format::Json => Frame::text(String::from_utf8(frame).unwrap_or_default()),
             Format::MsgPack => Frame::binary(frame),
         };
+        // Nothing is read meanwhile, so this must not wait for a broker that itself waits to be read.
         match timeout(self.patience, self.socket.send(frame)).await {
             Ok(Ok(())) => Ok(()),
             _ => Err(End::Lost(None)),
@@ -114,6 +115,7 @@ impl Line {
 
     /// The events of a frame; of one that is not of the protocol, the end of the connection.
     pub(super) fn read(&mut self, frame: Frame) -> Result<Vec<Event>, End> {
+        // Anything that comes is a sign of life, also what answers no question.
         self.heard_at = Instant::now();
         self.probing_since = None;
         let events = match &frame {
@@ -128,6 +130,8 @@ impl Line {
     pub(super) fn keep_token(&mut self, expires: Option<u64>) {
         let Some(expires) = expires else { return };
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        // By this machine's clock, which may be wrong: `REFRESH_MIN` below keeps one that is ahead from asking without a
+        // pause.
         let left = Duration::from_millis(expires).saturating_sub(now).mul_f64(REFRESH_PART);
         self.refresh_at = Some(Instant::now() + left.max(REFRESH_MIN));
     }
@@ -153,6 +157,7 @@ impl Driver {
 
     /// Subscribes to everything again and sends what waits.
     async fn resume(&mut self, line: &mut Line) -> Result<(), End> {
+        // Before what waits in the outbox, so that this client hears what it publishes itself.
         for topic in self.topics.keys().cloned().collect::<Vec<_>>() {
             self.ask_for(&topic, line).await?;
         }
@@ -164,6 +169,8 @@ impl Driver {
 
     async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
         let due = self.next_due(line);
+        // Each of these can be dropped halfway without losing anything; what they bring is handled to its end before the
+        // next turn.
         tokio::select! {
             order = self.orders.recv() => self.obey(order, line).await,
             frame = line.socket.next() => match frame {
@@ -248,6 +255,7 @@ impl Driver {
         let (topic, outcome) = match event {
             Event::Reply(reply) => match reply.id.and_then(|id| line.asked.remove(&id)) {
                 Some(Asked::Subscribe(topic, number)) => {
+                    // By number: the answer may be for a subscription that was dropped and made again since.
                     let known = self.topics.get_mut(&topic).filter(|known| known.number == number);
                     let outcome = known.map_or(Ok(()), |known| known.confirmed(&reply));
                     (topic, outcome)
@@ -312,6 +320,7 @@ impl Driver {
                 line.say_goodbye(reconnect, after_ms);
                 return Ok(());
             }
+            // What a later broker says is passed over: the protocol may grow.
             _ => return Ok(()),
         };
         match outcome {

@@ -81,6 +81,8 @@ impl Driver {
             if let End::Lost(asked) = end {
                 self.state.send_replace(State::Waiting);
                 let pause = self.backoff.after(asked);
+                // Calls are taken during the pause as well: they wait in the outbox, or fail at once where they were not
+                // to be kept.
                 match self.serve_while(sleep(pause)).await {
                     Ok(()) => continue,
                     Err(closed) => end = closed,
@@ -113,6 +115,8 @@ impl Driver {
         let opened_at = Instant::now();
         self.state.send_replace(State::Open);
         let end = self.serve(line).await;
+        // Not as soon as it is open: a broker that takes connections and loses them at once would be asked without
+        // pauses.
         if opened_at.elapsed() >= self.options.stable {
             self.backoff.reset();
         }
@@ -149,6 +153,7 @@ impl Driver {
                 }
             }
             Some(Order::Unsubscribe(topic, number)) => {
+                // By number: it may have been dropped after another one of the same topic was made.
                 if self.topics.get(&topic).is_none_or(|known| known.number != number) {
                     return None;
                 }
@@ -229,6 +234,7 @@ impl Driver {
         for (_, topic) in self.topics.drain() {
             topic.end(error.clone());
         }
+        // From here on calls fail at once; those that are in the queue already fail as their answers are dropped with it.
         self.orders.close();
         self.state.send_replace(State::Closed);
     }

@@ -18,6 +18,8 @@ const AUTH_ID: u64 = 0;
 pub(super) async fn open(address: Arc<Address>, options: Options) -> Result<Line, End> {
     let token = match &options.token {
         None => None,
+        // Asked for each time, before connecting: an old one would be refused, and while it is being made no connection
+        // waits.
         Some(token) => Some(get(token).await.map_err(|_| End::Lost(None))?),
     };
     let socket = address.open().await.map_err(|_| End::Lost(None))?;
