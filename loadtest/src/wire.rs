@@ -56,6 +56,7 @@ impl Encoding {
     pub fn decode<'a, T: Deserialize<'a>>(self, payload: &'a [u8]) -> std::result::Result<Vec<T>, String> {
         let array = match self {
             Self::Json => payload.trim_ascii_start().first() == Some(&b'['),
+            // The markers of fixarray, array 16 and array 32.
             Self::Msgpack => matches!(payload.first(), Some(0x90..=0x9f | 0xdc | 0xdd)),
         };
         match (self, array) {
@@ -123,6 +124,7 @@ impl Serialize for Data<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
+            // As a slice it would become an array of numbers.
             Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
         }
     }

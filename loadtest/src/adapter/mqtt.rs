@@ -54,6 +54,7 @@ fn split(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
         if byte & 0x80 == 0 {
             break;
         }
+        // Four bytes at most (MQTT 3.1.1 §2.2.3).
         if shift > 21 {
             return None;
         }

@@ -38,6 +38,7 @@ impl Pusher {
         let Self { id, key, secret } = self;
         let path = format!("/apps/{id}/events");
         let digest = hex(&Md5::digest(body));
+        // In the order of their names, as the parameters are signed.
         let query = format!("auth_key={key}&auth_timestamp={seconds}&auth_version=1.0&body_md5={digest}");
         let signing = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
         let signature = ring::hmac::sign(&signing, format!("POST\n{path}\n{query}").as_bytes());

@@ -47,6 +47,8 @@ impl Reader {
     pub fn get(&mut self, path: &str, accept: &str) -> Result<Fetched, String> {
         let host = &self.target.host;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: {accept}\r\n\r\n");
+        // Taken out, and put back only after a whole answer: behind one that was broken off the next would not be
+        // understood.
         let mut stream = match self.stream.take() {
             Some(stream) => stream,
             None => self.target.connect().map_err(|error| format!("connecting: {error}"))?,

@@ -104,6 +104,7 @@ fn read_body<'a>(head: &str, status: &str, bytes: &'a [u8]) -> Result<Option<Con
     }
     let length = match handshake::header(head, "content-length") {
         Some(length) => length.parse().map_err(|_| "an HTTP answer without a usable length")?,
+        // RFC 9110 §8.6: a 204 must not have one.
         None if status == "204" => 0_usize,
         None => return Err("an HTTP answer without a length".into()),
     };

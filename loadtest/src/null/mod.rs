@@ -119,6 +119,8 @@ impl Broker {
     }
 
     fn accept(&mut self) -> Result<()> {
+        // Until there is none left: mio is told of changes only, and who is passed over here would never be mentioned
+        // again.
         loop {
             let mut stream = match self.listener.accept() {
                 Ok((stream, _)) => stream,
@@ -128,6 +130,8 @@ impl Broker {
             let interest = Interest::READABLE | Interest::WRITABLE;
             self.poll.registry().register(&mut stream, Token(self.peers.len()), interest).context("epoll")?;
             let _ = stream.set_nodelay(true);
+            // A number is not used again, since `turn` may still have events of a connection that was closed a moment
+            // ago.
             self.peers.push(Some(Peer::new(stream)));
         }
     }

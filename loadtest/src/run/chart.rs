@@ -76,6 +76,7 @@ impl Axis {
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
         for value in values.filter(|value| value.is_finite()) {
             high = high.max(value);
+            // Of those above zero, which has no place on a logarithmic axis.
             low = if value > 0.0 { low.min(value) } else { low };
         }
         match scale {

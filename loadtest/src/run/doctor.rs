@@ -105,6 +105,7 @@ fn steal_percent() -> f64 {
     let line = text.lines().next().unwrap_or_default();
     let times: Vec<f64> =
         line.split_ascii_whitespace().skip(1).filter_map(|time| time.parse().ok()).collect();
+    // Guests, the ninth and tenth, are in the first two already.
     let all: f64 = times.iter().take(8).sum();
     times.get(7).map_or(0.0, |steal| steal * 100.0 / all.max(1.0))
 }

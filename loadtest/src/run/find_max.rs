@@ -92,6 +92,8 @@ impl Search {
         if self.good >= self.to || self.bad <= self.good * self.precision {
             return Next::Done(self.good);
         }
+        // The geometric mean, as `precision` is a factor: at 100 and at 100 000 the search takes the same number of
+        // steps.
         let guess = if self.bad.is_finite() { (self.good * self.bad).sqrt() } else { self.good * 2.0 };
         Next::Try(guess.min(self.to))
     }
@@ -121,6 +123,7 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
     }
     let common = options.common.server();
     let own = threshold::parse(&options.slo)?;
+    // For its mistakes only, before a server is started; each step makes it anew.
     effective(&options.scenario, &options.overrides)?;
     let cores = prepare(&common, 0)?;
     let stop = catch_interrupts()?;
@@ -129,6 +132,7 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
     let (mut confirmed, mut saturated) = (0, false);
     let found = loop {
         let value = match search.next() {
+            // A confirmation that failed has moved the bounds, so what was confirmed before it was another value.
             Next::Try(value) => {
                 confirmed = 0;
                 value
@@ -158,6 +162,7 @@ pub fn run(options: &FindMaxOptions) -> Result<u8> {
     }
     write_json(&common, &steps)?;
     Ok(match (found > 0.0, saturated) {
+        // What was found is then the tester's own limit, be it as high as it may.
         (_, true) => Verdict::Invalid.exit_code(),
         (true, false) => Verdict::Pass.exit_code(),
         (false, false) => Verdict::Fail.exit_code(),

@@ -61,6 +61,7 @@ impl Layout {
     #[must_use]
     pub fn position(&self, at: usize, topic: usize) -> Option<usize> {
         let (at, count) = (self.first + at, self.topics.len());
+        // The inverse of `topics_of`, without a search: it is asked for every delivery.
         let nth = (topic + count - (at * self.per_subscriber) % count) % count;
         (nth < self.per_subscriber).then_some(nth)
     }

@@ -76,6 +76,8 @@ pub fn run(options: &RunOptions) -> Result<u8> {
     }
     let server = prepared.as_ref().map_or(&options.server, |prepared| &prepared.options);
     let scenario = effective(&options.scenario, &overrides)?;
+    // All that can be wrong with what was asked for is found out before the server starts: a slip in a threshold must
+    // not cost a run.
     let mut own = threshold::parse(&scenario.thresholds)?;
     own.extend(threshold::parse(&options.threshold)?);
     let cores = prepare(server, 0)?;
@@ -201,6 +203,7 @@ fn cost(ended: &Ended, before: memory::Holding, after: memory::Holding) -> Cost 
         cpu_percent: cpu_ns * 100.0 / elapsed_ns,
         before,
         after,
+        // The peak is of samples, between which the end may be higher.
         peak_rss: ended.course.peak_rss.max(after.rss_anon),
         bytes_per_connection: after.rss_anon.saturating_sub(before.rss_anon) as f64
             / ended.connections.max(1) as f64,

@@ -212,6 +212,7 @@ impl RunResult {
         plain("tester.cpu", self.tester.cpu_percent, Unit::Percent);
         plain("tester.behind", self.tester.behind_percent, Unit::Percent);
         plain("connects_per_second", self.tester.connects_per_second, Unit::Number);
+        // Not zero: where nothing was measured, no threshold on it is met.
         let cost = self.cost.unwrap_or(Cost {
             cpu_us_per_delivery: f64::NAN,
             cpu_percent: f64::NAN,

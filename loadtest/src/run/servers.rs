@@ -176,6 +176,7 @@ impl Known {
     /// When there is no port or the configuration cannot be written.
     pub fn prepare(self, options: &ServerOptions) -> Result<Prepared> {
         let mut prepared = Prepared {
+            // What the command line says of a server is of another one; how to measure is kept.
             options: ServerOptions { serve: None, url: None, pid: None, ..options.clone() },
             adapter: Name::FanwireJson,
             files: Vec::new(),
@@ -253,6 +254,7 @@ impl Prepared {
         let port = free_port()?;
         let file = self.write(program, text, port)?;
         self.adapter = adapter;
+        // The shell that starts it must find what `has_program` has found.
         let folders: Vec<String> = more_folders().iter().map(|f| f.display().to_string()).collect();
         self.options.serve = Some(format!("env PATH=\"$PATH:{}\" {command} '{file}'", folders.join(":")));
         self.options.url = Some(format!("ws://127.0.0.1:{port}/"));

@@ -63,6 +63,7 @@ const RELATIONS: [(&str, Relation); 6] = [
     (">=", Relation::AtLeast),
     ("==", Relation::Equal),
     ("!=", Relation::Unequal),
+    // Behind those that begin with them, since the first that fits is taken.
     ("<", Relation::Below),
     (">", Relation::Above),
 ];
@@ -157,6 +158,7 @@ impl Threshold {
 /// # Errors
 /// When one is none, names no figure, or has a unit that is not its figure's.
 pub fn parse(texts: &[String]) -> Result<Vec<Threshold>> {
+    // Whether a figure exists, and in what unit, is the same in every result.
     let nothing = RunResult::default();
     let parse = |text: &String| {
         let threshold: Threshold = text.parse().map_err(Error::Usage)?;

@@ -122,6 +122,7 @@ impl Connection {
         while let Some(Answer { reply, length, closes }) = http::read_response(&bytes[taken..])? {
             taken += length;
             self.closes = closes;
+            // Without numbers, HTTP/1.1 answers in the order of the requests (RFC 9112 §9.3.2).
             sink.reply(at, &Reply { id: self.asked.pop_front(), ..reply });
         }
         self.ask_next();

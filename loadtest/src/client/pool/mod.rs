@@ -145,6 +145,7 @@ impl Pool {
     pub fn cut(&mut self, at: usize) {
         let connection = &mut self.connections[at];
         connection.stream.cut();
+        // The sink is not told: who cuts a connection knows of it, and it is no fault.
         connection.state = State::Ended("cut".into());
     }
 
@@ -202,6 +203,8 @@ impl Pool {
         for event in &self.events {
             events += 1;
             let Token(at) = event.token();
+            // None where it was the alarm, which need not be read: it has ended the wait, and epoll tells of its next
+            // ring anew.
             let Some(connection) = self.connections.get_mut(at) else { continue };
             if matches!(connection.state, State::Ended(_)) {
                 continue;

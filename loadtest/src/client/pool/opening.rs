@@ -89,6 +89,7 @@ impl Pool {
             if under_way.is_empty() {
                 progress_ns = clock::now_ns();
             }
+            // At a pace it is time that opens the next one, without one only what happens to those under way.
             let patience = if pace.rate.is_some() { 1 } else { 100 };
             self.turn(Some(Duration::from_millis(patience)), sink)?;
             let before = under_way.len();

@@ -59,6 +59,7 @@ impl Account {
             let subscriber = &mut self.subscribers[at];
             subscriber.excuses.extend(excuse);
             subscriber.back_ns = crate::clock::now_ns();
+            // Answers come in the order of the subscriptions, so with the last one it is wholly back.
             subscriber.away = nth + 1 < subscriber.positions.len();
         }
         // Recovered messages bring the position forward one by one; until then it is where it was.

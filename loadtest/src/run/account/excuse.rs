@@ -35,6 +35,7 @@ impl Excuse {
                     (_, Some(now)) if now.epoch == place.epoch => place.offset <= now.offset,
                     _ => true,
                 };
+                // Without an answer nobody knows where it was placed, if at all.
                 topic == at_topic && number < until && message.place.is_none_or(behind)
             }
         }

@@ -242,6 +242,7 @@ impl Account {
         let number = usize::try_from(id.checked_sub(FIRST_ID)?).ok()?;
         let message = self.messages.get_mut(number).filter(|message| message.state == Fate::Sent)?;
         if now_ns.is_some() {
+            // One that was held back goes out for the first time now, which is no repeat.
             if message.sent {
                 message.retried = true;
                 self.counts.retried += 1;

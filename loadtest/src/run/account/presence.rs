@@ -18,6 +18,7 @@ impl Account {
     /// The server is about to be killed: all connections, so many, will end.
     pub(in crate::run) fn doom_all(&mut self, connections: usize) {
         for (at, doomed) in self.doomed.iter_mut().enumerate().take(connections) {
+            // Who has ended already cannot end once more, and would be waited for without end.
             *doomed = self.subscribers.get(at).is_none_or(|subscriber| !subscriber.ended);
         }
         self.doomed_count = self.doomed.iter().filter(|&&doomed| doomed).count();

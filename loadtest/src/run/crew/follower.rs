@@ -38,6 +38,7 @@ pub(in crate::run) struct Follower {
 pub fn follow() -> Result<u8> {
     let outcome = work();
     if let Err(error) = &outcome {
+        // The lead may be what is gone.
         let _ = say(&Word::Failed(error.to_string()));
     }
     outcome.map(|()| 0)
@@ -101,6 +102,7 @@ fn listen() -> Receiver<Order> {
     let (sender, orders) = sync_channel(4);
     std::thread::spawn(move || {
         for line in std::io::stdin().lock().lines().map_while(std::result::Result::ok) {
+            // Cuts the receiver off: a lead that is not understood is as good as none.
             let Ok(order) = serde_json::from_str(&line) else { return };
             if sender.send(order).is_err() {
                 return;
@@ -125,6 +127,7 @@ impl Follower {
     pub(in crate::run) fn begin(&self, ready: Ready, mut idle: impl FnMut() -> Result<()>) -> Result<u64> {
         say(&Word::Ready(ready))?;
         loop {
+            // Without waiting, which is left to `idle`: the connections have to be served meanwhile.
             match self.orders.try_recv() {
                 Ok(Order::Go(start_ns)) => return Ok(start_ns),
                 Ok(_) | Err(TryRecvError::Empty) => idle()?,

@@ -180,6 +180,7 @@ impl Lead {
         pick: impl Fn(Word) -> Option<T>,
     ) -> Result<Vec<T>> {
         let mut found = Vec::new();
+        // One after the other: what the others say meanwhile waits in their channels.
         for (at, line) in self.followers.iter_mut().enumerate() {
             let mut heard_ns = clock::now_ns();
             while found.len() == at {
@@ -255,6 +256,7 @@ impl Line {
 /// keeps the ports of the last one for a minute. Elsewhere the system chooses.
 fn own_address(target: &Target, run: u32, nth: usize) -> Option<IpAddr> {
     let last = u8::try_from(nth + 1).ok().filter(|&last| last < 255)?;
+    // The run's number in the middle, so that two testers at the same time do not share ports either.
     let [low, high, ..] = run.to_le_bytes();
     match target.address.ip() {
         IpAddr::V4(ip) if ip.is_loopback() => Some(Ipv4Addr::new(127, high, low, last).into()),

@@ -23,6 +23,7 @@ impl Engine<'_> {
         let start_ns = match company {
             Company::Alone => clock::now_ns() + lead_ns,
             Company::Lead(lead) => {
+                // Longer than alone, as the others have to hear of it before it comes.
                 let (start_ns, others) = lead.begin(lead_ns + LEAD_NS, idle)?;
                 for other in &others {
                     self.account.learn_epochs(&other.epochs);

@@ -40,6 +40,7 @@ impl Engine<'_> {
                 // A server has its time to catch up from when everyone is back.
                 begin_ns = now_ns;
             }
+            // Only who publishes gets answers; the others have entered the same messages and hear no more of them.
             let answered = state.1 == 0 || !self.acknowledged() || !company.publishes();
             if now_ns < progress_ns + GRACE_NS {
                 continue;

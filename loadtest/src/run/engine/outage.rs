@@ -134,6 +134,8 @@ impl Engine<'_> {
         times.sort_unstable();
         times.retain(|&at_ns| at_ns < end_ns);
         match company {
+            // All processes plan the same from the same seed, but only the one that started the server kills it; the
+            // others wait for so many outages before they end.
             Company::Follower(_) => self.outage.to_come = times.len(),
             _ => self.outage.times = times.into(),
         }
@@ -174,6 +176,7 @@ impl Engine<'_> {
                 self.subject.signal(Number::CONT);
                 self.back(company, now_ns)?;
             }
+            // Away for at least as long as the scenario says, also if it ended at once.
             Phase::Ending(since_ns) if now_ns < since_ns + away_ns => {}
             Phase::Ending(_) if self.subject.ended().is_some() => {
                 self.subject.start_again()?;
@@ -210,6 +213,7 @@ impl Engine<'_> {
         self.account.counts.kills += 1;
         self.course.mark_kill(now_ns);
         self.outage.killed_ns = now_ns;
+        // A server that stands still keeps its connections: whoever loses one meanwhile has found a fault.
         if signal == Signal::Stop {
             self.subject.signal(Number::STOP);
             self.outage.phase = Phase::Standing(now_ns);

@@ -49,6 +49,8 @@ impl Engine<'_> {
     /// What another process publishes is only entered.
     pub(super) fn send(&mut self, due_ns: u64, own: bool) -> Result<()> {
         let scenario = self.means.scenario;
+        // Drawn for every message, whoever sends it: so all processes have the same sequence, and each knows what the
+        // others publish without being told.
         let topic = self.rng.below(self.layout.topics.len());
         let slot = self.rng.below(self.layout.slots);
         let size = scenario.size.min + self.rng.below(scenario.size.max - scenario.size.min + 1);
@@ -74,6 +76,7 @@ impl Engine<'_> {
     /// Sends everything again that publisher `nth`, connected anew, has no answer to, in the order it was due.
     pub(super) fn send_again(&mut self, nth: usize) -> Result<()> {
         self.publishers.each[nth].ready = true;
+        // What has been answered is still among them, and `again` leaves it out.
         for (id, topic, slot) in self.publishers.each[nth].unanswered.clone() {
             let now_ns = clock::now_ns();
             if let Some((stamp, size)) = self.account.again(id, self.means.run, Some(now_ns)) {
@@ -86,6 +89,7 @@ impl Engine<'_> {
     /// Keeps a publication until it is answered; what has been is dropped from the front.
     fn remember(&mut self, nth: usize, publication: (u64, usize, usize)) {
         let unanswered = &mut self.publishers.each[nth].unanswered;
+        // Only from the front: answers come about in order, and one that stands out keeps the rest for a little longer.
         while let Some(&(id, ..)) = unanswered.front()
             && self.account.again(id, self.means.run, None).is_none()
         {

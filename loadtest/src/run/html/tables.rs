@@ -37,6 +37,7 @@ pub(super) fn write_latency(out: &mut String, result: &RunResult) -> std::fmt::R
 pub(super) fn write_ledger(out: &mut String, result: &RunResult) -> std::fmt::Result {
     let counts = &result.counts;
     out.push_str("<div class=pair><section><h2>Ledger</h2><div class=card><table><tr><th>messages<th>count<th class=text></tr>");
+    // The first two are the same figure under two names.
     for (name, count) in result.ledger.named().into_iter().skip(1) {
         let fault = !matches!(name, "signalled" | "conflated" | "dropped" | "away" | "cut_off");
         if !fault && count == 0 {
