@@ -85,6 +85,8 @@ impl SubOptions {
             return Err(BadOption("max_rate"));
         }
         let position =
+            // An epoch that is none reads as one that no topic has, so the client is told that it may have missed
+            // something.
             |since: Since| Position { epoch: Epoch::read(&since.epoch), offset: Offset(since.offset) };
         let Self { since, last, presence, max_rate, echo, info } = self;
         Ok(ServerSub {

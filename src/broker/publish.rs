@@ -211,6 +211,7 @@ impl Broker {
             }
             match place.submit(&found, Submission { draft, ack, base, asker: &mut *asker, now_ms }) {
                 Ok(submitted) => {
+                    // Out of the topic's lock by now: both look at more than this topic, or hand it to a worker.
                     self.merge_if_due(&found, now_ms);
                     self.note_pressure();
                     return Ok(submitted);

@@ -62,6 +62,7 @@ impl Failure {
 
 fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
+        // Never comes this far: who meets a closed topic takes it out of the map and looks again.
         Refusal::Closed => ErrorCode::Internal,
         Refusal::Overloaded
         | Refusal::DocumentsFull(_)
@@ -161,6 +162,7 @@ impl From<DocumentError> for Failure {
             | DocumentError::NoVersion(_)
             | DocumentError::NoRoot(_)
             | DocumentError::TooManyVersions(_) => ErrorCode::BadRequest,
+            // Not used: below, the error inside speaks for itself.
             DocumentError::Publish(_) => ErrorCode::Internal,
         };
         match error {

@@ -124,6 +124,7 @@ pub fn owner_of(grant: Option<&Grant>, address: IpAddr) -> Owner {
     match grant {
         Some(Grant { user: Some(user), .. }) => Owner::User(Arc::clone(user)),
         Some(Grant { credential: Some(Credential::Key(name)), .. }) => Owner::Key(Arc::clone(name)),
+        // Also with a token that names no user: nothing else tells its bearers apart.
         _ => Owner::Address(address),
     }
 }

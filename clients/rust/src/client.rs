@@ -142,6 +142,7 @@ impl Client {
         let address = Address::read(url, &options)?;
         let (orders, receiver) = mpsc::unbounded_channel();
         let (state_sender, state) = watch::channel(State::Connecting);
+        // Weak, so that the driver does not keep alive what it ends with: the last clone's sender.
         let driver = Driver::new(address, options, orders.downgrade(), receiver, state_sender);
         tokio::spawn(driver.run());
         let ids = Ids { prefix: format!("{:x}{:x}", random(), random()), next: AtomicU64::new(0) };

@@ -156,6 +156,7 @@ impl Topic {
             mpsc::error::TrySendError::Full(_) => {
                 Error::new(Code::Overflow, "the reader is slower than the subscription's buffer allows")
             }
+            // The program has dropped it, and the order that unsubscribes is on its way.
             mpsc::error::TrySendError::Closed(_) => Error::closed(),
         })
     }

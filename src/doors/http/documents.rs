@@ -122,6 +122,8 @@ pub(super) async fn replace(
     let (parts, body) = request.into_parts();
     let [root] = query(&parts.uri, ["root"])?;
     let condition = condition(&parts.headers)?;
+    // Before the body is read, which may be as large as the document may become. Which kind the topic really has,
+    // `replace` looks at.
     let policy = api.door.broker.policy();
     let limit = match policy.rules.of(&topic).kind {
         KindRule::Document(ref bounds) => bounds.max_bytes,

@@ -283,6 +283,7 @@ fn next(reply: &HistoryReply, reverse: bool) -> Option<Position> {
         false => Some(last.unwrap_or(reply.offset)),
         true => last.filter(|_| reply.more),
     };
+    // A topic that is not there has no epoch in which to go on.
     let exists = reply.epoch != Epoch::FOREIGN;
     offset.filter(|_| exists).map(|offset| Position { epoch: reply.epoch, offset })
 }

@@ -160,6 +160,7 @@ fn payload(data: Option<&RawValue>, b64: Option<&RawValue>) -> Result<Payload, P
         (Some(data), None) => {
             Payload::json(data.get()).map_err(|error| Problem::bad_payload(format!("`data`: {error}")))
         }
+        // Read only here, not with the other fields: what is wrong in it is a bad payload, not a bad request.
         (None, Some(b64)) => serde_json::from_str(b64.get())
             .map_err(|error| error.to_string())
             .and_then(|text: String| decode_base64(&text))

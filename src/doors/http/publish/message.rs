@@ -70,6 +70,7 @@ pub(super) async fn publish(
     TopicPath(topic): TopicPath,
     request: Request,
 ) -> Result<Response, Problem> {
+    // `Publisher` asks again; here so that whoever may not publish does not send megabytes first.
     caller.may(Verb::Publish, &topic)?;
     let ack = Ack::of(request.uri())?;
     let mode = Mode::of(request.headers())?;

@@ -219,6 +219,7 @@ impl Viewer {
     /// The next event; none after the last words.
     async fn next(&mut self) -> Option<Bytes> {
         while !self.ended {
+            // Never ends by itself, which would make this loop spin: the sender is in `watch`.
             let changed = tokio::time::timeout(LOOK_AROUND, self.samples.changed()).await;
             // Looked at between samples, too, as the samples may fail to come.
             if let Err(last_words) = self.feed.check(&self.api.door.broker) {
@@ -246,6 +247,7 @@ impl Viewer {
             feed::append(&mut out, "stats", &update);
             Bytes::from(out)
         });
+        // After a panic nothing is shown this once; the stream goes on with the next sample.
         shown.await.unwrap_or_default()
     }
 }
