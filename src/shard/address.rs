@@ -45,6 +45,7 @@ pub struct Paused(pub(super) Address);
 
 impl Drop for Paused {
     fn drop(&mut self) {
+        // However it ends, by a panic too: the client must not wait for ever.
         let Address { shard, slot, client, .. } = &self.0;
         shard.push(Job::Resume(*slot, *client));
     }

@@ -52,6 +52,7 @@ impl Backlog {
     pub(super) fn next<'a>(&'a self, scratch: &'a mut Vec<u8>) -> &'a [u8] {
         match self.parts.front() {
             None => &[],
+            // Large or alone, it goes as it lies: putting parts together is a copy, and pays for small ones only.
             Some(first) if first.len() >= SMALL_BYTES || self.parts.len() == 1 => first,
             Some(_) => {
                 scratch.clear();

@@ -37,6 +37,7 @@ fn subscribe_some(
     (who, sub): (&Who, &ServerSub),
     from: usize,
 ) -> ServerSubs {
+    // Slots, not connections: those that are left after others ended may have any number below this.
     let slots = core.out.conns.capacity();
     let end = slots.min(from.saturating_add(defaults::LISTING_SLOTS));
     let (mut subs, mut slot) = (ServerSubs::default(), from);
@@ -61,6 +62,7 @@ impl Core {
     }
 
     fn disband(&mut self, topic: &str) -> usize {
+        // Listed first: ending one changes the lists.
         let subs = self.fanout.subscribers(topic);
         for &(slot, key) in &subs {
             self.end_subscription(slot, key, ErrorCode::Deleted);
@@ -76,6 +78,7 @@ impl Core {
             Ending::Subscription => {
                 self.out.reply_notice(slot, Some(key), &Notice::Ended { topic: &topic.name, code });
                 self.unsubscribe(slot, key);
+                // Its door hears of it at the end of the turn: it may be the one that runs, and is out of reach here.
                 self.told.push((slot, key, code));
             }
         }

@@ -41,6 +41,7 @@ impl Core {
     /// Goes on with what waited for the backlog.
     fn after_drain(&mut self, slot: u32) {
         let Some(conn) = self.out.conns.get_mut(slot as usize) else { return };
+        // Its last words are out, and nothing else is to follow them.
         if let Phase::Lingering { shut: false, .. } = conn.phase {
             return self.shut(slot);
         }
@@ -80,10 +81,12 @@ impl Core {
         if let Some(conn) = self.out.conns.get_mut(slot as usize)
             && conn.is_open()
         {
+            // No timer: the sweep wakes the shard every tenth of a second anyway, and each turn looks at the deadlines.
             conn.phase = Phase::Lingering { until, shut: false };
             conn.unread = None;
             conn.partial = None;
             self.lingering.push(slot);
+            // At once, since nothing may follow a close frame (RFC 6455 §5.5.1).
             self.leave_all(slot);
         }
     }
@@ -95,6 +98,7 @@ impl Core {
         let closing = self.out.speaker_in(encoding).dialect().closing(code);
         encoding.framing.append_closing(&mut last_words, closing);
         if let Some(backlog) = self.out.conns.get_mut(slot as usize).and_then(|conn| conn.backlog.as_mut()) {
+            // Past the stage, which has been written for this turn, and may stay as it is until something else happens.
             backlog.append(&last_words.into(), 0);
         }
         self.linger(slot);
@@ -107,6 +111,7 @@ impl Core {
             && conn.staged.is_empty()
             && let Phase::Lingering { until, shut: false } = conn.phase
         {
+            // Not before the kernel has everything: nothing can be written behind this.
             match conn.socket.flush() {
                 Ok(true) => {
                     conn.socket.shutdown();
@@ -125,6 +130,7 @@ impl Core {
         lingering.retain(|&slot| {
             let Some(conn) = self.out.conns.get(slot as usize) else { return false };
             match conn.phase {
+                // It is gone, and the slot is another connection's by now.
                 Phase::Open => false,
                 Phase::Lingering { until, .. } if until <= self.now => {
                     self.out.dead.push(slot);

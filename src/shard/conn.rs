@@ -51,6 +51,7 @@ pub(super) struct Staged {
 
 impl Staged {
     pub(super) fn push(&mut self, frame: u32) {
+        // There is room: a full stage is written before it gets more.
         self.frames[usize::from(self.count)] = frame;
         self.count += 1;
     }

@@ -22,6 +22,7 @@ impl Core {
             let fits = |conn: &&Conn| conn.is_open() && self.fits(slot32(slot), conn, query);
             let Some(conn) = self.out.conns.get(slot).filter(fits) else { continue };
             fitting.push((query.order.map_or(0, |order| self.rank(slot32(slot), conn, order)), slot));
+            // Only the order of slots is known before all have been looked at.
             if query.order.is_none() && fitting.len() >= query.limit {
                 end = slot + 1;
                 break;
@@ -40,6 +41,7 @@ impl Core {
         let subscribed =
             |topic: &TopicName| self.fanout.subscriptions(slot).any(|sub| sub.topic.name == *topic);
         let says = |text: &String| {
+            // Texts are made last, and only for those whose names do not fit.
             let named = |name: &Option<Arc<str>>| name.as_ref().is_some_and(|name| name.contains(text));
             conn.origin.door.contains(text.as_str())
                 || named(&conn.member.user)

@@ -98,6 +98,7 @@ impl Cx<'_> {
 
     /// Ends a subscription, and tells the client why; the door hears of it, too.
     pub fn end(&mut self, key: SubKey, code: ErrorCode) {
+        // What the door has said goes out before.
         self.core.out.stage_replies(self.slot);
         self.core.end_subscription(self.slot, key, code);
     }
@@ -164,6 +165,7 @@ impl Cx<'_> {
         self.ends_at(grant.expires_ms);
         let conn = &mut self.core.out.conns[self.slot as usize];
         conn.credential.clone_from(&grant.credential);
+        // Others see no more of it than these two.
         if (&conn.member.user, &conn.member.info) == (&grant.user, &grant.info) {
             return;
         }
@@ -171,6 +173,7 @@ impl Cx<'_> {
         conn.member.info.clone_from(&grant.info);
         let Core { peers, fanout, .. } = &*self.core;
         let member = &self.core.out.conns[self.slot as usize].member;
+        // The others show something of their own, whoever this is.
         for sub in fanout.subscriptions(self.slot).filter(|sub| !sub.has_member) {
             sub.topic.identify(member, |feed| peers[feed.shard.0].notify(feed));
         }

@@ -84,6 +84,7 @@ impl Outgoing {
     ) {
         let Some(encoding) = self.conns.get(slot as usize).map(|conn| conn.encoding) else { return };
         for item in items {
+            // Declared out here, since the frame may be borrowed from one of them.
             let (made, notice);
             let speaker = self.speaker_in(encoding);
             let (said, frame) = match item {
@@ -117,6 +118,7 @@ impl Outgoing {
         parts: &[Part],
         way: &mut Way,
     ) {
+        // Taken so that the stamp can write to it while the connection, which is in `self` too, lends the stamp.
         let mut own = std::mem::take(&mut self.own);
         own.clear();
         if let Some(stamp) = self.conns.get_mut(slot as usize).and_then(|conn| conn.stamp()) {
@@ -137,10 +139,12 @@ impl Outgoing {
         }
         match way {
             Way::Reply => {
+                // What was said before goes out before.
                 self.stage_replies(slot);
                 self.stage_own(slot, bytes.clone());
             }
             Way::Stage(begun) => {
+                // Ends the entry of small things, so that the large one, which is not copied, keeps its place.
                 let (small, large) = (self.frames.finish(*begun), self.frames.add(bytes.clone()));
                 small.into_iter().chain([large]).for_each(|entry| self.stage(slot, entry));
                 *begun = self.frames.begin();

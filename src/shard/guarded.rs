@@ -15,6 +15,7 @@ impl Guarded {
     /// with it.
     fn call<T>(&mut self, cx: &mut Cx<'_>, call: impl FnOnce(&mut dyn Door, &mut Cx<'_>) -> T) -> Option<T> {
         let door = &mut *self.0;
+        // Around each call rather than the turn: what comes after a turn's first panic is still done for all others.
         let done = catch_unwind(AssertUnwindSafe(|| call(door, cx))).ok();
         if done.is_none() {
             tracing::error!(client = %cx.member().client, "a connection is closed because of a panic");

@@ -54,8 +54,10 @@ impl ShardHandle {
 
     /// Hands over a connection. What is asked of the shard after this finds it there.
     pub fn adopt(&self, newcomer: Newcomer) {
+        // Counted before the shard can close it, or the count could go below zero.
         self.inbox.connection_arrives();
         self.arrivals.0.lock().push(newcomer);
+        // Behind the list: one announcement takes all that have arrived, and a later one may find nothing.
         self.inbox.push(Job::Adopt);
     }
 

@@ -70,6 +70,7 @@ impl Shared {
         if self.asleep.swap(false, Ordering::SeqCst)
             && let Err(error) = self.waker.wake()
         {
+            // Nobody who publishes could do anything about it; the next sweep is a tenth of a second away.
             tracing::error!(%error, "a shard could not be woken");
         }
     }
@@ -115,6 +116,7 @@ impl Inbox {
 
     /// How many bytes wait for its connections, as of the last second.
     pub(super) fn waiting_bytes(&self) -> usize {
+        // A figure: nothing else is read on the strength of it. The same goes for the number of connections.
         self.shared.waiting.load(Ordering::Relaxed)
     }
 

@@ -38,6 +38,7 @@ impl Input {
         let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         conn.in_turn = false;
         if std::mem::take(&mut conn.yielded) && conn.is_open() {
+            // Edges are announced once (edge-triggered), and nothing was read while the door had more to do.
             conn.read_again = true;
             doors[slot as usize].resumed(&mut Cx { core, slot });
             core.out.stage_replies(slot);
@@ -53,11 +54,13 @@ impl Input {
     fn read(&mut self, core: &mut Core, doors: &mut Slab<Guarded>, slot: u32) {
         let Some(conn) = core.out.conns.get_mut(slot as usize) else { return };
         if conn.is_open() && conn.reads_nothing() {
+            // The edge that led here is not announced again.
             conn.read_again = true;
             return;
         }
         conn.read_again = false;
         if let Some(unread) = conn.unread.take() {
+            // Whether the socket has more is not known before it is read.
             conn.read_again = true;
             return self.decode(core, doors, slot, *unread);
         }
@@ -65,18 +68,23 @@ impl Input {
             Ok(0) => core.out.dead.push(slot),
             Ok(count) => {
                 conn.heard = true;
+                // A short read has emptied the socket (epoll(7)): the next bytes raise an edge. A TLS session may hold
+                // plaintext that the socket knows nothing of.
                 let more = count == self.buffer.len() || matches!(conn.socket, Socket::Tls(_));
                 conn.read_again = more || conn.hung_up;
                 core.out.tally.bytes_in += count as u64;
+                // Taken for as long as the decoder, which is in `self` too, works in it without copying.
                 let mut input = std::mem::take(&mut self.buffer);
                 let left = self.decode_some(core, doors, slot, &mut input[..count]);
                 if let (Some(left), Some(conn)) = (left, core.out.conns.get_mut(slot as usize)) {
+                    // Copied only where the turn ended early.
                     conn.unread = Some(Box::new(input[count - left..count].into()));
                 }
                 self.buffer = input;
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => conn.read_again = true,
+            // A reset has taken the rest with it: there is nobody to say goodbye to.
             Err(_) => core.out.dead.push(slot),
         }
     }
@@ -110,6 +118,7 @@ impl Input {
             // Only what came along with the handshake comes here then.
             return Some(input.len());
         }
+        // Held apart while doors run, since those borrow all of `core`.
         let (mut partial, encoding) = (conn.partial.take(), conn.encoding);
         if !encoding.framing.is_websocket() {
             core.out.tally.frames_in += 1;
@@ -135,10 +144,12 @@ impl Input {
             if !goes_on {
                 break;
             }
+            // Else a burst of small commands with large replies would be answered whole before a backlog stops it.
             core.out.flush_if_much(slot);
             let cost = self.decoder.take_cost();
             let inflated = u32::try_from(cost.inflated / INFLATED_COST_BYTES).unwrap_or(u32::MAX);
             core.spent = core.spent.saturating_add(cost.frames).saturating_add(inflated);
+            // Whatever the door did, the slot is still taken: connections are dropped at the end of a turn only.
             let conn = &mut core.out.conns[slot as usize];
             if conn.reads_nothing() || core.spent >= defaults::TURN_COST {
                 left = Some(input.len());
@@ -169,10 +180,12 @@ fn receive(core: &mut Core, doors: &mut Slab<Guarded>, slot: u32, incoming: Inco
     match incoming {
         Incoming::Text(text) => door.received(&mut Cx { core, slot }, Inbound::Text(&text)),
         Incoming::Binary(bytes) => door.received(&mut Cx { core, slot }, Inbound::Binary(&bytes)),
+        // With what it brought (RFC 6455 §5.5.3), in order behind the replies to what came before it.
         Incoming::Ping(payload) => append_frame(&mut core.out.replies, Opcode::Pong, &payload),
         Incoming::Pong(_) => core.hear_pong(slot),
         Incoming::Close(code) => {
             append_close(&mut core.out.replies, code, "");
+            // Before `linger`, which takes its subscriptions away.
             door.leaving(&mut Cx { core, slot });
             core.linger(slot);
         }

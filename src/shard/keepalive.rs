@@ -38,6 +38,7 @@ impl Sweep {
             let first = usize::try_from(tick % self.period).unwrap_or(0);
             (first..slots).step_by(usize::try_from(self.period).unwrap_or(usize::MAX)).collect()
         };
+        // Whoever was pinged `patience` ticks ago; the period is added to stay above zero.
         (share(self.tick + self.period - self.patience.min(self.period)), share(self.tick))
     }
 }
@@ -45,11 +46,14 @@ impl Sweep {
 impl Core {
     /// One tick; returns the connections that were pinged.
     pub(super) fn keep_alive(&mut self, sweep: &mut Sweep) -> Vec<u32> {
+        // Judged first: with a timeout of a whole interval both are the same slots, and none is judged by a ping that
+        // has only just been sent.
         let (judged, due) = sweep.next(self.out.conns.capacity());
         for slot in judged {
             self.judge(slot);
         }
         let (mut pinged, micros) = (Vec::new(), self.micros());
+        // One entry in the table for each framing, not for each connection.
         let mut pings: Vec<(Framing, u32)> = Vec::new();
         for slot in due {
             let Some(conn) = self.out.conns.get_mut(slot).filter(|conn| conn.is_open()) else { continue };
@@ -105,6 +109,7 @@ impl Core {
         self.out.conns[slot as usize].socket = socket;
         match self.watch(slot as usize) {
             Ok(()) => {
+                // What has piled up goes now: it is as if the socket had just become writable.
                 self.handle_writable(slot);
                 self.want_read(slot);
             }
@@ -121,6 +126,7 @@ impl Core {
             return;
         };
         conn.pinged = false;
+        // While its door waits for another thread nobody reads its pongs.
         if !conn.heard && !conn.paused {
             self.out.tally.closed_ping += 1;
             let slot = slot32(slot);

@@ -32,11 +32,13 @@ impl Outgoing {
         let staged = &staged[..count];
         let frames = || staged.iter().map(|&frame| self.frames.get(frame));
         let bytes = match staged {
+            // Written early, by `flush`; its place in `dirty` is still there.
             [] => return,
             // What most turns have for a connection.
             [frame] => self.frames.get(*frame).len(),
             _ => frames().map(<[u8]>::len).sum(),
         };
+        // Behind what waits already, even if the socket takes bytes again by now: frames must not overtake each other.
         if let Some(backlog) = &mut conn.backlog {
             staged.iter().for_each(|&frame| self.frames.keep(frame, 0, backlog));
             return self.check_backlog(slot, bytes);
@@ -89,11 +91,13 @@ impl Outgoing {
     pub(super) fn drain(&mut self, slot: u32) -> bool {
         let Some(conn) = self.conns.get_mut(slot as usize) else { return false };
         while let Some(backlog) = &mut conn.backlog {
+            // Until the socket says that it is full: only then does it announce that it has room again.
             let next = backlog.next(&mut self.scratch);
             let wanted = next.len();
             match write_all(&mut conn.socket, next) {
                 Ok(sent) => {
                     self.tally.bytes_out += sent as u64;
+                    // It is alive, although its pongs are not read while much waits for it.
                     conn.heard |= sent > 0;
                     backlog.taken(sent);
                     if sent < wanted {
@@ -130,6 +134,7 @@ fn write_frames<'a>(
 ) -> io::Result<usize> {
     let all = frames.clone();
     let Some(first) = frames.next() else { return Ok(0) };
+    // The others are empty.
     if bytes == first.len() {
         return write_all(socket, first);
     }
@@ -146,6 +151,7 @@ fn write_frames<'a>(
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
         Err(error) => return Err(error),
     };
+    // What the call left over, all of it on TLS: it may have stopped short of a full socket, which announces nothing.
     let mut before = 0;
     for frame in all {
         let done = sent.saturating_sub(before).min(frame.len());

@@ -83,6 +83,7 @@ impl Outgoing {
         if conn.staged.is_full() {
             return self.stage_into_full(slot, frame);
         }
+        // Noted with the first frame only, so that a connection is seldom in the list twice.
         if conn.staged.is_empty() {
             self.dirty.push(slot);
         }
@@ -92,6 +93,7 @@ impl Outgoing {
     #[inline(never)]
     fn stage_into_full(&mut self, slot: u32, frame: u32) {
         self.write(slot);
+        // Its place in `dirty` is still there, so this is written at the end of the turn.
         if let Some(conn) = self.conns.get_mut(slot as usize) {
             conn.staged.push(frame);
         }
@@ -119,6 +121,7 @@ impl Outgoing {
     /// Hands what the door said to the stage.
     pub(super) fn stage_replies(&mut self, slot: u32) {
         if !self.replies.is_empty() {
+            // Copied to size: the buffer is shared by all connections, and keeps its room for the next.
             let replies = Bytes::copy_from_slice(&self.replies);
             self.replies.clear();
             self.stage_own(slot, replies);

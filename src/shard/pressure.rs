@@ -30,6 +30,7 @@ impl Core {
             "connections that do not read are closed: memory for outboxes is used up"
         );
         for (slot, bytes) in waiting {
+            // Down to half at once, or the next second would find the bound reached again, and close the next few.
             if all <= self.out.limits.max_outboxes_bytes / 2 {
                 return;
             }

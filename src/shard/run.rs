@@ -71,6 +71,7 @@ impl Shard {
         let mut events = Events::with_capacity(EVENTS);
         while !self.drain.as_ref().is_some_and(|drain| drain.is_over(&self.core)) {
             if let Err(error) = self.wait(&mut events) {
+                // Its connections would hang for good; whoever looks after the process starts it anew.
                 liveness::end_process(&format!("a shard cannot wait for its sockets: {error}"));
             }
             self.turn(&events);
@@ -82,21 +83,26 @@ impl Shard {
     fn wait(&mut self, events: &mut Events) -> io::Result<()> {
         let now = Instant::now();
         let others = [self.core.fanout.next_wake(), self.core.wakes.next()].into_iter().flatten();
+        // Never longer than to the next sweep, so the pulse goes on without any work.
         let next = others.fold(self.sweep_at, Instant::min);
+        // With work left it never says that it sleeps, so nobody pays for a system call to wake it.
         let timeout = match self.core.has_work() || !self.core.inbox.fall_asleep() {
             true => Some(Duration::ZERO),
             false => Some(next.saturating_duration_since(now)),
         };
         let waited = self.poll.poll(events, timeout);
+        // From here on whoever pushes need not wake it either: jobs are taken in this turn, or keep it from sleeping.
         self.core.inbox.wake_up();
         self.core.inbox.pulse().beat();
         match waited {
+            // No events then; a turn without any does no harm.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             other => other,
         }
     }
 
     fn turn(&mut self, events: &Events) {
+        // One time for the whole turn: beside this only slices of passes ask the clock.
         self.core.now = Instant::now();
         self.core.now_ms = unix_ms();
         self.handle_sockets(events);
@@ -104,11 +110,14 @@ impl Shard {
         self.handle_timers();
         self.core.fanout.catch_up(&mut self.core.out);
         self.core.fanout.run(&mut self.core.out, self.core.now);
+        // Only now: while passes go over the lists of subscribers nobody may be taken out of them.
         self.core.remove_ended();
         self.tell_ended();
         if let Some(drain) = &mut self.drain {
             drain.go_on(&mut self.core);
         }
+        // The order from here on: a backlog overflows in a write, what has been written out can be shut, and a slot is
+        // free for the next connection once nothing of this turn names it any more.
         self.core.out.flush_dirty();
         self.core.close_overflowed();
         self.core.tend_lingering();
@@ -130,23 +139,27 @@ impl Shard {
                 // The end may share an edge with the last bytes, and would not be announced again.
                 conn.hung_up = true;
             }
+            // What is wrong with a socket is said by its next read.
             if event.is_readable() || event.is_error() || event.is_read_closed() {
                 self.core.want_read(slot);
             }
         }
         let mut left = defaults::TURN_INPUT_COST;
+        // Who asks for more goes to the end of the queue, and is not among these.
         for _ in 0..self.core.readable.len() {
             if left == 0 {
                 return;
             }
             if let Some(slot) = self.core.readable.pop_front() {
                 self.input.take_turn(&mut self.core, &mut self.doors, slot);
+                // A read that brings no whole frame costs a system call all the same.
                 left = left.saturating_sub(self.core.spent.max(1));
             }
         }
     }
 
     fn handle_jobs(&mut self) {
+        // The two lists change places: the lock is held for a moment however many there are, and neither is made anew.
         let mut jobs = std::mem::take(&mut self.jobs);
         self.core.inbox.take(&mut jobs);
         for job in jobs.drain(..) {
@@ -170,6 +183,7 @@ impl Shard {
 
     /// Lets the door go on, and then what else came from its client.
     fn resume(&mut self, slot: u32, client: ClientId) {
+        // The connection may have ended while another thread had its answer, and its slot may be another one's.
         let paused = self.core.out.conns.get_mut(slot as usize).filter(|conn| conn.member.client == client);
         let Some(conn) = paused.filter(|conn| conn.is_open() && conn.paused) else { return };
         conn.paused = false;
@@ -202,6 +216,7 @@ impl Shard {
         for slot in self.core.keep_alive(&mut self.sweep) {
             self.tick(slot);
         }
+        // Beside the share of this tick, or a grant would last for up to a ping interval longer.
         while let Some(slot) = self.core.next_ending() {
             self.tick(slot);
         }
@@ -216,6 +231,7 @@ impl Shard {
     fn tell_ended(&mut self) {
         for (slot, key, code) in std::mem::take(&mut self.core.told) {
             if self.core.out.conns.get(slot as usize).is_some_and(Conn::is_open) {
+                // Not when the subscription ended: the door that runs then may be this one.
                 self.doors[slot as usize].ended(&mut Cx { core: &mut self.core, slot }, key, code);
                 self.core.out.stage_replies(slot);
             }
@@ -223,6 +239,7 @@ impl Shard {
     }
 
     fn tick(&mut self, slot: u32) {
+        // One buffer has the replies of all doors, so each call is followed by `stage_replies`.
         self.doors[slot as usize].tick(&mut Cx { core: &mut self.core, slot });
         self.core.out.stage_replies(slot);
     }
@@ -241,6 +258,7 @@ impl Shard {
             return self.core.out.dead.push(slot32(slot));
         }
         let slot = slot32(slot);
+        // What it brought along has a turn's room of its own.
         self.core.spent = 0;
         self.doors[slot as usize].opened(&mut Cx { core: &mut self.core, slot });
         self.core.out.stage_replies(slot);
@@ -254,9 +272,11 @@ impl Shard {
     /// Drops the connections that ended in this turn.
     fn bury(&mut self) {
         for slot in std::mem::take(&mut self.core.out.dead) {
+            // A read, a write and a deadline may all have found it dead in one turn.
             if !self.core.out.conns.contains(slot as usize) {
                 continue;
             }
+            // While the connection is still there: what it leaves asks who leaves.
             self.core.leave_all(slot);
             self.core.ends_at(slot, None);
             self.core.wakes.set(slot, None);
@@ -264,6 +284,7 @@ impl Shard {
             if let Err(error) = conn.socket.deregister(&self.core.registry) {
                 tracing::debug!(%error, "a connection was not watched");
             }
+            // Both slabs give out the slot that was freed last, so taking out of both in one order keeps them in step.
             self.doors.remove(slot as usize);
             self.core.inbox.connection_closed();
             self.core.out.tally.closed += 1;
@@ -272,6 +293,7 @@ impl Shard {
 
     fn report(&mut self) {
         self.core.out.tally.count(self.core.fanout.take_counts());
+        // An idle shard leaves counters alone that all shards share.
         if self.core.out.tally != Tally::default() {
             self.sink.add(&std::mem::take(&mut self.core.out.tally));
         }

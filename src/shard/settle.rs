@@ -19,6 +19,7 @@ pub(super) fn hand_out(core: &mut Core, doors: &mut Slab<Guarded>, mut settlemen
             continue;
         };
         let client = conn.member.client;
+        // The slot may be another client's by now, who waits for nothing of this.
         for settlement in of_one.iter().filter(|settlement| settlement.client == client) {
             doors[slot as usize].settled(&mut Cx { core, slot }, settlement);
         }

@@ -39,6 +39,7 @@ impl Shards {
         limits: &ShardLimits,
         mut sink: impl FnMut() -> S,
     ) -> io::Result<Vec<JoinHandle<()>>> {
+        // Complete before the first thread runs, since each may tell any other.
         let peers: Arc<[Inbox]> = self.handles.iter().map(|handle| handle.inbox.clone()).collect();
         let start = |(poll, handle): (Poll, &ShardHandle)| {
             let shard = Shard::new(handle, poll, peers.clone(), limits.clone(), Box::new(sink()))?;

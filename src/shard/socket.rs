@@ -73,11 +73,13 @@ impl Socket {
             Self::Tls(tls) => &tls.tcp,
             Self::Local(_) | Self::Awaited => return Ok(()),
         };
+        // Zero would mean the system's own time, which is a quarter of an hour or more (tcp(7)).
         SockRef::from(tcp).set_tcp_user_timeout(Some(silence.max(Duration::from_millis(1))))
     }
 
     pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         match self.source() {
+            // For good, with edges of both directions: nothing has to be changed when a backlog comes or goes.
             Some(source) => source.register(registry, token, Interest::READABLE | Interest::WRITABLE),
             None => Ok(()),
         }
@@ -149,6 +151,7 @@ impl TlsSocket {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
+            // An end without `close_notify` (RFC 8446 §6.1) is as good as one with it: frames say where they end.
             if self.session.read_tls(&mut self.tcp)? == 0 {
                 return Ok(0);
             }
@@ -157,6 +160,7 @@ impl TlsSocket {
                 let _ = self.send();
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
+            // What the session answers by itself, such as a change of keys, waits for no writer.
             if self.session.wants_write() {
                 self.send()?;
             }
@@ -164,6 +168,7 @@ impl TlsSocket {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        // First, since plaintext is refused while ciphertext from before fills the session.
         self.send()?;
         let taken = self.session.writer().write(bytes)?;
         self.send()?;
@@ -176,6 +181,7 @@ impl TlsSocket {
     fn send(&mut self) -> io::Result<bool> {
         while self.session.wants_write() {
             match self.session.write_tls(&mut self.tcp) {
+                // Or this would go on for ever.
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),

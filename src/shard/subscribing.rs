@@ -54,6 +54,7 @@ impl Core {
 
     /// Removes the subscriptions that fan-out had to end.
     pub(super) fn remove_ended(&mut self) {
+        // They were told by the pass that ended them; what is left is to take them off the lists.
         for (slot, key) in self.fanout.take_ended() {
             self.unsubscribe(slot, key);
             self.told.push((slot, key, ErrorCode::Overloaded));

@@ -49,6 +49,7 @@ impl Table {
     /// Adds what was appended, if anything was.
     pub(super) fn finish(&mut self, Begun(start): Begun) -> Option<u32> {
         let end = self.own.len();
+        // An empty entry would be a place in a stage for nothing.
         (start < end).then(|| self.push(Entry::Own(start..end)))
     }
 
@@ -64,6 +65,7 @@ impl Table {
         match &self.entries[index as usize] {
             Entry::Shared(bytes) => backlog.append(bytes, from),
             Entry::Own(range) => {
+                // Copied, since the buffer that it lies in is emptied with the turn.
                 let rest = self.own[range.clone()].get(from..).unwrap_or_default();
                 backlog.append(&Bytes::copy_from_slice(rest), 0);
             }
