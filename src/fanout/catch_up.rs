@@ -15,6 +15,7 @@ use crate::wire::Notice;
 impl Fanout {
     /// Serves connections with waiting subscriptions, each in turn, until the turn's share is used up.
     pub fn catch_up(&mut self, io: &mut impl Connections) {
+        // Who wants more is queued anew, and not among these.
         for _ in 0..self.bounds.turn_catch_ups.min(self.readers.waiting()) {
             if let Some(conn) = self.readers.pop() {
                 self.catch_up_connection(io, conn);
@@ -38,7 +39,9 @@ impl Fanout {
     fn catch_up_connection(&mut self, io: &mut impl Connections, conn: u32) {
         let Some(reader) = self.readers.get_mut(conn) else { return };
         reader.queued = false;
+        // Said again below, or by the next pass, if something still waits.
         reader.lagging = false;
+        // By index, since serving one borrows all of `self`; it neither adds nor removes any.
         for index in 0..reader.subs.len() {
             if !self.sub(self.readers.subs(conn)[index]).is_waiting() {
                 continue;
@@ -49,8 +52,10 @@ impl Fanout {
                 return self.readers.schedule_catch_up(conn, true);
             }
             self.catch_up_subscription(io, conn, self.readers.subs(conn)[index]);
+            // Written at once: only a write shows whether the socket takes more.
             io.flush(conn);
         }
+        // Queued again instead of going on here: others get a batch in between.
         if self.readers.subs(conn).iter().any(|&at| self.sub(at).is_waiting()) {
             let blocked = io.receiver(conn).is_none_or(|to| to.blocked);
             self.readers.schedule_catch_up(conn, blocked);

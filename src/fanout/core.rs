@@ -58,6 +58,7 @@ impl Fanout {
 
     /// A topic has something for a feed.
     pub fn notified(&mut self, slot: u32, now: Instant) {
+        // The feed that was told may be closed, and the slot another one's: that one pulls in vain.
         if let Some(feed) = self.feeds.get_mut(slot as usize) {
             self.turns.schedule(slot, feed, now);
         }
@@ -89,6 +90,7 @@ impl Fanout {
         for (slot, feed) in &mut self.feeds {
             let slot = slot32(slot);
             feed.not_before = now;
+            // One that waits runs now; any other has one more look at its topic.
             self.turns.resume(slot, feed, now);
             self.turns.schedule(slot, feed, now);
         }
@@ -111,6 +113,7 @@ impl Fanout {
         while budget > 0
             && let Some(slot) = self.turns.pop()
         {
+            // A feed without anything to pass on has cost a look at its topic.
             budget = budget.saturating_sub(self.run_feed(io, slot, now).max(1));
         }
     }
@@ -119,11 +122,13 @@ impl Fanout {
     fn run_feed(&mut self, io: &mut impl Connections, slot: u32, now: Instant) -> usize {
         let at = FeedRef { shard: self.shard, slot };
         let Self { bounds, feeds, readers, turns, bytes, ended, counts, draining, .. } = self;
+        // Nothing is taken out of the queue: it may name a feed that was closed, or one that got its slot.
         let Some(feed) = feeds.get_mut(slot as usize).filter(|feed| feed.turn == Turn::Running) else {
             return 0;
         };
         let mut slice = Slice { io, bounds, readers, counts, ended, bytes };
         if feed.pass.is_none() {
+            // Before the pull, which takes all that was announced until now.
             feed.again = false;
             feed.pass = begin_pass(&mut slice, at, feed, now);
         }
@@ -135,6 +140,7 @@ impl Fanout {
             }
         };
         match feed.turn {
+            // Behind all others: a large topic gets one slice in each round.
             Turn::Running => turns.put_back(slot),
             Turn::Idle if feed.again => turns.schedule(slot, feed, now),
             Turn::Idle | Turn::Waiting => {}
@@ -154,10 +160,12 @@ fn begin_pass<C: Connections>(
         slice.end_watching(feed);
         Default::default()
     });
+    // Whatever becomes of it here, the topic counts this as taken over, and no pull brings it again.
     let prev = std::mem::replace(&mut feed.position, upto);
     if messages.is_empty() && changes.list.is_empty() {
         return None;
     }
+    // Once for all who take every pass; whoever does not counts by itself.
     let skipped = match feed.topic.kind {
         Kind::Latest => messages.iter().map(|message| pass_on(&mut feed.seen, message)).collect(),
         Kind::Log | Kind::Document | Kind::Volatile => Vec::new(),
@@ -203,6 +211,7 @@ fn end_pass(feed: &mut Feed, pass: &Pass, now: Instant, draining: bool) {
         return;
     }
     let pause = match feed.topic.kind {
+        // A rest would make messages late, which this kind never is.
         Kind::Volatile => Duration::ZERO,
         Kind::Log | Kind::Latest | Kind::Document => pause_after(pass.spent),
     };
@@ -211,5 +220,6 @@ fn end_pass(feed: &mut Feed, pass: &Pass, now: Instant, draining: bool) {
         true => Duration::ZERO,
         false => feed.interval,
     };
+    // The interval counts from where the pass began, so that a long pass does not lower the rate.
     feed.not_before = (pass.started + interval).max(now + pause);
 }

@@ -52,6 +52,7 @@ impl Pass {
         let (prev, last) = reach;
         let (batches, change_batches) = Default::default();
         let (cursor, spent) = (0, Duration::ZERO);
+        // Looked at once for all: subscribers of a pass without any need no look at its messages.
         let leaves_out = messages.iter().any(|message| message.not_to.is_some());
         Self {
             messages,
@@ -76,6 +77,7 @@ impl Pass {
         let frame = |(index, message): (usize, &Arc<Placed>)| {
             message.frame_after(speaker, skipped.get(index).copied().unwrap_or(0))
         };
+        // Made once for the pass. Only its place in the turn's table is another one in each slice.
         let joined = kept(&mut self.batches, encoding, || join(messages.iter().enumerate().map(frame)));
         Ones::of(io, joined)
     }
@@ -201,6 +203,7 @@ fn join(mut frames: impl Iterator<Item = Frame>) -> Option<Bytes> {
         Some(Frame::Shared(bytes)) => bytes,
         Some(Frame::Mixed(_)) => return None,
     };
+    // Alone, a frame is shared with its message instead of copied.
     let Some(second) = frames.next() else { return Some(first) };
     let mut joined = Vec::from(first);
     for frame in [second].into_iter().chain(frames) {

@@ -69,6 +69,7 @@ impl<C: Connections> Slice<'_, C> {
         pass.cursor = end;
         // What is shared may end before the next slice.
         self.bytes.clear();
+        // By batches: per delivery one number is added.
         self.counts.deliveries += delivered * pass.messages.len() as u64;
     }
 
@@ -126,6 +127,8 @@ impl<C: Connections> Slice<'_, C> {
         match &mut sub.state {
             SubState::Apart(apart) => {
                 // A pass from before the snapshot changes nothing yet.
+                // Nor does one with more behind it: a value of the snapshot may be replaced by one still to come, and what
+                // was left out before that is counted from the snapshot.
                 let in_step = pass.last >= apart.after && !pass.more;
                 let now = self.serve_latest(apart, pass, to.blocked, except);
                 if !apart.waiting.is_empty() {
@@ -139,6 +142,7 @@ impl<C: Connections> Slice<'_, C> {
                 }
             }
             SubState::Live => self.fall_behind(kind, sub, pass.prev, pass, to, except),
+            // Joined after this was pulled: it has more than this, exactly this, or (below) less.
             SubState::From(at) if *at > pass.last => {}
             SubState::From(at) if *at == pass.last => sub.state = SubState::Live,
             SubState::From(at) if to.blocked => {
@@ -150,6 +154,7 @@ impl<C: Connections> Slice<'_, C> {
                 sub.state = SubState::Live;
                 self.send_some(sub, pass, has, except);
             }
+            // It reads this in the history, in its own time.
             SubState::Behind(_) => {}
         }
     }
@@ -173,16 +178,19 @@ impl<C: Connections> Slice<'_, C> {
         except: Except,
     ) {
         match kind {
+            // Missed for good: it is in step with whatever comes next.
             Kind::Volatile => {
                 self.counts.dropped += pass.messages.len() as u64;
                 sub.state = SubState::Live;
             }
             Kind::Log | Kind::Document => {
+                // From what it has, which may be more than the pass began with: it may have joined in between.
                 sub.state = SubState::Behind(if planted(Fault::BehindLosesBatch) { pass.last } else { has });
                 self.readers.schedule_catch_up(sub.conn, to.blocked);
             }
             Kind::Latest => {
                 let mut apart = Apart { after: has, ..Apart::default() };
+                // Nothing is returned to be sent: for somebody who is blocked all of it waits.
                 self.serve_latest(&mut apart, pass, true, except);
                 sub.state = SubState::Apart(Box::new(apart));
                 self.readers.schedule_catch_up(sub.conn, to.blocked);
@@ -214,8 +222,10 @@ impl<C: Connections> Slice<'_, C> {
             }
             let skipped = match apart.counts.remove(key) {
                 Some(seen) => value.count.skipped_since(Some(seen)),
+                // Not in its snapshot, or sent since: counted as for everybody.
                 None => pass.skipped.get(index).copied().unwrap_or(0),
             };
+            // Behind whatever waits, or a key's newer value would arrive before its older one.
             if blocked || !apart.waiting.is_empty() {
                 let skipped = if planted(Fault::ForgetsSkipped) { 0 } else { skipped };
                 self.counts.conflated += apart.waiting.add(value, skipped);
@@ -230,6 +240,7 @@ impl<C: Connections> Slice<'_, C> {
 
     fn serve_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub, pass: &mut Pass, to: Receiver) {
         let Some(watch) = sub.watch_mut() else { return };
+        // Who came while these changes gathered has the first of them in its list of members.
         let known = usize::try_from(watch.upto.saturating_sub(pass.changes.before)).unwrap_or(usize::MAX);
         watch.upto = watch.upto.max(pass.changes.before + pass.changes.list.len() as u64);
         if to.blocked || !watch.missed.is_empty() {
@@ -271,6 +282,7 @@ impl<C: Connections> Slice<'_, C> {
 
     /// Ends a subscription. It is removed after the turn, and gets nothing more until then.
     fn end_watcher(&mut self, topic: &Arc<Topic>, sub: &mut Sub) {
+        // No pass reaches that. A state of its own would be looked for with every delivery.
         sub.state = SubState::From(Offset(u64::MAX));
         if let Some(watch) = sub.watch_mut() {
             watch.upto = u64::MAX;

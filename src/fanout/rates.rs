@@ -49,6 +49,7 @@ impl Rates {
     /// The interval asked for, unless the topic has many different ones here already.
     fn affordable(&self, topic: &Arc<Topic>, interval: Duration) -> Duration {
         let key = FeedKey::new(topic, interval);
+        // A rate that is served already costs nothing more.
         if self.feed_of.contains_key(&key) {
             return interval;
         }
@@ -91,6 +92,7 @@ fn interval_of(max_rate: f64) -> Duration {
 
 /// The next power of two of milliseconds.
 fn coarse(interval: Duration) -> Duration {
+    // One more for the part of a millisecond that is cut off: no rate is higher than was asked for.
     let millis = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX / 2).saturating_add(1);
     Duration::from_millis(millis.checked_next_power_of_two().unwrap_or(millis))
 }

@@ -80,7 +80,9 @@ impl Readers {
         });
         let subs = &mut self.of[gone.conn as usize].subs;
         subs.swap_remove(gone.place as usize);
+        // Its other end is in a feed that only the caller can reach.
         let moved = subs.get(gone.place as usize).map(|moved| (*moved, gone.place));
+        // Of a hundred thousand connections without subscriptions none keeps room for one.
         if subs.is_empty() {
             subs.shrink_to_fit();
         }
@@ -90,6 +92,7 @@ impl Readers {
     /// A connection is gone, and whoever has its slot next is somebody else.
     pub(super) fn forget(&mut self, conn: u32) {
         if let Some(reader) = self.get_mut(conn) {
+            // The queue may still name it, and whoever has the slot then is looked at in vain.
             *reader = Reader::default();
         }
     }

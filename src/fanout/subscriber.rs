@@ -99,6 +99,7 @@ impl Watch {
             index += 1;
             last + 1 == index && (change.joined || !came)
         });
+        // A quarter below the bound, or each further change would go through all of them again.
         self.missed.len() <= most / 4 * 3
     }
 }

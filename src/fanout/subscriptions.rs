@@ -37,6 +37,7 @@ impl Fanout {
         at: Moment,
         notify: impl FnMut(FeedRef),
     ) -> Result<Joined, Refusal> {
+        // Opened first: from joining on the topic calls it by its slot.
         let slot = self.open_feed(topic, options.max_rate, at.now);
         let request = JoinRequest {
             feed: self.feed_ref(slot),
@@ -69,11 +70,13 @@ impl Fanout {
 
     fn add_sub(&mut self, conn: u32, slot: u32, joined: &Joined, options: &SubscribeOptions) {
         let feed = &mut self.feeds[slot as usize];
+        // Nothing was pulled since the topic was joined: pulls are made by this thread.
         let is_new = feed.subs.is_empty();
         if is_new {
             feed.position = joined.offset;
         }
         let state = match feed.topic.kind {
+            // More past than fits the reply: it reads on, and passes leave it alone until it has caught up.
             Kind::Log | Kind::Document if joined.upto < joined.offset => SubState::Behind(joined.upto),
             Kind::Log if planted(Fault::JoinsInStep) => SubState::Live,
             Kind::Log | Kind::Document | Kind::Volatile => SubState::From(joined.offset),
@@ -96,6 +99,7 @@ impl Fanout {
         joined: &'j Joined,
     ) -> impl Iterator<Item = &'j Placed> + use<'j> {
         let at = self.readers.find(conn, key);
+        // Of a log this is all, since joining had the same budget. A snapshot is whole, and goes out share by share.
         let now = at.map_or(0, |_| first_share(&joined.past, self.bounds.catch_up_bytes));
         let (now, later) = joined.past.split_at(now);
         let mut except = Except { client: to.client, declines_own: false };
@@ -103,6 +107,7 @@ impl Fanout {
             let is_latest = self.feeds[at.feed as usize].topic.kind == Kind::Latest;
             let sub = self.sub_mut(at);
             except.declines_own = sub.declines_own();
+            // The rest of a snapshot waits like other values do, so that newer ones of their keys take their places.
             if is_latest && !later.is_empty() {
                 let counts = match &mut sub.state {
                     SubState::Apart(apart) => std::mem::take(&mut apart.counts),
@@ -124,6 +129,7 @@ impl Fanout {
     pub fn set_member(&mut self, conn: u32, key: SubKey, is_own: bool) -> Option<Arc<Topic>> {
         let at = self.readers.find(conn, key)?;
         let sub = self.sub_mut(at);
+        // Nothing is allocated to say no.
         if is_own || sub.extra.is_some() {
             sub.extra.get_or_insert_default().has_member = is_own;
         }
@@ -152,6 +158,7 @@ impl Fanout {
         unix_ms: u64,
         mut notify: impl FnMut(FeedRef),
     ) {
+        // From the end, where taking one out moves no other.
         while let Some(&at) = self.readers.subs(conn).last() {
             self.remove(at, member, unix_ms, &mut notify);
         }
@@ -167,6 +174,7 @@ impl Fanout {
         {
             self.sub_mut(moved).place = place;
         }
+        // Before the slot is free: the topic knows the feed by it.
         topic.leave(self.feed_ref(at.feed), member, watching, unix_ms, notify);
         self.close_feed_if_unused(at.feed);
     }
@@ -185,6 +193,7 @@ fn latest_start(feed: &mut Feed, is_new: bool, joined: &Joined) -> SubState {
         feed.seen = joined.counts.iter().cloned().collect();
         return SubState::From(joined.offset);
     }
+    // Without any, the feed has passed on all that is in the snapshot, and both go on from the same place.
     match joined.counts.is_empty() {
         true => SubState::From(joined.offset),
         false => SubState::Apart(Box::new(Apart {

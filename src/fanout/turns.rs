@@ -38,6 +38,7 @@ impl Turns {
 
     /// A feed's pause may be over.
     pub(super) fn resume(&mut self, slot: u32, feed: &mut Feed, now: Instant) {
+        // The timer may be one of an earlier pause, or of a feed that had the slot before.
         if feed.turn == Turn::Waiting && feed.not_before <= now {
             feed.turn = Turn::Running;
             self.runnable.push_back(slot);

@@ -69,6 +69,7 @@ impl Waiting {
     /// Leaves out all but the newest of each key, which counts the others.
     fn conflate(&mut self) -> u64 {
         let mut newest: FxHashMap<&str, usize> = FxHashMap::default();
+        // By index; none for those that go.
         let mut counts: Vec<Option<u32>> = vec![None; self.values.len()];
         for (index, pending) in self.values.iter().enumerate() {
             let key = pending.value.message.key.as_deref().unwrap_or_default();
