@@ -50,6 +50,7 @@ impl Encoded {
         let (mut at, mut make, mut new) = (self, Some(make), None);
         loop {
             match at.0.get() {
+                // The list only grows, so what was handed out stays where it is.
                 Some(slot) if slot.encoding == encoding => return &slot.frame,
                 Some(slot) => at = &slot.next,
                 None => {

@@ -57,11 +57,14 @@ impl Framing {
         match body {
             Body::Own(data, bytes, Own::Head) => {
                 parts.push(Part::Head(data, bytes.len()));
+                // The header is each receiver's own, as its length is; the trailer is shared with the last bytes.
                 parts.push(Part::Shared(self.with_trailer(&bytes)));
             }
             Body::Own(data, bytes, Own::Patch { at, length }) => {
+                // A dialect that counts wrongly must not take the shard down.
                 let at = at.min(bytes.len());
                 let mut front = Vec::with_capacity(HEADER_BYTES_MAX + at);
+                // A patch is as long for everybody, so one header is right for all.
                 self.append_header(&mut front, data, bytes.len() + length);
                 front.extend_from_slice(&bytes[..at]);
                 parts.push(Part::Shared(front.into()));
@@ -101,6 +104,7 @@ impl Framing {
             Part::Patch(length) => {
                 let own = &own[..own.len().min(*length)];
                 buffer.extend_from_slice(own);
+                // The header has promised so many bytes: what is not given is zero, or the stream would be out of step.
                 buffer.resize(buffer.len() + length - own.len(), 0);
             }
         }
@@ -128,6 +132,7 @@ impl Framing {
             (Body::Text(bytes) | Body::Binary(bytes), Self::Deflated(how))
                 if bytes.len() >= usize::from(how.least) =>
             {
+                // Framed without compression first: whatever does not become smaller goes out as it is then.
                 let mut plain = with_room_for(body);
                 Self::WebSocket.append_as(&mut plain, body, level);
                 append_deflated(buffer, &plain, Deflation { level: level.unwrap_or(how.level), ..how });

@@ -17,6 +17,7 @@ pub struct Dialects(AtomicU32);
 impl Dialects {
     /// Takes in a dialect, once for all connections that will speak it: every shard keeps a place for each that ever was.
     pub fn register(&self, dialect: impl Dialect + 'static, framing: Framing) -> Spoken {
+        // Relaxed: a number of its own is all that is asked for, and nothing is published along with it.
         let id = DialectId(self.0.fetch_add(1, Ordering::Relaxed));
         let encoding = Encoding { dialect: id, variant: Variant::default(), framing };
         Spoken { encoding, dialect: Arc::new(dialect) }

@@ -31,6 +31,7 @@ pub(super) fn parse(payload: &[u8]) -> Result<Option<u16>, Violation> {
 pub fn append_close(buffer: &mut Vec<u8>, code: Option<u16>, reason: &str) {
     let Some(code) = code else { return append_frame(buffer, Opcode::Close, &[]) };
     let mut body = code.to_be_bytes().to_vec();
+    // Between two characters, or the reason would not be UTF-8 (RFC 6455 §5.5.1).
     let end = (0..=REASON_BYTES.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
     body.extend_from_slice(&reason.as_bytes()[..end.unwrap_or(0)]);
     append_frame(buffer, Opcode::Close, &body);

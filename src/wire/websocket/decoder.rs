@@ -131,6 +131,7 @@ impl Decoder {
                 },
             };
             let incoming = self.step(state, input)?;
+            // Between two messages a connection keeps nothing.
             if state.is_empty() {
                 *partial = None;
             }
@@ -152,9 +153,11 @@ impl Decoder {
         input: &mut &'i mut [u8],
     ) -> Result<Option<Incoming<'i>>, Violation> {
         let Some((header, start)) = Header::parse(input, rules.deflate)? else { return Ok(None) };
+        // Nothing has been taken yet: a `Partial` begins with the same byte, and judges what is left to judge.
         if !header.last || header.opcode == Opcode::Continuation {
             return Ok(None);
         }
+        // Refused by its header, before all of it has been sent.
         let length = length_within(&header, rules.bytes(header.compressed))?;
         let Some(end) = start.checked_add(length).filter(|end| *end <= input.len()) else { return Ok(None) };
         self.cost.frames += 1;
@@ -184,6 +187,7 @@ impl Decoder {
             state.begin(&header)?;
         }
         let Some(frame) = state.take_payload(input)? else { return Ok(None) };
+        // It may come between the fragments of a message, which go on after it (§5.4).
         if frame.opcode.is_control() {
             return control(frame.opcode, Cow::Owned(std::mem::take(&mut state.control))).map(Some);
         }
@@ -209,6 +213,7 @@ impl Decoder {
         is_text: bool,
         rules: Rules,
     ) -> Result<Incoming<'static>, Violation> {
+        // By the bound of what comes out; what goes in has had a bound of its own.
         let inflated = self.inflater.inflate(payload, rules.message_bytes)?;
         self.cost.inflated = self.cost.inflated.saturating_add(inflated.len());
         data(inflated, is_text)
@@ -239,6 +244,7 @@ impl Partial {
 
     /// Takes a header, or the part of one that is there.
     fn take_header(&mut self, input: &mut &mut [u8]) -> Result<Option<Header>, Violation> {
+        // Whole in the input, as it mostly is: parsed where it lies.
         if self.header_bytes == 0
             && let Some((header, size)) = Header::parse(input, self.rules.deflate)?
         {
@@ -261,6 +267,7 @@ impl Partial {
     /// Judges a header by what came before it.
     fn begin(&mut self, header: &Header) -> Result<(), Violation> {
         let length = match header.opcode {
+            // Cannot fail: `parse` has refused longer ones.
             Opcode::Close | Opcode::Ping | Opcode::Pong => length_within(header, CONTROL_BYTES)?,
             Opcode::Text | Opcode::Binary => {
                 if self.message.is_some() {
@@ -276,6 +283,7 @@ impl Partial {
                 if message.fragments > self.rules.fragments {
                     return Err(Violation::TooManyFragments);
                 }
+                // All fragments together have the bound of one message, by what their headers announce.
                 let room = self.rules.bytes(message.compressed).saturating_sub(message.payload.len());
                 length_within(header, room)?
             }
@@ -291,11 +299,13 @@ impl Partial {
         let count = input.len().min(frame.length - frame.taken);
         let (piece, rest) = std::mem::take(input).split_at_mut(count);
         *input = rest;
+        // The mask goes on where the last piece ended (§5.3).
         mask::apply(piece, frame.mask, frame.taken);
         frame.taken += count;
         match &mut self.message {
             _ if frame.opcode.is_control() => self.control.extend_from_slice(piece),
             Some(message) => message.append(piece)?,
+            // Cannot be: a frame that is no control frame has a message.
             None => {}
         }
         Ok(self.frame.take_if(|frame| frame.taken == frame.length))
@@ -309,6 +319,7 @@ impl Unfinished {
 
     /// Adds a piece; memory grows with what has come, not with what is announced.
     fn append(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        // Fragment by fragment, so that what is wrong ends the connection at once; what is compressed is no text yet.
         if self.is_text && !self.compressed {
             self.utf8.feed(piece)?;
         }
@@ -332,6 +343,7 @@ fn text(bytes: &[u8]) -> Result<&str, Violation> {
 
 fn data(payload: Vec<u8>, is_text: bool) -> Result<Incoming<'static>, Violation> {
     Ok(match is_text {
+        // Pieces may end within a character and were gathered as bytes; this second look is what a `String` asks for.
         true => Incoming::Text(Cow::Owned(String::from_utf8(payload).map_err(|_| Violation::NotUtf8)?)),
         false => Incoming::Binary(Cow::Owned(payload)),
     })

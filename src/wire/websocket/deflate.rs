@@ -77,6 +77,7 @@ impl Deflater {
         while let Some((opcode, compressed, payload, after)) = split_own(rest) {
             let whole = &rest[..rest.len() - after.len()];
             rest = after;
+            // Control frames are never compressed (§6.1).
             let worth_it = !compressed && !opcode.is_control() && payload.len() >= usize::from(how.least);
             let smaller = if worth_it { self.compress(payload, how) } else { None };
             match smaller.filter(|smaller| smaller.len() < payload.len()) {
@@ -100,10 +101,12 @@ impl Deflater {
             let before = engine.total_in();
             engine.compress_vec(rest, &mut compressed, FlushCompress::Sync).ok()?;
             rest = advance(rest, before, engine.total_in());
+            // A full output may mean that the flush has more to give: zlib wants to be called until room is left.
             if rest.is_empty() && compressed.len() < compressed.capacity() {
                 break;
             }
         }
+        // §7.2.1. A sync flush ends so; the receiver appends it again.
         if compressed.ends_with(&TAIL) {
             compressed.truncate(compressed.len() - TAIL.len());
         }
@@ -119,12 +122,14 @@ impl Deflater {
                 // Levels that were set before a reload have had their time.
                 self.engines.truncate(ENGINES - 1);
                 let level = Compression::new(u32::from(how.level.clamp(1, 9)));
+                // Bare DEFLATE: a zlib header would be taken for content (§7.2.1).
                 let engine = Compress::new_with_window_bits(level, false, how.window.bits());
                 self.engines.insert(0, (how.window, how.level, engine));
                 0
             }
         };
         let (_, _, engine) = self.engines.get_mut(at)?;
+        // Also after an error: nothing of one message may be in the next, which goes to others.
         engine.reset();
         Some(engine)
     }
@@ -140,11 +145,13 @@ impl Inflater {
     /// Inflates a message of at most `limit` bytes. What is larger is refused once that many have come out of it, so it
     /// never costs more memory.
     pub fn inflate(&mut self, message: &[u8], limit: usize) -> Result<Vec<u8>, Violation> {
+        // With a full window, which reads what was written with any smaller one.
         let engine = self.engine.get_or_insert_with(|| Decompress::new(false));
         engine.reset(false);
         let mut out =
             Vec::with_capacity(message.len().saturating_mul(4).clamp(GROWTH_BYTES, limit.max(GROWTH_BYTES)));
         let mut ends = 0;
+        // §7.2.2. One after the other, so that the message need not be copied to have its tail.
         for part in [message, &TAIL] {
             inflate_part(engine, part, &mut out, limit, &mut ends)?;
         }
@@ -184,8 +191,10 @@ fn inflate_part(
                 }
                 engine.reset(false);
             }
+            // There may be more output although all input is taken.
             Status::Ok | Status::BufError if out.len() == out.capacity() => {}
             Status::Ok | Status::BufError if rest.is_empty() => return Ok(()),
+            // It neither takes nor gives, and would not the next time either.
             Status::Ok | Status::BufError if stuck => return Err(Violation::Deflate),
             Status::Ok | Status::BufError => {}
         }

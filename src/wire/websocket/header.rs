@@ -82,6 +82,7 @@ impl Header {
         if second & MASKED == 0 {
             return Err(Violation::Unmasked);
         }
+        // 126 and 127, which announce a longer length, are over the bound as well (§5.5).
         if opcode.is_control() && usize::from(second & !MASKED) > CONTROL_BYTES {
             return Err(Violation::LongControl);
         }
@@ -113,6 +114,7 @@ fn parse_length(short: u8, bytes: &[u8]) -> Result<Option<(u64, usize)>, Violati
 /// Appends the header of a frame that is neither masked nor a fragment.
 pub fn append_header(buffer: &mut Vec<u8>, opcode: Opcode, compressed: bool, length: usize) {
     buffer.push(FIN | if compressed { COMPRESSED } else { 0 } | opcode as u8);
+    // The shortest form that holds it (§5.2): peers may refuse any other.
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(length @ 0..=125), _) => buffer.push(length),
         (_, Ok(length)) => {

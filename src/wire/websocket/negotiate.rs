@@ -16,6 +16,7 @@ impl Agreement {
     #[must_use]
     pub fn apply(self, wanted: Deflation) -> Deflation {
         match self.server_bits {
+            // 15 bits are what a window has without being asked.
             None | Some(15..) => wanted,
             Some(_) => Deflation { window: Window::Small, ..wanted },
         }
@@ -129,6 +130,7 @@ impl<'a> Parser<'a> {
             match signs.next()? {
                 (at, '"') => {
                     self.0 = &self.0[at + 1..];
+                    // Quoted or not, it has to be a token (RFC 6455 §9.1).
                     return (!value.is_empty() && value.bytes().all(is_token)).then_some(value);
                 }
                 (_, '\\') => value.push(signs.next()?.1),

@@ -12,6 +12,7 @@ pub(super) struct Utf8 {
 impl Utf8 {
     /// Takes the next piece.
     pub(super) fn feed(&mut self, mut piece: &[u8]) -> Result<(), Violation> {
+        // Byte by byte, which are three at most: the rest of the piece is checked in one go.
         while self.length > 0 {
             let Some((&byte, rest)) = piece.split_first() else { return Ok(()) };
             piece = rest;
