@@ -104,6 +104,7 @@ impl Asker {
 impl Drop for Asker {
     fn drop(&mut self) {
         if let Some(who) = self.0.take() {
+            // Whoever holds an asker may go down with a panic, a topic or the store: nobody waits for ever.
             who.hear(Err(NotPlaced::Lost), |ear, settlement| ear.hear(vec![settlement]));
         }
     }
@@ -147,6 +148,7 @@ impl Settled {
     pub fn tell_all(all: Vec<Self>) {
         let mut by_ear: Vec<(Arc<dyn Ear>, Vec<Settlement>)> = Vec::new();
         for Self { mut asker, outcome } in all {
+            // Taken out, or `Drop` would tell it a second time.
             let Some(who) = asker.0.take() else { continue };
             who.hear(outcome, |ear, settlement| {
                 // There are as many as shards.

@@ -31,6 +31,7 @@ impl State {
         if let Store::Document(document) = &mut state.store {
             document.restored(head.evicted);
         }
+        // After the messages: those that were the newest may have been removed, and numbers go on all the same.
         state.last = head.last;
         state.numbered = head.numbered;
         state.on_disk = OnDisk::restored(&head, blocks);
@@ -53,6 +54,7 @@ impl State {
         // Without the messages that said so, only the head knows where a topic was.
         let with_head =
             self.on_disk.head_is_old || state.is_some() || !old_blocks.is_empty() || !old_keys.is_empty();
+        // The commit that fails says so again; what changes while it is under way is for the next one.
         self.on_disk.head_is_old = false;
         let kind = self.rule.kind.kind();
         let (epoch, numbered, damage) = (self.epoch, self.numbered, self.on_disk.damage);
@@ -62,6 +64,7 @@ impl State {
             head,
             epoch: self.epoch,
             kind,
+            // What the block follows, by which one that was lost in between is found.
             previous: self.on_disk.kept,
             entries,
             state,
@@ -84,6 +87,7 @@ impl State {
             Settled { asker, outcome: Ok(self.receipt(at, duplicate, 0)) }
         };
         let settled = waited.into_iter().map(placed).collect();
+        // Others were shown when they were numbered.
         if self.rule.keeping == Keeping::Durable && !writing.entries.is_empty() {
             writing.entries.into_iter().for_each(|entry| {
                 self.show(entry.message, entry.not_to);

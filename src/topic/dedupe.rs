@@ -97,6 +97,7 @@ impl Dedupe {
             self.bytes += cost(&id);
             self.scopes.push(id.clone());
         }
+        // With its offset: an id that was forgotten and used again has two entries, of which only the newer counts.
         self.by_age.push_back((now_ms, offset, id));
         while self.offset_of.len() > self.window.count
             && let Some(oldest) = self.scopes.pop_of_largest()

@@ -78,8 +78,10 @@ impl Document {
 
     /// Forgets everything up to an offset.
     pub(super) fn erase(&mut self, upto: Offset) {
+        // Kept, with the share and the account that it is on.
         let mut weight = std::mem::take(&mut self.weight);
         weight.set(0);
+        // Unwritten, so that the next commit removes what the disk has; what is on its way there stays below.
         *self = Self { merged_upto: upto, unwritten: true, weight, ..Self::default() };
     }
 
@@ -110,6 +112,7 @@ impl Document {
         let enough_bytes = bytes >= defaults::MERGE_BYTES.max(self.merged_bytes / 2);
         let enough_updates = self.fresh >= bounds.updates.max(self.merged_bytes / defaults::MERGE_BYTES * 32);
         let enough = enough_bytes || enough_updates || is_idle;
+        // One alone is as merged as it can be.
         !self.merging && self.fresh > 0 && self.log.messages.len() >= self.patience.max(2) && enough
     }
 

@@ -15,6 +15,7 @@ impl State {
             return CatchUp { gap: None, messages: Vec::new(), upto: self.last, epoch: self.epoch };
         };
         let messages = log.batch_after(after, budget);
+        // Where nothing is left, the hole reaches up to the message that comes next.
         let gap = (log.evicted > after)
             .then(|| messages.first().map_or(Offset(self.last.0 + 1), |first| first.message.offset));
         let upto = messages.last().map_or(self.last, |last| last.message.offset);
@@ -25,6 +26,7 @@ impl State {
     /// page has, whatever is kept.
     pub(super) fn history(&mut self, query: &HistoryQuery, now_ms: u64) -> (HistoryReply, Vec<Arc<Placed>>) {
         self.prune(now_ms);
+        // A position of another epoch says nothing here: the page begins where one without a position does.
         let since = query.since.filter(|since| since.epoch == self.epoch);
         let after = since.map_or(Offset::ZERO, |since| since.offset);
         let before = since.map_or(Offset(u64::MAX), |since| since.offset);
@@ -74,6 +76,7 @@ fn page<'a>(
     limit: usize,
 ) -> (Vec<Arc<Placed>>, bool) {
     let taken = take_batch(messages.clone().take(limit), defaults::HISTORY_REPLY_BYTES);
+    // Counted beyond the limit: `more` is about what there is.
     let more = messages.nth(taken.len()).is_some();
     (taken, more)
 }

@@ -122,6 +122,7 @@ impl OnDisk {
     pub(super) fn has_changes(&self, evicted: Offset) -> bool {
         (self.head_is_old && self.is_known)
             || !self.old_keys.is_empty()
+            // A block goes when nothing of it is kept any more: blocks are never rewritten.
             || self.blocks.front().is_some_and(|block| block.last <= evicted)
     }
 
@@ -136,6 +137,7 @@ impl OnDisk {
         self.is_known |= writing.head.is_some();
         if let Some(block) = writing.block() {
             self.kept = block.last;
+            // Values are found by their keys, and replaced there.
             if writing.kind != Kind::Latest {
                 self.blocks.push_back(block);
             }
@@ -145,6 +147,7 @@ impl OnDisk {
     /// What was to be written is not there.
     pub(super) fn not_written(&mut self, writing: &mut Writing) {
         self.head_is_old |= writing.head.is_some();
+        // In front again, in their order: what goes first is the oldest.
         writing.old_blocks.drain(..).rev().for_each(|block| self.blocks.push_front(block));
         self.old_keys.append(&mut writing.old_keys);
     }

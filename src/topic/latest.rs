@@ -24,6 +24,7 @@ impl Latest {
     pub(super) fn next_count(&self, key: &str, offset: Offset) -> KeyCount {
         match self.values.get(key) {
             Some(value) => KeyCount { run: value.count.run, number: value.count.number + 1 },
+            // A key that was forgotten begins a new run: what was left out before that is nothing to count.
             None => KeyCount { run: offset, number: 1 },
         }
     }

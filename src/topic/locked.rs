@@ -42,6 +42,7 @@ impl Topic {
 
     /// Has it weigh on the memory, and on whoever made it, for as long as it lives.
     pub fn weigh_on(mut self, memory: &Memory, charge: Option<Charge>) -> Self {
+        // Nobody else has it yet, so there is no lock to take.
         self.state.get_mut().weigh_on(memory, charge);
         self
     }
@@ -73,6 +74,7 @@ impl Topic {
             KindRule::Log(_) | KindRule::Latest { .. } | KindRule::Document(_) => Duration::ZERO,
         };
         let (kind, keeping) = (state.rule.kind.kind(), state.rule.keeping);
+        // What never changes is beside the lock: it is asked with every pass and every publish.
         Self { name: state.name.clone(), kind, tick, keeping, state: Mutex::new(state) }
     }
 
@@ -83,6 +85,7 @@ impl Topic {
         work: impl FnOnce(&mut State, &mut Wakes<FeedRef>) -> T,
     ) -> T {
         let mut wakes = Wakes::default();
+        // The guard ends with this statement: a shard that is woken wants the same lock first of all.
         let outcome = work(&mut self.state.lock(), &mut wakes);
         wakes.fire(notify);
         outcome
@@ -188,6 +191,7 @@ impl Topic {
 
     /// Kind `latest`: removes what is no key of the topic.
     pub fn retain_keys<V>(&self, map: &mut FxHashMap<Arc<str>, V>) {
+        // Once for as many keys as were added since the last time: one lock for each would take longer.
         let state = self.state.lock();
         map.retain(|key, _| state.has_key(key));
     }

@@ -25,6 +25,7 @@ impl Log {
         let front_is_pinned = self.messages.front().is_some_and(|front| front.message.offset > pinned_after);
         let too_large = self.bytes > bounds.bytes.saturating_add(defaults::UNPULLED_BYTES);
         let too_many = self.messages.len() > bounds.count.saturating_add(defaults::UNPULLED_COUNT);
+        // While the oldest may go, `prune` makes room: only what a shard has yet to take over is a reason.
         if front_is_pinned && (too_large || too_many) {
             return Err(Refusal::Overloaded);
         }
@@ -40,6 +41,7 @@ impl Log {
     pub(super) fn prune(&mut self, bounds: &Retention, level: usize, pinned_after: Offset, now_ms: u64) {
         let oldest_ms = now_ms.saturating_sub(millis(bounds.age));
         while let Some(front) = self.messages.front() {
+            // Of age the oldest alone is asked: those behind it are newer.
             let over = self.messages.len() > bounds.count
                 || self.bytes > bounds.bytes
                 || self.weight() > level

@@ -63,8 +63,10 @@ impl State {
         document.erase(self.numbered);
         self.last = self.numbered;
         self.epoch = epoch;
+        // An id that comes again would be answered with an offset of the old epoch.
         self.dedupe = Dedupe::new(self.rule.keeping);
         self.on_disk.head_is_old = true;
+        // What shards have not taken over yet is erased, too.
         self.feeds.iter_mut().for_each(|feed| feed.pulled = self.numbered);
     }
 }

@@ -16,6 +16,7 @@ pub struct KeyCount {
 impl KeyCount {
     /// How many messages of the key lie between this one and the one that was seen before, if any was.
     pub fn skipped_since(self, seen: Option<Self>) -> u64 {
+        // Numbers of an earlier run were given before the key was forgotten.
         let before = seen.filter(|seen| seen.run == self.run).map_or(0, |seen| seen.number);
         self.number.saturating_sub(before + 1)
     }

@@ -77,6 +77,7 @@ impl Presence {
             return false;
         }
         let subscriptions = *subscriptions;
+        // Both under one lock, or whoever looks in between would miss a member.
         self.go(topic, member.client, watched);
         self.enter(topic, member, subscriptions, watched);
         true
@@ -107,12 +108,14 @@ impl Presence {
     }
 
     fn record(&mut self, topic: &TopicName, member: Member, joined: bool, watched: bool) {
+        // Nobody would read it: who watches later begins with the members there are.
         if !watched {
             return;
         }
         let change = PresenceChange { topic: topic.clone(), member, joined, encoded: Encoded::default() };
         self.changes.push_back(Arc::new(change));
         self.recorded += 1;
+        // A shard that has not taken over the one that goes notices by the numbers, and ends its watchers.
         if self.changes.len() > defaults::UNPULLED_PRESENCE {
             self.changes.pop_front();
         }
@@ -126,6 +129,7 @@ impl Presence {
     /// The first changes after number `seen`, at most `limit`; `None` when some of them are gone.
     pub(super) fn after(&self, seen: u64, limit: usize) -> Option<Changes> {
         let wanted = usize::try_from(self.recorded - seen).unwrap_or(usize::MAX);
+        // Numbers go on while changes are forgotten: fewer here than wanted means that some are gone.
         let start = self.changes.len().checked_sub(wanted)?;
         let list = self.changes.range(start..).take(limit).cloned().collect();
         Some(Changes { before: seen, list })

@@ -48,6 +48,7 @@ impl State {
             if !gave_up {
                 return Err(refusal);
             }
+            // Counted at once, or the next look would find no more room than this one.
             self.weigh();
         }
     }
@@ -80,6 +81,7 @@ impl State {
             false => self.store.is_empty() && self.dedupe.is_empty(),
         };
         if unused && idle && nothing_to_lose {
+            // Under the lock: whoever has the topic in hand already finds it closed, and looks it up again.
             self.closed = true;
         }
         self.closed

@@ -102,6 +102,7 @@ impl State {
         now_ms: u64,
         notify: impl FnMut(FeedRef),
     ) -> Result<Taken, Refusal> {
+        // Also by what is refused: somebody uses it.
         self.touched_ms = now_ms;
         let durable = self.rule.keeping.is_durable();
         if ack == Some(Ack::Durable) && !durable {
@@ -109,17 +110,22 @@ impl State {
         }
         let waits = durable && ack != Some(Ack::Accepted);
         let message_id = draft.message_id.as_ref().map(|id| draft.by.scoped(id));
+        // Before there has to be room: what comes again takes none, and its publisher has perhaps missed the answer.
         if let Some(id) = &message_id
             && let Some(offset) = self.dedupe.find(id, now_ms)
         {
+            // The first one may be on its way to the disk still; then both wait for the same commit.
             let waits = waits && offset > self.on_disk.kept;
             return Ok(self.taken(offset, true, waits.then(asker), 0));
         }
+        // In this order: making room takes older messages away, which must not be for one that is refused.
         self.check_room(&draft)?;
         self.make_room(&draft)?;
+        // From here on nothing is refused, so no number is given out in vain.
         let offset = Offset(self.numbered.0 + 1);
         self.numbered = offset;
         self.published_ms = now_ms;
+        // Before it is durable: whoever repeats it meanwhile waits for the same message.
         if let Some(id) = &message_id {
             self.dedupe.remember(id, offset, now_ms);
         }
@@ -136,11 +142,13 @@ impl State {
                 0
             }
         };
+        // Otherwise it waits for the disk, and the commit shows it and wakes the shards.
         if self.last == offset {
             self.prune(now_ms);
             self.notify_feeds(notify);
         }
         self.weigh();
+        // Once for all that gathers until the commit begins.
         let begin_commit = durable && self.gathering.queue();
         Ok(Taken { begin_commit, ..self.taken(offset, false, waits.then(asker), dropped) })
     }
@@ -191,6 +199,7 @@ impl State {
                 latest.put(&key, offset, placed(message, count));
             }
             Store::Document(document) => document.push(placed(message, KeyCount::default())),
+            // It would stay: what is kept goes when it has been pulled, and nobody pulls.
             Store::Volatile(_) if nobody_listens => {}
             Store::Volatile(ring) => return ring.push(placed(message, KeyCount::default())),
         }
@@ -223,6 +232,7 @@ impl State {
             at,
             subscribers: 0,
             watchers: 0,
+            // What was there before comes with joining, or not at all.
             pulled: self.last,
             pulled_changes: self.presence.recorded(),
             notified: false,
@@ -249,6 +259,7 @@ impl State {
             }
         }
         if self.rule.presence {
+            // Without whoever leaves: nobody is told of its own going.
             let watched = self.watched();
             self.presence.leave(&self.name, member.client, watched);
             if watched {
@@ -269,6 +280,7 @@ impl State {
     pub(super) fn pull(&mut self, at: FeedRef, budget: usize) -> Option<Pulled> {
         let recorded = self.presence.recorded();
         let feed = self.feeds.iter_mut().find(|feed| feed.at == at)?;
+        // Under the lock of the look: what is published after it marks the feed again.
         feed.notified = false;
         let messages = match &self.store {
             Store::Log(log) => log.batch_after(feed.pulled, budget),
@@ -279,6 +291,7 @@ impl State {
             }
         };
         let more = messages.last().is_some_and(|last| last.message.offset < self.last);
+        // Without more, the newest offset, whose message may be gone by now: replaced, expired or dropped.
         feed.pulled = if more { messages[messages.len() - 1].message.offset } else { self.last };
         let upto = feed.pulled;
         let changes = match feed.watchers {
@@ -287,9 +300,11 @@ impl State {
         };
         feed.pulled_changes = match &changes {
             Some(changes) if feed.watchers > 0 => changes.before + changes.list.len() as u64,
+            // Nobody watches, or some were lost: then its watchers end, and hear no more of them.
             _ => recorded,
         };
         let more = more || feed.pulled_changes < recorded;
+        // Marked while there is more: the shard comes back by itself, and would be woken for nothing.
         feed.notified = more;
         self.release();
         Some(Pulled { messages, upto, changes, more })
@@ -348,6 +363,7 @@ impl State {
             | (KindRule::Document(_), KindRule::Document(_)) => {
                 (self.rule.presence, self.rule.keeping) == (rule.presence, rule.keeping)
             }
+            // `Topic` has a volatile topic's tick outside the lock, where it stays as it is.
             _ => self.rule == *rule,
         };
         if same_kind {

@@ -61,13 +61,17 @@ impl State {
             return Err(Refusal::Closed);
         }
         self.touched_ms = now_ms;
+        // Before anything is promised that is too old to be there.
         self.prune(now_ms);
+        // Before the feed is opened, which puts it at the newest offset.
         let counts = self.counts_unknown_to(request.feed);
+        // Asked before: if the newcomer is the first who watches, its coming is news to nobody.
         let was_watched = self.watched();
         let index = self.open_feed(request.feed);
         self.feeds[index].subscribers += 1;
         if self.rule.presence {
             self.presence.join(&self.name, &request.member, was_watched);
+            // After its own coming was recorded, so that its feed begins behind that.
             if request.watch {
                 self.watch(index);
             }
@@ -120,6 +124,7 @@ impl State {
             let start = match (&self.store, recovered) {
                 (_, true) => since.offset,
                 (Store::Latest(_) | Store::Document(_), false) => Offset::ZERO,
+                // What it lacks cannot be told from what it has: it loads its state anew, and goes on from here.
                 (_, false) => self.last,
             };
             return (Some(recovered), start);
@@ -130,6 +135,7 @@ impl State {
             Store::Volatile(_) | Store::Document(_) => self.last,
             Store::Log(log) => {
                 let wanted = usize::try_from(request.last.unwrap_or(0)).unwrap_or(usize::MAX);
+                // By place in the list: after a crash numbers have holes, and counting back by them would give fewer.
                 let first = log.messages.len().saturating_sub(wanted);
                 log.messages.get(first).map_or(self.last, |entry| Offset(entry.message.offset.0 - 1))
             }
@@ -141,6 +147,7 @@ impl State {
         match &self.store {
             Store::Log(log) | Store::Document(Document { log, .. }) => log.batch_after(start, budget),
             Store::Latest(latest) => {
+                // Whole, whatever the budget: a key that is left out would be missing until it changes.
                 take_batch(latest.values.after(start).map(|(_, value)| value), usize::MAX)
             }
             Store::Volatile(_) => Vec::new(),

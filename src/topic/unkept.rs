@@ -74,6 +74,7 @@ impl Gathering {
     }
 
     pub(super) fn check_room(&self) -> Result<(), Refusal> {
+        // The last one may go over the bytes, or one that is larger than they are would never be taken.
         match self.len() >= defaults::UNKEPT_COUNT || self.bytes > defaults::UNKEPT_BYTES {
             true => Err(Refusal::Overloaded),
             false => Ok(()),
@@ -98,6 +99,7 @@ impl Gathering {
 
     /// Hands out everything for a commit that begins.
     pub(super) fn take(&mut self) -> Vec<Unkept> {
+        // From here on the next publish queues the topic anew: it is not in this commit.
         self.queued = false;
         self.taken = self.entries.len();
         self.entries.drain(..).collect()
@@ -107,6 +109,7 @@ impl Gathering {
     pub(super) fn kept(&mut self, upto: Offset, entries: &[Unkept]) -> Vec<Waiting> {
         self.taken = 0;
         self.bytes -= entries.iter().map(Unkept::cost).sum::<usize>();
+        // Most often: then whoever waits, waits for what has just been kept.
         if self.entries.is_empty() {
             return std::mem::take(&mut self.askers);
         }
@@ -119,7 +122,9 @@ impl Gathering {
     /// The commit failed: its messages wait for the next one, but nobody is left waiting for them.
     pub(super) fn not_kept(&mut self, entries: Vec<Unkept>) -> Vec<Waiting> {
         self.taken = 0;
+        // Before what has come since: offsets become durable in their order.
         entries.into_iter().rev().for_each(|entry| self.entries.push_front(entry));
+        // Those of newer messages, too: when the store comes back nobody knows.
         std::mem::take(&mut self.askers)
     }
 }

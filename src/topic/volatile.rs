@@ -26,6 +26,7 @@ impl Volatile {
         let over = |ring: &Self| {
             ring.bytes > defaults::UNPULLED_BYTES || ring.messages.len() > defaults::UNPULLED_COUNT
         };
+        // The newest stays whatever its size, or one over the bound would reach nobody.
         while over(self) && self.messages.len() > 1 {
             self.pop();
             lost += 1;

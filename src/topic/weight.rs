@@ -38,6 +38,7 @@ pub(super) struct Weight {
 impl Weight {
     /// It weighs so much now.
     pub(super) fn set(&mut self, bytes: usize) {
+        // Most calls change nothing, and need not touch counters that all topics share.
         if bytes == self.bytes {
             return;
         }
@@ -67,6 +68,7 @@ impl Weight {
 
     fn put(&mut self, share: &Arc<Share>, on: On) {
         let bytes = self.bytes;
+        // Out of the old share first: moved with its bytes, it would give them back where it never took them.
         self.set(0);
         (self.share, self.on) = (Some(share.clone()), on);
         self.set(bytes);
@@ -81,6 +83,7 @@ impl Weight {
     /// Refuses so many bytes more: while the share has no room, and its owner's own while the account has none. What others
     /// bring is no reason to refuse them.
     pub(super) fn check_room(&self, more: usize, by: &Owner) -> Result<(), Refusal> {
+        // All together first: an owner with room of its own must not fill what is there for all.
         if let Some(share) = &self.share
             && !share.has_room(more)
         {
