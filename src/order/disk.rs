@@ -26,6 +26,7 @@ impl Place for Disk {
         let taken = self.here.take(topic, submission, seen)?;
         match taken.begin_commit {
             true => self.durable.begin_commit(topic),
+            // A commit is queued already. What it waits for is company, and this is some.
             false => self.durable.committer().more(),
         }
         Ok(taken.into())

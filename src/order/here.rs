@@ -35,6 +35,7 @@ impl Here {
         seen: Seen,
     ) -> Result<Taken, NotPublished> {
         let Submission { draft, ack, base, asker, now_ms } = submission;
+        // Copied beforehand, since the topic takes the draft.
         let tapped = match seen {
             Seen::AtOnce => self.taps.copy(&topic.name, &draft, now_ms),
             Seen::Later => None,
