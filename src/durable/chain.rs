@@ -62,11 +62,13 @@ impl Links {
         self.written = self.written.max(entry.written);
         match decode_block(name, &entry.value) {
             Ok(block) => {
+                // Something that can be read follows, so this is a hole in the middle, which the links show.
                 self.lost = None;
                 self.blocks.push(block);
             }
             Err(error) => {
                 report(name, &error);
+                // A block has no more messages than may wait for one commit.
                 let first = entry.key.last_chunk::<8>().map_or(0, |first| u64::from_be_bytes(*first));
                 self.lost = Some(Offset(first.saturating_add(defaults::UNKEPT_COUNT as u64)));
             }
@@ -120,6 +122,7 @@ fn hides_the_end(parts: &Parts, blocks_written: u64) -> bool {
 /// Kind `latest`: every value that can be read and is the newest of its key, oldest first.
 pub(super) fn of_values(name: &TopicName, parts: &Parts) -> Chain {
     let known = parts.head.map_or(0, |head| head.head.damage);
+    // Holes that the head knows of have had their new epoch.
     let mut chain = Chain { values_are_missing: parts.shape_of_holes() != known, ..Chain::default() };
     for entry in &parts.content.entries {
         if parts.content.holes.iter().any(|hole| hole.hides(&entry.key, entry.written)) {
@@ -149,8 +152,10 @@ pub(super) fn of_document(name: &TopicName, parts: &Parts) -> Result<Chain, &'st
     let state = found.map(|found| decode_block(name, &found.value)).transpose();
     let state = state.map_err(|_| "what was merged of it makes no sense")?;
     let erased = head.map_or(Offset::ZERO, |head| head.evicted);
+    // One that was erased has no state; only its head says up to where.
     let merged = state.as_ref().map_or(Offset::ZERO, |state| state.range().last).max(erased);
     let first = links.blocks.iter().position(|block| block.range().last > merged);
+    // Older blocks may be there still: each commit removes only so many.
     let newer = first.map_or(&[][..], |first| &links.blocks[first..]);
     let is_complete = newer.first().is_none_or(|block| block.previous <= merged)
         && newer.windows(2).all(|pair| pair[0].range().last == pair[1].previous);

@@ -59,6 +59,7 @@ impl Durable {
     fn show(&self, topic: &Topic, writing: Writing) -> Vec<Settled> {
         let (now_ms, epoch) = (unix_ms(), writing.epoch);
         let unseen = if topic.keeping == Keeping::Durable { &writing.entries[..] } else { &[] };
+        // Copied beforehand, since the topic takes the messages.
         let tapped = self.taps.copies(&topic.name, unseen, now_ms);
         let notify = |feed: FeedRef| self.shards[feed.shard.0].notify(feed);
         let settled = topic.committed(writing, now_ms, notify);
@@ -133,6 +134,7 @@ fn write(writing: &Writing, crashes: u64, batch: &mut Batch) -> Result<(), rmp_s
     for block in &writing.old_blocks {
         batch.delete(Space::Messages, block_key(&writing.name, block.first));
     }
+    // Before the values: within a batch later writes win, and a key may have been forgotten and set again.
     for key in &writing.old_keys {
         batch.delete(Space::Values, value_key(&writing.name, key));
     }

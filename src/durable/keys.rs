@@ -15,6 +15,7 @@ pub fn prefix_of(name: &TopicName) -> Vec<u8> {
 
 pub(super) fn block_key(name: &TopicName, first: Offset) -> Bytes {
     let mut key = prefix_of(name);
+    // Big-endian: keys are in the order of their bytes, and blocks in that of their offsets.
     key.extend_from_slice(&first.0.to_be_bytes());
     key.into()
 }

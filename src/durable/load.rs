@@ -55,6 +55,7 @@ impl Durable {
         let parts = salvage::parts(store, name, ruled)?;
         if let Some(stored) = parts.head.as_ref().map(|head| head.head.kind)
             && stored != ruled
+            // A head by itself is no content: of a topic with nothing in it the kind may change.
             && salvage::holds_content(store, name, stored)
         {
             return Err(LoadError::OtherKind { stored, ruled });
@@ -65,6 +66,7 @@ impl Durable {
             KindRule::Volatile { .. } => Chain::default(),
             KindRule::Document(_) => chain::of_document(name, &parts).map_err(LoadError::Damaged)?,
         };
+        // What cannot be read counts: a topic that may be there is not begun anew.
         let is_there = parts.head.is_some() || parts.head_is_hidden || chain.has_something();
         Ok(is_there.then(|| self.restored(rule, &parts, chain, new_epoch)))
     }
@@ -119,6 +121,7 @@ impl Durable {
         let mut last = newest.map_or(Offset::ZERO, |trace| trace.last);
         let crashes = traces.iter().map(|trace| trace.crashes).max().unwrap_or(0);
         let crashes_since = self.run.crashes.saturating_sub(crashes);
+        // What an older run handed out is below that: each crash since then has raised where numbering goes on.
         let of_last_run = traces.iter().filter(|trace| trace.crashes == crashes);
         let numbered = of_last_run.map(|trace| trace.numbered).max().unwrap_or_default().max(last);
         let mut floor = Offset(numbered.0.saturating_add(crashes_since * defaults::UNKEPT_COUNT as u64));

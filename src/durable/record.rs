@@ -135,6 +135,7 @@ pub(super) fn encode_head(
 /// Reads a head.
 pub fn decode_head(bytes: &[u8]) -> Result<StoredHead, DamagedRecord> {
     let wire: HeadWire = rmp_serde::from_slice(bytes)?;
+    // The first version had no `damage`, which then reads as none.
     if wire.version != HEAD_VERSION {
         check_version(wire.version)?;
     }
@@ -183,6 +184,7 @@ fn wire_of(entry: &Unkept) -> MessageWire<'_> {
 pub fn decode_block(topic: &TopicName, bytes: &[u8]) -> Result<StoredBlock, DamagedRecord> {
     let wire: BlockWire<'_> = rmp_serde::from_slice(bytes)?;
     check_version(wire.version)?;
+    // Topics look for offsets by halving: one out of order would hide others.
     let ascending = wire.messages.windows(2).all(|pair| pair[0].offset < pair[1].offset);
     if wire.messages.is_empty() || !ascending {
         return Err(DamagedRecord("its messages are not in order".into()));

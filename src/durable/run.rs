@@ -56,6 +56,7 @@ impl Run {
         let note = match store.get(Space::Store, &KEY) {
             Ok(None) => Ok(Note { crashes: 0, ended: true, lost: 0 }),
             Ok(Some(note)) => rmp_serde::from_slice(&note).map_err(|error| error.to_string()),
+            // Damage to this note is no reason to serve nothing: a count that is too high does no harm.
             Err(StoreError::Corrupt(what)) => Err(what.to_string()),
             Err(error) => return Err(error),
         };

@@ -40,6 +40,7 @@ impl Parts {
             let text = format!("{:?} {:?} {}", hole.from, hole.to, hole.written);
             xxhash_rust::xxh3::xxh3_64(text.as_bytes())
         };
+        // By XOR, so that the order in which holes are found makes no difference.
         self.content.holes.iter().map(shape).fold(0, |sum, shape| sum ^ shape)
     }
 
@@ -75,6 +76,7 @@ pub(super) fn parts(store: &dyn Store, name: &TopicName, kind: Kind) -> Result<P
         let entries = store.scan(scan)?.into_iter().map(entry).collect();
         Ok(Salvage { entries, holes: Vec::new() })
     };
+    // The usual way first: reading around damage takes many times as long.
     match read(name, kind, whole) {
         Err(StoreError::Corrupt(what)) => {
             report(name, &what);

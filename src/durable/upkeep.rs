@@ -38,6 +38,7 @@ impl Durable {
         let parts = salvage::parts(&**self.committer.store(), name, Kind::Document)?;
         let holes = parts.content.holes.iter().chain(&parts.state.holes);
         let damage = holes.map(|hole| hole.written).max().unwrap_or(0);
+        // What cannot be read may have had any offset: the document goes on above all there can have been.
         let here = self.ceiling();
         let head =
             topic::Head { kind: Kind::Document, epoch, last: here, numbered: here, evicted: here, damage };
