@@ -44,6 +44,7 @@ impl Batch {
                 Write::Put(space, key, value) => (space, key, value.len()),
                 Write::Delete(space, key) => (space, key, 0),
             };
+            // Here, for all implementations alike: what one store takes must not fail on another.
             if key.is_empty() || key.len() > KEY_BYTES_MAX || value > VALUE_BYTES_MAX {
                 let problem = format!("{}: a key of {} bytes, a value of {value}", space.name(), key.len());
                 return Err(StoreError::Invalid(problem.into()));

@@ -105,6 +105,7 @@ impl Committer {
         first: Batch,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let trouble = match store.commit(&first) {
+            // A full disk is waited out, since what is there can be read meanwhile; other failures end the start.
             Err(error @ StoreError::Full(_)) => Some(error),
             outcome => outcome.map(|()| None)?,
         };
@@ -123,6 +124,7 @@ impl Committer {
         let committer = Self { shared: shared.clone() };
         let thread = liveness::start("store", defaults::STACK_BYTES, move || {
             let mut under_way = VecDeque::new();
+            // Here, since `liveness` would end the process: without this thread all but durable publishing goes on.
             if catch_unwind(AssertUnwindSafe(|| run(&shared, &mut under_way))).is_err() {
                 give_up(&shared, under_way);
             }
@@ -144,6 +146,7 @@ impl Committer {
         }
         queue.jobs.push(job);
         self.shared.pulse.owe(1);
+        // The thread waits for a first job; for company it waits by the clock and by `more`.
         if queue.jobs.len() == 1 {
             self.shared.changed.notify_one();
         }
@@ -153,6 +156,8 @@ impl Committer {
 
     /// Counts a message that a job which is queued already will bring along.
     pub fn more(&self) {
+        // One caller meets the number, and wakes the thread. A count that is lost to a commit that begins just now costs
+        // a little of `delay` and nothing else, so Relaxed will do.
         if self.shared.messages.fetch_add(1, Ordering::Relaxed) + 1 == self.shared.pace.messages {
             // With the lock, so that the thread is either waiting or has yet to look.
             let _queue = self.shared.queue.lock();
@@ -172,6 +177,7 @@ impl Committer {
 
     /// Why nothing can be kept at the moment. The store is tried again and again meanwhile.
     pub fn trouble(&self) -> Option<StoreError> {
+        // Asked with every publish: the lock is for saying why, which is seldom.
         if !self.shared.failing.load(Ordering::Relaxed) {
             return None;
         }
@@ -266,14 +272,17 @@ fn give_up(shared: &Shared, under_way: VecDeque<Box<dyn Job>>) {
     queue.trouble = Some(StoreError::Io("its thread ended in a panic".into()));
     shared.failing.store(true, Ordering::Relaxed);
     let jobs = std::mem::take(&mut queue.jobs);
+    // Told without the lock: whoever hears it may turn to the store at once.
     drop(queue);
     tracing::error!("the store's thread ended in a panic; nothing durable is taken until a restart");
     under_way.into_iter().chain(jobs).for_each(|job| job.settled(&Err(StoreError::Closed)));
 }
 
 fn commit(shared: &Shared, jobs: &mut VecDeque<Box<dyn Job>>) {
+    // Kept until it is written: the commits before may have failed.
     let mut batch = shared.first.lock().clone();
     let messages: usize = jobs.iter_mut().map(|job| job.write(&mut batch)).sum();
+    // Without a write a commit would succeed, and prove nothing.
     if shared.failing.load(Ordering::Relaxed) {
         batch.put(Space::Store, PROBE, PROBE);
     }
@@ -281,6 +290,7 @@ fn commit(shared: &Shared, jobs: &mut VecDeque<Box<dyn Job>>) {
     if outcome.is_ok() {
         *shared.first.lock() = Batch::default();
     }
+    // Before anybody hears: who publishes again at once is refused, or let in again, by what is true now.
     note(shared, &outcome, messages);
     while let Some(job) = jobs.pop_front() {
         job.settled(&outcome);
@@ -321,6 +331,7 @@ fn note(shared: &Shared, outcome: &Result<(), StoreError>, messages: usize) {
 fn wait_to_retry(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
     let mut queue = shared.queue.lock();
     let until = Instant::now() + RETRY;
+    // New jobs do not cut it short: on a failing disk each publish would try again at once.
     while !queue.closing && !shared.changed.wait_until(&mut queue, until).timed_out() {}
     shared.messages.store(0, Ordering::Relaxed);
     let jobs = std::mem::take(&mut queue.jobs);
@@ -342,6 +353,7 @@ fn gather(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
         shared.changed.wait(&mut queue);
     }
     let until = Instant::now() + shared.pace.delay;
+    // When it closes nobody is left to wait for.
     while !queue.closing && shared.messages.load(Ordering::Relaxed) < shared.pace.messages {
         if shared.changed.wait_until(&mut queue, until).timed_out() {
             break;

@@ -33,6 +33,7 @@ impl Content {
             Some(value) => map.insert(key.clone(), value.clone()),
             None => map.remove(key),
         };
+        // A value that replaces one brings its key a second time, and the first goes.
         let gone = old.map_or(0, |old| key.len() + old.len());
         let come = value.map_or(0, |value| key.len() + value.len());
         self.bytes = self.bytes + come as u64 - gone as u64;

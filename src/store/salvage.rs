@@ -55,6 +55,7 @@ impl Hole {
             Bound::Included(to) => key <= to,
             Bound::Excluded(to) => key < to,
         };
+        // At the same number it is what the hole would show.
         starts && ends && written < self.written
     }
 

@@ -67,6 +67,7 @@ impl Accepted {
         let append = || {
             let mut file = OpenOptions::new().create(true).append(true).open(&path)?;
             writeln!(file, "commits {first} {last} accepted at {}", unix_ms())?;
+            // Before the store opens without them: what an operator has accepted is not asked again after a crash.
             file.sync_all()
         };
         append().map_err(|error| failed(&path, &error))?;

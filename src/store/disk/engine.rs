@@ -121,6 +121,7 @@ impl Engine {
     pub(super) fn commit(&self, batch: &Batch, stamp: Stamp) -> Result<(), StoreError> {
         contained(|| {
             self.wait_for_background()?;
+            // All in one record of the journal, and synced before it returns: that makes it atomic and durable.
             let mut writes =
                 fjall::OwnedWriteBatch::with_capacity(self.database.clone(), batch.writes.len() + 1)
                     .durability(Some(PersistMode::SyncAll));
@@ -163,6 +164,7 @@ impl Engine {
     /// The value of a key.
     pub(super) fn get(&self, space: Space, key: &[u8]) -> Result<Option<Bytes>, StoreError> {
         contained(|| {
+            // As of the newest commit that is whole: a space's own `get` reads what is there of one under way.
             let sealed = self.database.snapshot().get(self.keyspace(space), key);
             match sealed.map_err(|error| misread(&error, space, Some(key)))? {
                 Some(sealed) => unsealed(space, key, &sealed.into()).map(Some),
@@ -178,6 +180,7 @@ impl Engine {
             let mut range = snapshot.range(self.keyspace(scan.space), (scan.from.clone(), scan.to.clone()));
             let mut entries: Vec<Entry> = Vec::new();
             let mut left = scan.bytes;
+            // One entry whatever its size, or a scan that goes on page by page would stand still before a large one.
             while entries.len() < scan.limit && (left > 0 || entries.is_empty()) {
                 let Some(next) = (if scan.reverse { range.next_back() } else { range.next() }) else { break };
                 let after = entries.last().map(|(key, _)| key.as_ref());
@@ -210,6 +213,7 @@ impl Engine {
     pub(super) fn write_out(&self, space: Space) -> Result<(), StoreError> {
         contained(|| {
             let keyspace = self.keyspace(space);
+            // Only marks what is in memory to be written: a background thread does it, and is waited for.
             keyspace.rotate_memtable().map_err(|error| translated(&error, space.name()))?;
             self.wait_while(|| keyspace.sealed_memtable_count() > 0)
         })
@@ -256,6 +260,7 @@ fn opened(path: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
         .cache_size(cache_bytes)
         .max_journaling_size(defaults::STORE_JOURNAL_BYTES)
         .worker_threads(defaults::STORE_WORKERS)
+        // Each batch says itself that it is to be synced, and nothing else writes.
         .manual_journal_persist(true)
         .open()
         .map_err(|error| translated(&error, &path.display().to_string()))
@@ -264,6 +269,7 @@ fn opened(path: &Path, cache_bytes: u64) -> Result<Database, StoreError> {
 /// Runs code of the library, which may panic on files that are not what it wrote.
 pub(super) fn contained<T>(work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        // `panic!` leaves one or the other, by whether it had arguments.
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no reason given");
         Err(StoreError::Corrupt(format!("the database gave up: {text}").into()))
@@ -301,6 +307,7 @@ fn translated(error: &DatabaseError, place: &str) -> StoreError {
             | io::ErrorKind::InvalidInput => StoreError::Corrupt(text),
             _ => StoreError::Io(text),
         },
+        // Says nothing about what is on the disk; `State` opens it anew.
         DatabaseError::Poisoned | DatabaseError::KeyspaceDeleted => StoreError::Io(text),
         _ => StoreError::Corrupt(text),
     }

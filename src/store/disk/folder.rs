@@ -63,6 +63,7 @@ impl Folder {
         fill: impl FnOnce(&Path) -> Result<(), StoreError>,
     ) -> Result<Self, StoreError> {
         make(path)?;
+        // Only said, not refused: a mount point or a home directory has something in it from the start.
         let is_store = path.join(FORMAT).exists() || path.join(DATABASE).exists();
         if !is_store && let Some(name) = foreign(path, &[LOCK, FORMAT, FORMAT_NEW, MARK])? {
             tracing::warn!(path = %path.display(), name = %name.display(), "a store is made beside something else");
@@ -85,6 +86,7 @@ impl Folder {
                 Err(error) => unusable(format!("{} is no fanwire store: {error}", path.display())),
             });
         }
+        // Opened to be read, so that a directory can be checked by whoever may only read it.
         let lock = lock(path, File::options().read(true))?;
         match read_format(&format)? {
             Some(id) => Ok(Self { path: path.to_owned(), id, is_new: false, lock }),
@@ -122,6 +124,7 @@ fn read_format(path: &Path) -> Result<Option<StoreId>, StoreError> {
     let id = text.strip_prefix(FORMAT_LINE).and_then(|rest| {
         let sealed = rest.strip_prefix("\nid ")?.strip_suffix('\n')?;
         let (id, sum) = sealed.split_once(' ')?;
+        // With another id every record would look like one of another store, and all commits as if they were missing.
         (sum_of(id) == sum).then(|| StoreId::from_text(id)).flatten()
     });
     id.map(Some).ok_or_else(|| unknown(path, &text))
@@ -162,6 +165,7 @@ fn create(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Re
     }
     let mut id = StoreId([0; 16]);
     getrandom::fill(&mut id.0).map_err(|error| StoreError::Io(error.to_string().into()))?;
+    // Durable before there is a database: one without it beside it is taken for a store that has lost its `FORMAT`.
     write_format(&new, id).map_err(|error| failed(&new, &error))?;
     sync_folder(path)?;
     match fs::remove_dir_all(&database) {
@@ -171,6 +175,7 @@ fn create(path: &Path, fill: impl FnOnce(&Path) -> Result<(), StoreError>) -> Re
     fill(&database)?;
     Mark::create(path, Known::default())?;
     sync_folder(path)?;
+    // The last step, once everything else is durable: from here on what is missing is damage.
     fs::rename(&new, path.join(FORMAT)).map_err(|error| failed(&new, &error))?;
     sync_folder(path)?;
     Ok(id)

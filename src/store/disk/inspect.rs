@@ -52,6 +52,7 @@ impl Inspection {
             }
         };
         let accepted = Accepted::read(path)?;
+        // Without a mark, too: it is only less that can be found missing.
         let survey = Survey::of(&folder.database(), folder.id, acknowledged.unwrap_or_default(), &accepted)?;
         let journaled = journaled(&folder).map_err(|error| failed(path, &error))?;
         Ok(Self { folder, survey, damage, acknowledged, journaled })
@@ -93,6 +94,7 @@ impl Inspection {
         let doubtful = !listed || !self.damage.is_empty() || !self.survey.damage.is_empty();
         let own = self.journaled.iter().filter(|(of, _)| *of == number);
         let mut journaled: Vec<_> = own.map(|(_, item)| item.clone()).collect();
+        // In the order that tables have, so that both can be merged in one pass.
         entries::sort(&mut journaled);
         Entries::new(space, tables, journaled, doubtful)
     }

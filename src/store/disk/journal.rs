@@ -76,6 +76,7 @@ pub(super) fn paths(database: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
             found.push((number, path));
         }
     }
+    // By number: names as text would put 10 before 9.
     found.sort();
     Ok(found)
 }
@@ -107,6 +108,7 @@ impl Journal {
 
     /// What follows the last whole record, which something does.
     fn classify(&self, store: StoreId) -> io::Result<Rest> {
+        // Files are made larger in advance, so zeros at the end are no sign of anything.
         let rest = tail(&self.path, self.end)?;
         if rest.iter().all(|byte| *byte == 0) {
             return Ok(Rest::Empty);
@@ -139,6 +141,7 @@ fn later_records(bytes: &[u8], store: StoreId) -> impl Iterator<Item = (usize, R
             if bytes[begin] != START {
                 continue;
             }
+            // Wherever one may begin: lengths within damage lead nowhere.
             let mut reader = Reader::new(&bytes[begin..], (bytes.len() - begin) as u64);
             if let Ok(Some(record)) = reader.record(store, &mut |_| {}) {
                 at = begin + usize::try_from(record.end).unwrap_or(1);
@@ -175,6 +178,7 @@ pub(super) fn each_readable(path: &Path, store: StoreId, visit: &mut dyn FnMut(&
     whole.extend(later_records(&rest, store).map(|(at, record)| (end + at as u64, record.end)));
     let file = File::open(path)?;
     for (start, length) in whole {
+        // Read a second time now that it is known to be whole: items are handed out before their checksum is reached.
         let mut bytes = vec![0; usize::try_from(length).unwrap_or(usize::MAX)];
         file.read_exact_at(&mut bytes, start)?;
         Reader::new(&bytes[..], length).record(store, &mut |item| {

@@ -44,6 +44,7 @@ impl Keeper {
                 marked = sync_mark(&state, marked);
                 Space::ALL.iter().for_each(|space| tidy(&state, *space));
             }
+            // Before it says that it has ended: the directory's lock goes with the last one that has the state.
             drop(state);
             *phase.0.lock() = Phase::Ended;
             phase.1.notify_all();
@@ -81,6 +82,7 @@ fn stops(phase: &(Mutex<Phase>, Condvar)) -> bool {
 /// Makes the mark durable if it has moved; returns where it is.
 fn sync_mark(state: &State, before: u64) -> u64 {
     let synced = state.mark().and_then(|(number, file)| {
+        // Without commits the disk is left alone.
         if number != before {
             file.sync_data().map_err(|error| StoreError::Io(error.to_string().into()))?;
         }
@@ -94,15 +96,18 @@ fn sync_mark(state: &State, before: u64) -> u64 {
 
 /// Merges the tables of a space if that gives back enough.
 fn tidy(state: &State, space: Space) {
+    // Whoever has it opens the database anew; there is another look in a second.
     let Some(_tidying) = state.tidying.try_lock() else { return };
     let Some(engine) = state.engine() else { return };
     let deleted = state.deleted[space as usize].load(Ordering::Relaxed);
+    // Merging writes what is live a second time before the first copy goes.
     if !is_worth_it(&engine, space, deleted) || !state.has_room(engine.space_bytes(space)) {
         return;
     }
     match state.merge(&engine, space) {
         Ok(false) => {}
         Ok(true) => {
+            // Not set to zero: what was deleted meanwhile counts for the next time.
             state.deleted[space as usize].fetch_sub(deleted, Ordering::Relaxed);
             tracing::debug!(space = space.name(), bytes = engine.space_bytes(space), "tables merged");
         }

@@ -53,6 +53,7 @@ impl Manifest {
         let [a, b, c, d, e, f, g, h, sum @ .., kind] = bytes;
         let path = folder.join(format!("v{}", u64::from_le_bytes([a, b, c, d, e, f, g, h])));
         let bytes = fs::read(&path).map_err(|error| unreadable(&path, &error))?;
+        // The library would take tables that a changed manifest does not name for leftovers, and delete them.
         if kind != 0 || xxh3_128(&bytes) != u128::from_le_bytes(sum) {
             return Err(damaged(&path, "does not have the checksum that is kept in `current` beside it"));
         }
@@ -81,6 +82,7 @@ fn tables(folder: &Path, manifest: &[u8]) -> Option<Vec<Table>> {
 fn section<'a>(manifest: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut trailer = Bytes(manifest.get(manifest.len().checked_sub(TRAILER_BYTES)?..)?);
     let [magic @ .., _, _] = trailer.array::<6>()?;
+    // The whole file has been compared with the checksum in `current`.
     let _sum: [u8; 16] = trailer.array()?;
     let mut list = Bytes(manifest.get(usize::try_from(trailer.u64()?).ok()?..)?);
     if magic != *b"SFA!" || list.array()? != *b"TOC!" {

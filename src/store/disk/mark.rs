@@ -110,6 +110,7 @@ impl Mark {
             file.read_exact_at(&mut bytes, slot * SLOT_BYTES).ok()?;
             decode(bytes)
         });
+        // Of two that are whole the later one; of a torn write only the other is.
         slots.max()
     }
 
@@ -120,6 +121,7 @@ impl Mark {
 
     /// Notes that a commit is durable.
     pub(super) fn advance(&mut self, known: Known) {
+        // Numbers follow each other, so this is the slot that was not written last.
         let written = self.file.write_all_at(&encode(known), (known.number % 2) * SLOT_BYTES);
         match written {
             Ok(()) => self.known = known,

@@ -74,6 +74,7 @@ impl Disk {
 
     fn of(folder: Folder, options: Options) -> Result<Self, StoreError> {
         let (path, is_new) = (folder.path().to_owned(), folder.is_new);
+        // The cause may be a file that belongs to somebody else, which an error of the library does not say.
         let state = Arc::new(State::open(folder, options).map_err(|error| place::explained(&path, error))?);
         let keeper = Keeper::start(state.clone())?;
         Ok(Self { state, keeper, is_new })
@@ -128,6 +129,7 @@ impl Store for Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
+        // First, since it may have the engine in hand, which is closed by whoever has it alone.
         self.keeper.stop();
         self.state.close();
     }

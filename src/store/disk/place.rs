@@ -86,6 +86,7 @@ fn locked_away(path: &Path) -> Option<StoreError> {
         let opened = match place.is_dir() {
             true => fs::read_dir(&place)
                 .map(|entries| rest.extend(entries.filter_map(Result::ok).map(|entry| entry.path()))),
+            // Opened, not judged by its mode: access lists and read-only mounts say no as well.
             false => fs::File::options().read(true).write(true).open(&place).map(drop),
         };
         let of_setup = |kind| matches!(kind, ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);

@@ -139,6 +139,7 @@ impl<R: Read> Reader<R> {
         sum.update(&head);
         let [kind, _, space @ .., k0, k1, _, _, _, _, v0, v1, v2, v3] = head;
         let length = u32::from_le_bytes([v0, v1, v2, v3]);
+        // Held against what is left before a buffer grows: in damage a length may be anything.
         self.take(u64::from(u16::from_le_bytes([k0, k1])) + u64::from(length))?;
         read_into(&mut self.from, &mut self.key, usize::from(u16::from_le_bytes([k0, k1])))?;
         read_into(&mut self.from, &mut self.value, length as usize)?;
@@ -149,6 +150,7 @@ impl<R: Read> Reader<R> {
             DELETED => None,
             _ => return Err(Miss::NoRecord),
         };
+        // Before the checksum is known: whoever keeps items reads whole records only.
         items(&Item { sequence, space: u64::from_le_bytes(space), key: &self.key, value });
         Ok((self.key == STAMP_KEY).then(|| Stamp::decode(&self.value)).flatten())
     }

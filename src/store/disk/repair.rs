@@ -35,6 +35,7 @@ pub(super) fn accept_loss(
         }
     }
     sync_folder(&folder.database())?;
+    // Looked at again: what is missing shows once the rest of the journals can be read.
     let survey = Survey::of(&folder.database(), folder.id, acknowledged, accepted)?;
     for damage in &survey.damage {
         if let Damage::Missing { first, last, .. } | Damage::Emptied { first, last, .. } = damage {
@@ -50,8 +51,10 @@ fn replace(folder: &Folder, journal: &Journal, aside: &Path) -> io::Result<()> {
     fs::create_dir_all(aside)?;
     tracing::warn!(path = %journal.path.display(), aside = %aside.display(), "a damaged journal is set aside");
     let name = journal.path.file_name().map(PathBuf::from).unwrap_or_default();
+    // Linked, and then replaced by a rename: at no moment is the journal without a name.
     fs::hard_link(&journal.path, aside.join(name))?;
     let readable = journal::without_damage(journal, folder.id)?;
+    // An empty one in its place would be damage again.
     if readable.is_empty() {
         return fs::remove_file(&journal.path);
     }

@@ -31,11 +31,13 @@ struct Gathered<'a> {
 
 impl Gathered<'_> {
     fn add(&mut self, key: Bytes, written: u64, value: Option<Bytes>) {
+        // A hole as wide as the scan would hide exactly the keys that are wanted.
         let wanted = Hole { from: self.scan.from.clone(), to: self.scan.to.clone(), written: u64::MAX };
         if !wanted.hides(&key, 0) {
             return;
         }
         let newest = self.newest.entry(key).or_insert((written, None));
+        // Whatever order tables are looked at in, what counts is which was written last.
         if newest.0 <= written {
             *newest = (written, value);
         }
@@ -110,6 +112,7 @@ impl Engine {
                 // What is on its way from memory to a table cannot be looked at.
                 self.wait_while(|| !is_still())?;
                 let (memory, version) = (keyspace.tree.active_memtable(), keyspace.tree.current_version());
+                // The same table in memory after as before: so it and the version are of one moment.
                 if is_still() && keyspace.tree.active_memtable().id() == memory.id() {
                     break (memory, version);
                 }
@@ -118,6 +121,7 @@ impl Engine {
             memory.iter().for_each(|item| gathered.add_item(item));
             let bound = |bound: &Bound<Bytes>| bound.clone().map(UserKey::from);
             let (from, to) = (bound(&scan.from), bound(&scan.to));
+            // Table by table: read as one range, the first damaged block would end it for all.
             for table in version.iter_tables() {
                 let bounds = (from.as_ref().map(|key| &key[..]), to.as_ref().map(|key| &key[..]));
                 if !table.metadata.key_range.overlaps_with_bounds(&bounds) {

@@ -13,6 +13,7 @@ const SUM_BYTES: usize = 8;
 fn sum(space: Space, key: &[u8], value: &[u8]) -> u64 {
     let mut sum = Xxh3Default::new();
     sum.update(&[space as u8]);
+    // Or a byte could pass from the end of the key to the beginning of the value unnoticed.
     sum.update(&(key.len() as u64).to_le_bytes());
     sum.update(key);
     sum.update(value);

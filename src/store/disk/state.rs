@@ -57,6 +57,7 @@ impl State {
             mark => mark?,
         };
         let acknowledged = mark.known();
+        // Before the library opens anything, which would cut off or delete what it cannot make sense of.
         let mut survey = Survey::of(&folder.database(), folder.id, acknowledged, &accepted)?;
         if options.accept_loss && !survey.damage.is_empty() {
             survey = repair::accept_loss(&folder, survey, acknowledged, &mut accepted)?;
@@ -66,6 +67,7 @@ impl State {
         }
         let engine = Engine::open(&folder.database(), options.cache_bytes)?;
         let found = engine.last_commit()?;
+        // Two readers of the same files have to agree, or one of them has missed something.
         if found != survey.newest() {
             let what = format!("commit {found} is the newest that is read, {} is there", survey.newest());
             return Err(StoreError::Corrupt(format!("{}: {what}", folder.database().display()).into()));
@@ -152,10 +154,13 @@ impl State {
         match &writer.broken {
             Some((error, retry)) if Instant::now() < *retry => return Err(error.clone()),
             Some(_) => self.mend(&mut writer)?,
+            // A background thread may have failed since the last commit, and the library takes none after that.
             None if !self.read(|engine| Ok(engine.works()))? => self.mend(&mut writer)?,
             None => {}
         }
+        // The number of one that failed is used again: `mend` has taken that one out of the journal.
         let number = writer.last + 1;
+        // Counted once it is begun: one that fails may be on the disk all the same.
         self.commits.store(number, Ordering::Relaxed);
         let journal = self.newest_journal(writer.mark.known().journal);
         let committed = self.read(|engine| engine.commit(batch, Stamp { number, store: self.folder.id }));
@@ -168,6 +173,7 @@ impl State {
                 writer.mark.advance(Known { number, journal });
                 self.count_deleted(batch);
             }
+            // Mended with the next commit: opening anew takes long, and whoever waits for this one is to hear.
             Err(error) => writer.broken = Some((error.clone(), Instant::now())),
         }
         committed
@@ -176,6 +182,7 @@ impl State {
     /// The number of the newest journal; the one that was it at last is a good guess.
     fn newest_journal(&self, guess: Option<u64>) -> Option<u64> {
         let database = self.folder.database();
+        // A look for one name, instead of the whole directory with every commit.
         if let Some(guess) = guess
             && !journal::path_of(&database, guess + 1).exists()
         {
@@ -195,16 +202,19 @@ impl State {
     /// Takes back what was not acknowledged, and opens the database anew: after a failure the library takes no more
     /// commits, and what it had not written yet it writes while it closes.
     fn mend(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        // Whoever merges tables has the engine in hand, and it can only be closed by whoever has it alone.
         let Some(_tidying) = self.tidying.try_lock() else {
             return Err(StoreError::Io(
                 "tables are being merged; the database is opened anew after that".into(),
             ));
         };
         tracing::warn!(last = writer.last, "the database is opened anew after a failure");
+        // Readers that are at it finish first, and the next ones wait until it is open again.
         let mut slot = self.engine.write();
         if let Some(engine) = slot.take().and_then(Arc::into_inner) {
             engine.close();
         }
+        // Only once it is closed, which may write what the failed commit left behind.
         let mended = self.cut_after(writer.last).and_then(|()| {
             let engine = Engine::open(&self.folder.database(), self.options.cache_bytes)?;
             let found = engine.last_commit()?;
@@ -245,6 +255,7 @@ impl State {
 
     /// Closes the database. Nothing can be read or written any more.
     pub(super) fn close(&self) {
+        // A commit that is under way has the same lock, and finishes first.
         let writer = self.writer.lock();
         if let Some(engine) = self.engine.write().take().and_then(Arc::into_inner) {
             engine.close();

@@ -72,6 +72,7 @@ fn in_journals(journals: &[Journal]) -> impl Iterator<Item = Damage> {
         let path = journal.path.clone();
         match journal.rest {
             Rest::Damaged { next, .. } => Some(Damage::Journal { path, from: journal.end, to: next }),
+            // A crash tears the journal that is written to, which is the newest.
             Rest::Torn if Some(journal.id) != newest => {
                 let to = fs::metadata(&path).map_or(journal.end, |meta| meta.len());
                 Some(Damage::Journal { path, from: journal.end, to })
@@ -91,6 +92,7 @@ fn between(journals: &[Journal]) -> impl Iterator<Item = Damage> {
     journals.iter().flat_map(move |journal| {
         let first = journal.numbers.map(|(first, _)| first);
         let gap = before.zip(first).filter(|(last, first)| *first != last + 1);
+        // One without commits says nothing: the next one is held against the last that has some.
         before = journal.numbers.map(|(_, last)| last).or(before);
         gap.into_iter().chain(journal.jumps.iter().copied()).map(|(last, next)| Damage::Missing {
             first: last + 1,

@@ -121,9 +121,11 @@ impl Entries {
     /// The newest version of the next key, and whether it may be older than what cannot be read.
     fn newest(&mut self) -> Option<(Head, bool)> {
         let key = self.sources.iter().filter_map(|source| Some(&source.head.as_ref()?.key)).min()?.clone();
+        // Before any source goes on, which may pass a gap that lies behind this key.
         let certain = !self.doubtful && !self.sources.iter().any(|source| source.after_gap);
         let mut newest: Option<Head> = None;
         for source in &mut self.sources {
+            // One table may have several versions of a key, the newest first.
             while let Some(head) = source.head.take_if(|head| head.key == key) {
                 if newest.as_ref().is_none_or(|newest| newest.sequence < head.sequence) {
                     newest = Some(head);

@@ -101,6 +101,7 @@ impl TableReader {
     fn block(&mut self) -> io::Result<Option<Next>> {
         let start = self.at;
         let Some(header) = self.header()? else { return self.skip(start).map(Some) };
+        // Indexes and filters come behind the last entry.
         if header.kind != DATA {
             self.ended = true;
             return Ok(None);
@@ -112,6 +113,7 @@ impl TableReader {
         let mut content = vec![0; header.length as usize];
         self.file.read_exact(&mut content)?;
         self.at = end;
+        // The header was whole, so its length can be believed, and reading goes on behind the block.
         if xxh3_128(&content) != header.sum {
             return Ok(Some(Next::Gap(start, end)));
         }
@@ -140,6 +142,7 @@ impl TableReader {
         self.file.seek(SeekFrom::Start(start))?;
         let mut rest = Vec::new();
         self.file.read_to_end(&mut rest)?;
+        // With its checksum: the magic alone may be part of a value.
         let next = rest.windows(HEADER_BYTES).skip(1).position(|window| {
             window
                 .first_chunk()
@@ -191,6 +194,7 @@ struct Entry<'a> {
 impl Entry<'_> {
     fn varint(&mut self) -> Option<u64> {
         let mut number = 0;
+        // More bytes than a number can have are damage.
         for shift in (0..64).step_by(7) {
             let byte = *self.block.get(self.at)?;
             self.at += 1;
