@@ -23,6 +23,7 @@ fn below(root: &Path) -> Option<usize> {
     let machine = read("proc/meminfo").and_then(|text| kib_of(&text, "MemTotal:"));
     let groups = read("proc/self/cgroup").unwrap_or_default();
     let limits = groups.lines().flat_map(limit_files).filter_map(|path| number_of(&read(&path)?));
+    // All of them hold at once, those of groups further up too.
     machine.into_iter().chain(limits).min()
 }
 

@@ -96,6 +96,7 @@ impl Account {
     /// Charges it with one more topic; `None` if it has so many.
     pub fn charge(self: &Arc<Self>, most: usize) -> Option<Charge> {
         let more = |topics: usize| (topics < most).then_some(topics + 1);
+        // In one step with the look at the bound. Relaxed, since the number is all that is shared.
         self.topics.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Charge(self.clone()))
     }
@@ -125,6 +126,7 @@ pub struct Accounts(DashMap<Owner, Arc<Account>>);
 impl Accounts {
     /// The account of an owner, with so many bytes of topics and of documents at most.
     pub fn of(&self, owner: &Owner, most_bytes: usize, most_documents: usize) -> Arc<Account> {
+        // Looked up for reading first: an entry would lock others out, and nearly everybody is known.
         let account = match self.0.get(owner) {
             Some(known) => known.value().clone(),
             None => {
@@ -132,6 +134,7 @@ impl Accounts {
                 self.0.entry(owner.clone()).or_insert_with(open).value().clone()
             }
         };
+        // Each time, since accounts outlive a reload.
         account.bytes.set_limit(most_bytes);
         account.documents.set_limit(most_documents);
         account
@@ -139,6 +142,7 @@ impl Accounts {
 
     /// Forgets those who have nothing.
     pub fn sweep(&self) {
+        // Whoever has it in hand counts, and while it is looked at here nobody gets it: the map is locked.
         self.0.retain(|_, account| Arc::strong_count(account) > 1 || account.topics() > 0);
     }
 

@@ -14,6 +14,7 @@ impl Plan {
     pub fn of(max: usize) -> Self {
         let share = |class: Class| {
             let (hundredths, most) = class.part();
+            // Divided first, so that no whole is too large for it.
             (max / 100 * hundredths).min(most)
         };
         Self { max, of: Class::ALL.map(share) }

@@ -50,6 +50,7 @@ impl Share {
 
     /// Whether it is time to make room: from three quarters on.
     pub fn is_tight(&self) -> bool {
+        // Divided first: without a limit the product would not fit.
         self.used() >= self.limit() / 4 * 3
     }
 
@@ -65,6 +66,7 @@ impl Share {
         let mut level = usize::MAX;
         if self.is_tight() {
             level = each.iter().copied().max().unwrap_or(0);
+            // Halved until it fits: a few passes, and near enough for what is a rough measure anyway.
             while level > 0 && each.iter().map(|bytes| bytes.min(&level)).sum::<usize>() > target {
                 level /= 2;
             }
@@ -88,6 +90,7 @@ impl Share {
 
     /// Takes bytes for as long as what is returned lives; `None` if they are not there.
     pub fn take(self: &Arc<Self>, bytes: usize) -> Option<Held> {
+        // In one step with taking it, so that two cannot have the same room; `has_room` only advises.
         let more = |used: usize| used.checked_add(bytes).filter(|&used| used <= self.limit());
         self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).ok()?;
         Some(Held { share: self.clone(), bytes })
@@ -106,6 +109,7 @@ impl Held {
     pub fn resize(&mut self, bytes: usize) -> bool {
         if bytes > self.bytes {
             let Some(mut more) = self.share.take(bytes - self.bytes) else { return false };
+            // They are this one's from here on, and not given back with `more`.
             more.bytes = 0;
         } else {
             self.share.change(self.bytes, bytes);
