@@ -58,6 +58,7 @@ fn float(number: f64) -> Value {
     if number.fract() == 0.0
         && number.abs() < EXACT
         && let Ok(Value::Number(whole)) = serde_json::from_str(&format!("{number:.0}"))
+        // As a whole number -0 would lose its sign, and be another value when it is written back.
         && !(number == 0.0 && number.is_sign_negative())
     {
         return Value::Number(whole);

@@ -49,6 +49,7 @@ impl Facts {
             *known = (*known).max(end);
         }
         facts.needs.retain(|(client, clock)| own.get(client).is_none_or(|end| end < clock));
+        // A client's pieces are taken in order, so those that it inserted before are asked for, too.
         facts.needs.extend(facts.inserts.iter().map(|&(client, start, _)| (client, start)));
         Ok(facts)
     }
@@ -88,6 +89,7 @@ pub(super) fn incomplete(updates: &[&[u8]]) -> Result<Vec<usize>, Malformed> {
         ready.push(first);
         while let Some(index) = ready.pop() {
             if let Some((client, clock)) = facts[index].lacks(&clocks) {
+                // For one thing at a time: when that is there, it is asked for what it lacks next.
                 waiting.0.entry(client).or_default().entry(clock).or_default().push(index);
                 continue;
             }

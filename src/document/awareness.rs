@@ -170,11 +170,13 @@ impl Table {
     }
 
     fn add(&mut self, entry: &Entry<'_>, said: &Said<'_>, outcome: &mut Outcome) {
+        // Those that are gone count on: saying clients gone makes no room for new ones.
         let brought = self.brought.get(&said.owner).copied().unwrap_or(0);
         let over = entry.json.len() > defaults::AWARENESS_BYTES
             || self.bytes + entry.json.len() > defaults::AWARENESS_TABLE_BYTES
             || self.clients.len() >= defaults::AWARENESS_CLIENTS
             || brought >= said.speaker.clients();
+        // Whoever is gone and was never known is no news to anybody.
         if over || entry.json == "null" {
             outcome.refused += usize::from(over);
             return;
@@ -198,11 +200,13 @@ impl Table {
     fn change(&mut self, entry: &Entry<'_>, said: &Said<'_>, outcome: &mut Outcome) {
         let Some(known) = self.clients.get_mut(&entry.client) else { return };
         let is_gone = entry.json == "null";
+        // As `applyAwarenessUpdate` has it: at the same clock only a removal is news.
         let is_newer =
             entry.clock > known.clock || entry.clock == known.clock && is_gone && known.state.is_some();
         let is_owner = known.owner == Some(said.owner);
         // A connection that is there keeps what is its own, unless the same one is back.
         let is_vacant = known.owner.is_none() || said.first && (!known.is_own || said.speaker.user.is_some());
+        // Nobody says another one's client gone.
         let may_take = !is_gone && is_vacant && said.speaker.may_follow(&known.speaker);
         if !is_owner && !may_take {
             outcome.refused += usize::from(is_newer);
@@ -276,6 +280,7 @@ impl Table {
             if known.state.is_some() && which(known) {
                 self.bytes -= known.state.take().map_or(0, |state| state.len());
                 known.owner = None;
+                // For so long after this it is known as gone, and an echo of its last state is told from somebody new.
                 known.heard_ms = now_ms;
                 changes.push(Change::gone(*client, known.clock));
             }

@@ -60,6 +60,7 @@ pub fn diff(update: &[u8], vector: &[u8]) -> Result<Vec<u8>, Malformed> {
         let mut rest = run.split_off(known).into_iter();
         run.clear();
         if let Some(first) = rest.next() {
+            // Only the first one can lie across what is known.
             let cut = if first.clock < from { &[from][..] } else { &[] };
             first.cut(*client, cut, |part| {
                 if part.clock >= from {
@@ -88,6 +89,7 @@ fn forget_gone(all: &mut Structs<'_>) {
         };
         places.iter().enumerate().map(goes).collect()
     };
+    // In the order of `list`, by client and clock.
     for (found, goes) in all.clients.values_mut().flatten().zip(goes) {
         if goes {
             found.body = Body::Gone;

@@ -123,6 +123,7 @@ pub(super) fn values(
         Content::Deleted | Content::Format(..) => return Ok(()),
         Content::Binary(bytes) => data_encoding::BASE64.encode(bytes).into(),
         Content::Text(text) => text.as_ref().into(),
+        // It was checked when it came.
         Content::Embed(json) => serde_json::from_str(json).unwrap_or(Value::Null),
         Content::Document(bytes) => {
             serde_json::json!({ "guid": Reader::new(bytes).text()? })
@@ -182,6 +183,7 @@ fn write_xml(
             for run in runs(tree, holder, budget)? {
                 let Run { insert: Inserted::Text(part), attributes } = &run else { continue };
                 budget.spend(attributes.values().map(|json| json.len()).sum())?;
+                // As Yjs's `YXmlText.toString` has it: formatting is elements around the text.
                 for (name, json) in attributes {
                     text.push('<');
                     text.push_str(name);
@@ -203,6 +205,7 @@ fn write_xml(
 
 fn write_attribute(key: &str, value: &Value, text: &mut String) {
     // Writing to a string does not fail.
+    // Not escaped, as in Yjs's own `toString`.
     let _ = match value {
         Value::String(value) => write!(text, " {key}=\"{value}\""),
         other => write!(text, " {key}=\"{other}\""),
@@ -254,6 +257,7 @@ pub(super) fn runs<'a>(
             }
             Content::Text(part) => match runs.last_mut() {
                 Some(Run { insert: Inserted::Text(text), attributes: before })
+                    // Compared only where formatting was spoken of since: most pieces just go on.
                     if !changed || *before == attributes =>
                 {
                     text.push_str(part);

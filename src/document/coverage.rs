@@ -67,6 +67,7 @@ impl Ranges {
         other.0.iter().all(|(client, wanted)| {
             let ranges = self.0.get(client).map_or(&[][..], Vec::as_slice);
             wanted.iter().all(|&(start, end)| {
+                // Ranges do not touch, so what covers one lies within a single other.
                 let after = ranges.partition_point(|range| range.0 <= start);
                 after.checked_sub(1).is_some_and(|index| ranges[index].1 >= end)
             })

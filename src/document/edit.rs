@@ -56,6 +56,7 @@ pub fn edit<'a>(
     }
     let mut budget = Budget::full();
     let tree = Tree::of(updates, &mut budget)?;
+    // An edit's structs begin at clock 0, which has to be free.
     let client = (client..).find(|client| !tree.knows(*client)).unwrap_or(client);
     let mut change = Change { tree: &tree, edit: Edit::new(client), budget };
     match *content {
@@ -84,6 +85,7 @@ impl<'a, 't> Change<'a, 't> {
         let all = self.tree.roots().union(target.roots()).copied().collect::<Vec<_>>();
         for root in all {
             let holder = Holder::Root(root);
+            // A root that is to be empty has no kind there; what it is here says how it is emptied.
             match kind_of(target, root).or_else(|| kind_of(self.tree, root)) {
                 Some(RootKind::Text) => self.become_formatted(root, target)?,
                 Some(RootKind::Array | RootKind::Xml) => {
@@ -144,6 +146,7 @@ impl<'a, 't> Change<'a, 't> {
         let holder = Holder::Root(root);
         let old = list(self.tree, holder, &mut self.budget)?;
         let (front, back) = common(&old, &wanted, |a, b| a.0 == b.0);
+        // Its neighbours may be deleted by this very edit: they keep their place, and others find it by them.
         let spot = &mut Spot::behind(self.tree, root, index(front));
         self.edit.delete_range(self.tree, holder, index(front), index(old.len() - front - back));
         let pieces: Vec<_> = wanted[front..wanted.len() - back].iter().map(|(_, piece)| *piece).collect();
@@ -168,6 +171,7 @@ impl<'a, 't> Change<'a, 't> {
             }
         }
         for (key, (_, piece)) in wanted {
+            // In order, as the entries of a type are.
             if kept.binary_search(&key).is_err() {
                 self.edit.insert_one(&mut Spot::key(self.tree, root, key), piece, &mut self.budget)?;
             }
@@ -220,6 +224,7 @@ impl<'a, 't> Change<'a, 't> {
     }
 
     fn change_text(&mut self, root: &'a str, old: &str, wanted: &str) {
+        // By characters, though places count UTF-16 units: no pair is cut in two.
         let old: Vec<char> = old.chars().collect();
         let new: Vec<char> = wanted.chars().collect();
         let (front, back) = common(&old, &new, |a, b| a == b);

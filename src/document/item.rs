@@ -105,6 +105,7 @@ impl<'a> Struct<'a> {
         let left = if info & HAS_LEFT == 0 { None } else { Some(Id::read(reader)?) };
         let right = if info & HAS_RIGHT == 0 { None } else { Some(Id::read(reader)?) };
         let (mut parent, mut key) = (Parent::Neighbours, None);
+        // Otherwise nothing is written of it, whatever `HAS_KEY` says, which Yjs sets all the same.
         if left.is_none() && right.is_none() {
             parent = match reader.uint()? {
                 1 => Parent::Root(reader.text()?),
@@ -215,6 +216,7 @@ impl<'a> Struct<'a> {
                 self.length += next.length;
                 return None;
             }
+            // As `Item.mergeWith` has it: inserted one right behind the other, and between the same neighbours.
             (Body::Item(mine), Body::Item(its)) if its.left == Some(last) && its.right == mine.right => {
                 (&mut mine.content, &its.content)
             }

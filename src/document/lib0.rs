@@ -90,6 +90,7 @@ impl<'a> Reader<'a> {
     /// How many entries of at least `least` bytes follow.
     pub fn count(&mut self, least: usize) -> Result<usize, Malformed> {
         let number = self.uint()?;
+        // A count is cheap to write: believed, it would have memory made for entries that never come.
         let fits = usize::try_from(number).ok().filter(|&count| count <= self.left() / least);
         fits.ok_or_else(|| self.wrong("a count of more entries than bytes are left for"))
     }

@@ -52,6 +52,7 @@ impl Index {
 
     pub(super) fn find<'a, S: Borrow<Struct<'a>>>(&self, list: &[(u64, S)], id: Id) -> Option<usize> {
         let &(start, end) = self.0.get(&id.client)?;
+        // A client's structs are in order and may have holes between them: the one before has it, or none.
         let after = list[start..end].partition_point(|(_, found)| found.borrow().clock <= id.clock);
         let index = (start + after).checked_sub(1).filter(|index| *index >= start)?;
         (list[index].1.borrow().end() > id.clock).then_some(index)
@@ -88,6 +89,7 @@ impl<'a, S: Borrow<Struct<'a>>> Places<'_, 'a, S> {
         if self.known[at].is_some() {
             return None;
         }
+        // For good: once its place is known nobody asks this any more.
         self.open[at] = true;
         let place = match &self.list[at].1.borrow().body {
             Body::Gone => Place::GONE,
@@ -106,6 +108,7 @@ impl<'a, S: Borrow<Struct<'a>>> Places<'_, 'a, S> {
         if item.left.into_iter().chain(item.right).any(|id| self.is_gone(id)) {
             return Ok(Place::GONE);
         }
+        // Either would do; Yjs asks the left one first.
         let Some(neighbour) = item.left.or(item.right) else {
             return Ok(match item.parent {
                 Parent::Root(name) => Place { holder: Holder::Root(name), key: item.key, depth: 0 },

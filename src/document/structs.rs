@@ -55,6 +55,7 @@ impl<'a> Structs<'a> {
     pub(super) fn let_go(&mut self) {
         for (client, run) in &mut self.clients {
             let ranges = self.deleted.of(*client);
+            // Then each struct is in a range or in none, and one walk over both lists tells which.
             let ends = ranges.iter().flat_map(|&(start, end)| [start, end]);
             cut_run(*client, run, &ends.collect::<Vec<_>>());
             let mut ranges = ranges.iter().peekable();
@@ -62,6 +63,7 @@ impl<'a> Structs<'a> {
                 while ranges.next_if(|(_, end)| *end <= found.clock).is_some() {}
                 let is_deleted = ranges.peek().is_some_and(|(start, _)| *start <= found.clock);
                 if let (true, Body::Item(item)) = (is_deleted, &mut found.body) {
+                    // The item stays: others may have been inserted beside it.
                     item.content = Content::Deleted;
                 }
             }
@@ -102,6 +104,7 @@ impl<'a> Structs<'a> {
                 if last.end() != next.clock {
                     return false;
                 }
+                // `dedup_by` only lends both, and joining takes the one: it is given back if they are no parts of one.
                 let nothing = Struct { clock: next.clock, length: 0, body: Body::Gap };
                 match last.join(*client, std::mem::replace(next, nothing)) {
                     None => true,
@@ -117,6 +120,7 @@ impl<'a> Structs<'a> {
     /// One update that has all of it.
     pub(super) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
+        // A client that has nothing left, as after `diff`, is not written: readers want a struct for each.
         let runs = self.clients.iter().filter(|(_, run)| !run.is_empty());
         put_uint(&mut bytes, runs.clone().count() as u64);
         // Highest first, as Yjs does: that makes conflicts quick to resolve.
@@ -148,6 +152,7 @@ impl<'a> Structs<'a> {
 
 fn write_run(client: u64, run: &[Struct<'_>], bytes: &mut Vec<u8>) {
     let Some(first) = run.first() else { return };
+    // A hole is written as a struct (`Skip`), and counts as one.
     let holes = run.windows(2).filter(|pair| pair[0].end() < pair[1].clock).count();
     put_uint(bytes, (run.len() + holes) as u64);
     put_uint(bytes, client);
@@ -164,6 +169,7 @@ fn write_run(client: u64, run: &[Struct<'_>], bytes: &mut Vec<u8>) {
 
 /// Puts a client's structs in order and drops what is there twice.
 fn once<'a>(client: u64, run: &mut Run<'a>) {
+    // As it mostly is: updates come in order and have nothing in common.
     if run.windows(2).all(|pair| pair[0].end() <= pair[1].clock) {
         return;
     }
@@ -195,6 +201,7 @@ fn cut_run<'a>(client: u64, run: &mut Run<'a>, clocks: &[u32]) {
         let before = run.partition_point(|found| found.clock < *clock);
         before > 0 && run[before - 1].end() > *clock
     };
+    // Counted first: most runs stay as they are, and the others grow once.
     let cuts = clocks.iter().filter(|clock| is_within(clock)).count();
     if cuts == 0 {
         return;

@@ -65,11 +65,13 @@ impl<'a> Tree<'a> {
     pub(super) fn of(updates: &[&'a [u8]], budget: &mut Budget) -> Result<Self, CannotRead> {
         let mut all = Structs::of(updates)?;
         all.let_go();
+        // From here on a neighbour is a whole struct, and a link can name it by its place.
         all.cut_at_neighbours();
         let list = all.into_list();
         budget.spend(list.len())?;
         let index = Index::of(&list);
         let places = places(&list, &index);
+        // Before anything that recurses into types.
         if places.iter().any(|place| place.depth > defaults::DOCUMENT_DEPTH) {
             return Err(CannotRead::TooDeep(defaults::DOCUMENT_DEPTH));
         }
@@ -104,6 +106,7 @@ impl<'a> Tree<'a> {
                     Some(needs) => {
                         let needs = needs.into_iter().flatten();
                         let state = needs.clone().map(|need| progress[need]);
+                        // Not there, or on the path already, so that it would build on itself.
                         if state.clone().any(|state| matches!(state, Progress::Missing | Progress::Open)) {
                             progress[at] = Progress::Missing;
                         } else if state.clone().all(|state| state == Progress::Placed) {
@@ -122,6 +125,7 @@ impl<'a> Tree<'a> {
     /// What has to be there before an item is; `None` if it cannot be.
     fn builds_on(&mut self, at: usize, index: &Index, places: &[Place<'a>]) -> Option<[Option<usize>; 4]> {
         let (client, found) = &self.list[at];
+        // Yjs takes a client's structs in order, and leaves what follows a gap pending.
         let before = match found.clock {
             0 => None,
             clock => Some(index.find(&self.list, Id { client: *client, clock: clock - 1 })?),
@@ -144,6 +148,7 @@ impl<'a> Tree<'a> {
         if !matches!(place.holder, Holder::Root(_) | Holder::Struct(_)) {
             return Ok(());
         }
+        // Looked up a second time below: finding the place borrows the whole tree.
         let branch = self.branches.entry(place.holder).or_default();
         let list = match place.key {
             None => &mut branch.sequence,
@@ -185,6 +190,7 @@ impl<'a> Tree<'a> {
             let its = &mut self.links[other];
             (its.passed, its.passed_since) = (passed, since);
             let its = *its;
+            // The cases of `Item.integrate`: inserted behind the same item, by client; or behind one that was passed.
             let moves = if its.origin_left == origin_left {
                 let comes_before = self.list[other].0 < self.list[at].0;
                 if !comes_before && its.origin_right == origin_right {
@@ -203,6 +209,7 @@ impl<'a> Tree<'a> {
             }
             next = its.right;
         }
+        // Counted on, so that no later item takes these stamps for its own.
         self.stamp = since;
         Ok(left)
     }

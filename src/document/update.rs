@@ -65,6 +65,7 @@ pub(super) fn structs<'a>(
     for _ in 0..clients {
         let count = reader.count(2)?;
         let client = reader.uint()?;
+        // One alone cannot be there twice, and most updates have one: nothing is allocated for them.
         if clients > 1 && !seen.insert(client) {
             return Err(reader.wrong("a client for the second time"));
         }

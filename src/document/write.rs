@@ -59,6 +59,7 @@ impl<'a> Edit<'a> {
     pub(super) fn insert(&mut self, spot: &mut Spot<'a>, length: u32, content: Content<'a>) -> Id {
         let clock = self.structs.last().map_or(0, Struct::end);
         let Spot { left, right, parent, key } = *spot;
+        // Whoever has a neighbour is in what that is in, and it is not written again.
         let is_alone = left.is_none() && right.is_none();
         let (parent, key) = if is_alone { (parent, key) } else { (Parent::Neighbours, None) };
         let item = Item { left, right, parent, key, content };
@@ -195,6 +196,7 @@ impl<'a> Spot<'a> {
     pub(super) fn behind(tree: &Tree<'a>, root: &'a str, count: u32) -> Self {
         let holder = Holder::Root(root);
         let empty = Self { left: None, right: None, parent: Parent::Root(root), key: None };
+        // Deleted or not: `parent._start`, as Yjs has it at the front.
         let first = tree.all(holder).next().map(|at| tree.id(at, 0));
         if count == 0 {
             return Self { right: first, ..empty };
@@ -203,6 +205,7 @@ impl<'a> Spot<'a> {
         for at in tree.items(holder).filter(|at| counts(tree.content(*at))) {
             let length = tree.length(at);
             if count <= place + length {
+                // Within an item or right behind it; what follows may be deleted, as an editor's neighbours may.
                 let within = count - place;
                 let left = Some(tree.id(at, within - 1));
                 let next = || tree.right(at).map(|right| tree.id(right, 0));
@@ -217,6 +220,7 @@ impl<'a> Spot<'a> {
 
     /// The next value of a key of a root.
     pub(super) fn key(tree: &Tree<'a>, root: &'a str, key: &'a str) -> Self {
+        // Deleted or not: the value of a key is whatever comes last.
         let last = tree.last(Holder::Root(root), key);
         let left = last.map(|at| tree.id(at, tree.length(at).saturating_sub(1)));
         Self { left, right: None, parent: Parent::Root(root), key: Some(key) }
