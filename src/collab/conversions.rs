@@ -55,6 +55,7 @@ impl Conversions {
         if by >= defaults::CONVERSIONS_PER_CALLER {
             return Err(Busy::Caller(caller.as_str(), by));
         }
+        // Under the lock of the looks above, so nobody gets in between.
         counts.all += 1;
         counts.of.insert(document.clone(), of + 1);
         counts.by.insert(caller.clone(), by + 1);

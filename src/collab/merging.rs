@@ -115,6 +115,7 @@ pub fn merge(topic: &Topic, space: &Workspace) {
 /// The last offset that is merged, the state, and what is left apart; `None` if there is nothing to merge.
 fn merged(log: &Updates, space: &Workspace) -> Result<Option<(Offset, Bytes, Vec<Offset>)>, NoState> {
     let updates: Vec<&[u8]> = log.after(Offset::ZERO).collect();
+    // Taken before anything is read: what it takes is told from the bytes.
     let _held = space.to_merge(&updates)?;
     let Compacted { state, apart } = compact::compact(&updates)?;
     // The state stands where the last update stands that is in it; what is behind is left as it is.

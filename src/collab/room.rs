@@ -105,6 +105,7 @@ impl Room {
         let changes = awareness.table.expire(now_ms);
         self.tell(&mut awareness, changes, now_ms, &mut notify);
         if now_ms.saturating_sub(awareness.told_ms) >= defaults::ROOM_KEEPALIVE_MS {
+            // A key that no client has: it replaces nobody's state.
             self.pass_on(String::new(), Bytes::from_static(message::KEEPALIVE), now_ms, notify);
             awareness.told_ms = now_ms;
         }
@@ -142,6 +143,7 @@ impl Room {
             by: crate::memory::Owner::Broker,
         };
         if let Err(error) = self.awareness_topic.publish(draft, None, Asker::nobody, now_ms, notify) {
+            // Best effort: whoever is there says it again within fifteen seconds.
             tracing::debug!(%error, "awareness was not passed on");
         }
     }
@@ -156,6 +158,7 @@ impl Room {
     /// is meanwhile; two who ask at once both walk.
     pub fn vector(&self, document: &Updates) -> Vec<u8> {
         let epoch = document.position.epoch;
+        // A copy, so that whoever has come less far cannot spoil what others know.
         let (upto, mut clocks) = {
             let known = self.known.lock();
             let upto = known.upto(epoch);
@@ -168,6 +171,7 @@ impl Room {
         }
         let vector = clocks.encode();
         let mut known = self.known.lock();
+        // Unless another caller has come further meanwhile.
         if known.upto(epoch) <= document.position.offset {
             *known = KnownClocks { epoch, upto: document.position.offset, clocks };
         }

@@ -127,7 +127,9 @@ impl NewVersions {
         now_ms: u64,
         read: impl FnOnce() -> Result<Vec<Version>, E>,
     ) -> Result<Numbered, E> {
+        // Counted before looking: two that look at once see each other.
         self.0.lock().entry(document.clone()).or_default().count += 1;
+        // Made before anything can fail, so that the count is given back whatever happens.
         let mut numbered = Numbered { id: 0, all: self.clone(), document: document.clone() };
         let others = read()?;
         let mut all = self.0.lock();
@@ -138,6 +140,7 @@ impl NewVersions {
             return Err(TooManyVersions(defaults::VERSIONS).into());
         }
         let before = others.last().map_or(0, |last| last.id).max(pending.last);
+        // By the clock: counted up alone, the number of a newest version that was deleted would come again.
         pending.last = now_ms.max(before + 1);
         numbered.id = pending.last;
         drop(all);
