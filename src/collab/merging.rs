@@ -95,19 +95,20 @@ pub fn state_of(there: &Updates, space: &Workspace) -> Result<Bytes, NoState> {
 /// Merges what a document has so far.
 pub fn merge(topic: &Topic, space: &Workspace) {
     let log = topic.mergeable();
+    let epoch = log.position.epoch;
     match merged(&log, space) {
         Ok(Some((offset, state, apart))) => {
-            let upto = Position { epoch: log.position.epoch, offset };
+            let upto = Position { epoch, offset };
             topic.merged(upto, state, &apart);
         }
         // The next one may be what the others wait for.
-        Ok(None) => topic.not_merged(log.updates.len() + 1, false),
+        Ok(None) => topic.not_merged(epoch, log.updates.len() + 1, false),
         // As soon as there is room.
-        Err(NoState::NoSpace(NoSpace::Now)) => topic.not_merged(0, false),
+        Err(NoState::NoSpace(NoSpace::Now)) => topic.not_merged(epoch, 0, false),
         Err(error) => {
             tracing::warn!(topic = %topic.name, %error, "a document cannot be merged; it is set aside and served update by update");
             // What failed takes long and will fail again.
-            topic.not_merged(2 * log.updates.len(), true);
+            topic.not_merged(epoch, 2 * log.updates.len(), true);
         }
     }
 }

@@ -149,7 +149,8 @@ impl Document {
             return;
         };
         let time = last.message.time;
-        let kept = |update: &Arc<Placed>| apart.contains(&update.message.offset);
+        // In order, as they were found: there may be as many as there are updates.
+        let kept = |update: &Arc<Placed>| apart.binary_search(&update.message.offset).is_ok();
         // These stand before `upto`, which is in the state.
         let mut front: Vec<_> = self.log.messages.drain(..end).filter(kept).collect();
         let message = Message {

@@ -235,8 +235,8 @@ impl Topic {
 
     /// Kind `document`: its updates were not merged, and are not before there are so many. One that failed is set aside: its
     /// updates are kept and passed on as they came.
-    pub fn not_merged(&self, patience: usize, failed: bool) {
-        self.state.lock().not_merged(patience, failed);
+    pub fn not_merged(&self, epoch: Epoch, patience: usize, failed: bool) {
+        self.state.lock().not_merged(epoch, patience, failed);
     }
 
     /// Kind `document`: whether it is kept as it came because it could not be merged.

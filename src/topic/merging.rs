@@ -50,9 +50,11 @@ impl State {
         matches!(&self.store, Store::Document(document) if document.is_set_aside())
     }
 
-    pub(super) fn not_merged(&mut self, patience: usize, failed: bool) {
-        if let Store::Document(document) = &mut self.store {
-            document.not_merged(patience, failed);
+    pub(super) fn not_merged(&mut self, epoch: Epoch, patience: usize, failed: bool) {
+        match &mut self.store {
+            // Else it was erased meanwhile: what failed is gone, and another merge may be under way.
+            Store::Document(document) if epoch == self.epoch => document.not_merged(patience, failed),
+            _ => {}
         }
     }
 
