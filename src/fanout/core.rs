@@ -30,7 +30,7 @@ pub struct Fanout {
     pub(super) feeds: Slab<Feed>,
     pub(super) rates: Rates,
     pub(super) readers: Readers,
-    turns: Turns,
+    pub(super) turns: Turns,
     /// Empty between slices.
     bytes: SliceBytes,
     ended: Vec<(u32, SubKey)>,

@@ -183,6 +183,7 @@ impl Fanout {
         if self.feeds[slot as usize].subs.is_empty() {
             let feed = self.feeds.remove(slot as usize);
             self.rates.remove(&feed.topic, feed.interval);
+            self.turns.closed(&feed, &self.feeds);
         }
     }
 }
