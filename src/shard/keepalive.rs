@@ -25,6 +25,11 @@ pub(super) struct Sweep {
 }
 
 impl Sweep {
+    /// The same rounds with other times: who was pinged before keeps its place in them, and is not judged early.
+    pub(super) fn with(&self, ping: Duration, pong_timeout: Duration) -> Self {
+        Self { tick: self.tick, ..Self::new(ping, pong_timeout) }
+    }
+
     pub(super) fn new(ping: Duration, pong_timeout: Duration) -> Self {
         let ticks =
             |time: Duration| u64::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u64::MAX).max(1);

@@ -26,7 +26,7 @@ use super::{
     settle,
     tally::{Tally, TallySink},
 };
-use crate::{clock::unix_ms, defaults, liveness};
+use crate::{clock::unix_ms, defaults, liveness, memory};
 
 /// The waker's token; connections have their slot.
 pub(super) const WAKER: Token = Token(usize::MAX);
@@ -197,7 +197,7 @@ impl Shard {
 
     /// Connections in the middle of a message finish it under the old bound.
     fn apply(&mut self, limits: ShardLimits) {
-        self.sweep = Sweep::new(limits.ping, limits.pong_timeout);
+        self.sweep = self.sweep.with(limits.ping, limits.pong_timeout);
         self.core.out.limits = limits;
     }
 
@@ -207,8 +207,11 @@ impl Shard {
             self.sweep();
         }
         while let Some(slot) = self.core.wakes.pop_due(self.core.now) {
-            self.doors[slot as usize].woke(&mut Cx { core: &mut self.core, slot });
-            self.core.out.stage_replies(slot);
+            // One that is about to end has said its last words.
+            if self.core.out.conns.get(slot as usize).is_some_and(Conn::is_open) {
+                self.doors[slot as usize].woke(&mut Cx { core: &mut self.core, slot });
+                self.core.out.stage_replies(slot);
+            }
         }
     }
 
@@ -225,6 +228,7 @@ impl Shard {
             drain.next_wave(&mut self.core);
         }
         self.sweep_at = self.core.now + TICK;
+        memory::relieve();
     }
 
     /// Lets doors know of subscriptions that the server has ended.

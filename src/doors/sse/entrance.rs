@@ -136,7 +136,7 @@ impl Query {
             }
             "max_rate" => {
                 let rate = value.parse().ok().filter(|rate: &f64| rate.is_finite() && *rate >= MAX_RATE_MIN);
-                self.max_rate = Some(rate.ok_or_else(|| bad("max_rate", "must be a number above 0"))?);
+                self.max_rate = Some(rate.ok_or_else(|| bad("max_rate", "must be a number from 0.001 up"))?);
             }
             _ => {}
         }
