@@ -2,6 +2,8 @@
 //!
 //! A limit that can be configured has the same name in lower case as file key, flag and environment variable.
 
+use std::time::Duration;
+
 /// Largest message read from a client, in bytes: chat and game messages are far smaller, and 10 000 clients that
 /// each send one at the same time cost 640 MiB at most.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
@@ -55,6 +57,10 @@ pub const MEMORY_HUNDREDTHS: usize = 75;
 /// Hundredths of what the broker may take from which on what its allocator holds back is given back to the system: late enough that
 /// a broker with room does not pay for it, early enough that peaks of several threads do not add up to more than there is.
 pub const GIVE_BACK_HUNDREDTHS: usize = 60;
+
+/// How long a thread waits for something to do before it looks whether memory is short: what it keeps for the next time may be
+/// much. Ten threads that wake up once a second cost nothing that could be measured.
+pub const REST: Duration = Duration::from_secs(1);
 
 /// Bytes that the broker takes where nothing says how many there are.
 pub const MEMORY_UNKNOWN_BYTES: usize = 1024 * 1024 * 1024;

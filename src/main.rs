@@ -17,7 +17,7 @@ use fanwire::{
     auth::{Audience, Claims, NewKey, SubClaim},
     clock::machine_ms,
     config::{Config, LogFormat, RuleSettings, Settings, Sources},
-    defaults, liveness,
+    defaults, liveness, memory,
     server::Server,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -234,6 +234,7 @@ fn serve(arguments: ServeArguments) -> Outcome {
         .max_blocking_threads(defaults::FRONT_BLOCKING_MAX)
         // Those that are there are kept: more may not be had when they are needed.
         .thread_keep_alive(FOR_EVER)
+        .on_thread_park(memory::relieve)
         .enable_all()
         .build()?;
     let outcome = runtime.block_on(run(&sources, &config));
@@ -253,7 +254,7 @@ async fn run(sources: &Sources, config: &Config) -> Outcome {
     every_second.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = every_second.tick() => giving_back.look(),
+            _ = every_second.tick() => look(&mut giving_back),
             _ = reload.recv() => {
                 if let Some(max) = reload_from(sources, config, &server) {
                     giving_back = GivingBack::new(max);
@@ -267,6 +268,16 @@ async fn run(sources: &Sources, config: &Config) -> Outcome {
     tokio::select! {
         () = server.drain() => Ok(()),
         () = again(terminate, interrupt) => Err("ended before everything was delivered".into()),
+    }
+}
+
+/// Has what is free given back if that is much, by threads that only work now and then, too.
+fn look(giving_back: &mut GivingBack) {
+    if giving_back.look() {
+        for _ in 0..defaults::FRONT_BLOCKING_MIN {
+            // Whichever of them rests takes one; a second one costs nothing.
+            drop(tokio::task::spawn_blocking(memory::relieve));
+        }
     }
 }
 

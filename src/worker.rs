@@ -17,6 +17,7 @@ use rustc_hash::FxBuildHasher;
 use crate::{
     defaults,
     liveness::{self, Pulse},
+    memory,
 };
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -53,8 +54,14 @@ impl Crew {
 
 fn work(queue: &Mutex<mpsc::Receiver<Job>>, pulse: &Pulse) {
     loop {
-        // One waits with the lock for a job, the others for the lock.
-        let Ok(job) = queue.lock().recv() else { return };
+        let job = match next(queue) {
+            Next::Job(job) => job,
+            Next::Rest => {
+                memory::relieve();
+                continue;
+            }
+            Next::End => return,
+        };
         // What a job was about to do is left undone; whatever it shares with others is behind locks that do not poison, and
         // changed in one step.
         if catch_unwind(AssertUnwindSafe(job)).is_err() {
@@ -63,6 +70,23 @@ fn work(queue: &Mutex<mpsc::Receiver<Job>>, pulse: &Pulse) {
         // After a panic, too: a job that is owed for ever would make the watchdog take a thread that rests for one that
         // hangs.
         pulse.done(1);
+    }
+}
+
+enum Next {
+    Job(Job),
+    /// There was none for a while.
+    Rest,
+    End,
+}
+
+/// One waits with the lock for a job, the others for the lock.
+fn next(queue: &Mutex<mpsc::Receiver<Job>>) -> Next {
+    let Some(queue) = queue.try_lock_for(defaults::REST) else { return Next::Rest };
+    match queue.recv_timeout(defaults::REST) {
+        Ok(job) => Next::Job(job),
+        Err(mpsc::RecvTimeoutError::Timeout) => Next::Rest,
+        Err(mpsc::RecvTimeoutError::Disconnected) => Next::End,
     }
 }
 

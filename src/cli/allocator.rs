@@ -16,6 +16,8 @@ pub struct GivingBack {
     from: usize,
     /// Looks since the last try.
     looks: u32,
+    /// Threads were asked at the last look.
+    asked: bool,
 }
 
 /// After so many looks it is tried again, however little was gained the last time: what was in use then may be free.
@@ -23,21 +25,27 @@ const LOOKS: u32 = 10;
 
 impl GivingBack {
     /// For a process that may take so many bytes.
-    pub const fn new(max: usize) -> Self {
-        Self { max, from: Self::threshold(max), looks: 0 }
+    pub fn new(max: usize) -> Self {
+        memory::relieve_with(collect);
+        Self { max, from: Self::threshold(max), looks: 0, asked: false }
     }
 
     const fn threshold(max: usize) -> usize {
         max / 100 * defaults::GIVE_BACK_HUNDREDTHS
     }
 
-    /// Looks how much is resident, and has what is free given back if that is much.
-    pub fn look(&mut self) {
-        let Some(resident) = memory::resident_bytes() else { return };
-        if self.is_due(resident) {
-            collect();
-            self.done(memory::resident_bytes().unwrap_or(resident));
+    /// Looks how much is resident, and asks all threads to give back what is free if that is much. To be called about once a
+    /// second, so that they have come by until the next look. Returns whether they were asked.
+    pub fn look(&mut self) -> bool {
+        let Some(resident) = memory::resident_bytes() else { return false };
+        if std::mem::take(&mut self.asked) {
+            self.done(resident);
+        } else if self.is_due(resident) {
+            memory::ask_for_relief();
+            self.asked = true;
         }
+        memory::relieve();
+        self.asked
     }
 
     fn is_due(&mut self, resident: usize) -> bool {
@@ -63,6 +71,8 @@ fn collect() {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
 
     #[test]
@@ -86,12 +96,35 @@ mod tests {
         );
     }
 
+    /// What a thread has allocated is there for it alone, even when others have freed it.
     #[test]
-    fn what_is_free_is_given_back() {
-        let block = std::hint::black_box(vec![1_u8; 64 << 20]);
+    fn what_is_free_is_given_back_by_each_thread() {
+        memory::relieve_with(collect);
+        let (made, took) = mpsc::channel();
+        let (freed, go_on) = mpsc::channel();
+        let (relieved, done) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let block = |_| std::hint::black_box(vec![1_u8; 1 << 10]);
+            let blocks: Vec<_> = (0..64 << 10).map(block).collect();
+            // Pages of which it has freed a part itself are its own again; full ones are anybody's.
+            let rest = blocks.into_iter().enumerate().filter(|(index, _)| index % 8 > 0);
+            made.send(rest.map(|(_, block)| block).collect()).unwrap();
+            go_on.recv().unwrap();
+            memory::relieve();
+            relieved.send(()).unwrap();
+            // It rests, and does not end: what it keeps would be given back then.
+            let _ = go_on.recv();
+        });
+        let blocks: Vec<Vec<u8>> = took.recv().unwrap();
         let with = memory::resident_bytes().unwrap();
-        drop(block);
+        drop(blocks);
         collect();
+        assert!(memory::resident_bytes().unwrap() > with - (32 << 20), "nobody else can");
+        memory::ask_for_relief();
+        freed.send(()).unwrap();
+        done.recv().unwrap();
         assert!(memory::resident_bytes().unwrap() < with - (32 << 20));
+        drop(freed);
+        thread.join().unwrap();
     }
 }

@@ -14,12 +14,14 @@
 //! | idempotency | | the oldest answers are forgotten |
 //!
 //! What no class counts (code, connections, indexes, what the allocator holds back) has the rest, a tenth. With a data directory the store's own memory comes on top: its cache, and
-//! what is in its journal and in no table yet. From six tenths of the whole on the allocator is made to give back what it holds back.
+//! what is in its journal and in no table yet. From six tenths of the whole on every thread is made to give back what the
+//! allocator keeps for it ([`relieve`]).
 
 mod class;
 mod machine;
 mod owner;
 mod plan;
+mod relief;
 mod share;
 mod shares;
 
@@ -27,5 +29,6 @@ pub use class::Class;
 pub use machine::{of_this_machine, resident_bytes};
 pub use owner::{Account, Accounts, Charge, Owner, scope_of, unscoped};
 pub use plan::Plan;
+pub use relief::{ask_for_relief, relieve, relieve_with};
 pub use share::{Held, Share};
 pub use shares::Memory;

@@ -64,8 +64,11 @@ impl Share {
     pub fn find_level(&self, each: &[usize]) {
         let target = self.limit() / 2;
         let mut level = usize::MAX;
-        if self.is_tight() {
-            level = each.iter().copied().max().unwrap_or(0);
+        // It may have become tight since they were counted: of nobody no level can be told.
+        if self.is_tight()
+            && let Some(most) = each.iter().copied().max()
+        {
+            level = most;
             // Halved until it fits: a few passes, and near enough for what is a rough measure anyway.
             while level > 0 && each.iter().map(|bytes| bytes.min(&level)).sum::<usize>() > target {
                 level /= 2;
@@ -151,6 +154,8 @@ mod tests {
         share.find_level(&[600, 50, 50]);
         assert_eq!(share.level(), usize::MAX, "there is room");
         share.change(700, 900);
+        share.find_level(&[]);
+        assert_eq!(share.level(), usize::MAX, "it became tight since they were counted");
         share.find_level(&[800, 50, 50]);
         assert_eq!(share.level(), 400, "the small ones keep what they have");
         share.find_level(&[300, 300, 300]);

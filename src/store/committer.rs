@@ -18,13 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use super::{Batch, Space, Store, StoreError};
 use crate::{
     defaults,
     liveness::{self, Pulse},
+    memory,
 };
 
 /// Something to be kept.
@@ -260,6 +261,7 @@ fn run(shared: &Shared, under_way: &mut VecDeque<Box<dyn Job>>) {
         let count = jobs.len() as u64;
         under_way.extend(jobs);
         commit(shared, under_way);
+        memory::relieve();
         shared.pulse.done(count);
     }
 }
@@ -350,7 +352,9 @@ fn gather(shared: &Shared) -> Option<Vec<Box<dyn Job>>> {
         if queue.closing {
             return None;
         }
-        shared.changed.wait(&mut queue);
+        if shared.changed.wait_for(&mut queue, defaults::REST).timed_out() {
+            MutexGuard::unlocked(&mut queue, memory::relieve);
+        }
     }
     let until = Instant::now() + shared.pace.delay;
     // When it closes nobody is left to wait for.

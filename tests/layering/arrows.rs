@@ -47,13 +47,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     // Of fan-out it knows the doors' keys.
     ("session", &["auth", "fanout", "memory"]),
     // A shard never looks a topic up: what it fans out is handed to it.
-    ("shard", &["auth", "clock", "fanout", "liveness", "topic", "wire"]),
-    ("store", &["clock", "liveness"]),
+    ("shard", &["auth", "clock", "fanout", "liveness", "memory", "topic", "wire"]),
+    ("store", &["clock", "liveness", "memory"]),
     ("tap", &["topic"]),
     ("topic", &["memory", "wire"]),
     // What protocols have in common: it knows none of them.
     ("wire", &[]),
-    ("worker", &["liveness"]),
+    ("worker", &["liveness", "memory"]),
 ];
 
 #[test]
