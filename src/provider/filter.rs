@@ -137,6 +137,7 @@ fn holds(rule: &Rule, value: Option<&Json>) -> bool {
 /// `1` and `1.0` are the same number. A list has what one of its elements is.
 fn equal(value: &Json, wanted: &Value) -> bool {
     match (value, wanted) {
+        // So `$neq`, which is the opposite, holds of a list only if none of its elements is equal.
         (Json::List(list), wanted) if !wanted.is_array() => list.iter().any(|value| equal(value, wanted)),
         (value, wanted) => is(value, wanted),
     }

@@ -138,6 +138,7 @@ impl Key {
     pub(super) fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
         match self {
             Self::Hmac(key) => hmac::verify(key, message, signature).is_ok(),
+            // The secret is in the message already, as `{secret}` of what is signed.
             Self::Shared(_) if algorithm == Algorithm::Sha256 => {
                 same(signature, digest::digest(&digest::SHA256, message).as_ref())
             }

@@ -74,6 +74,7 @@ fn part<'a>(head: &[u8], content: &'a [u8]) -> Option<Part<'a>> {
         }
     }
     let disposition = disposition?;
+    // RFC 6266 §4.3: where both are there, the plain one is for those who do not understand the other.
     let file = parameter(disposition, "filename*").and_then(|encoded| extended(&encoded));
     let file = file.or_else(|| parameter(disposition, "filename"));
     Some(Part { name: parameter(disposition, "name")?, file, media_type, content })

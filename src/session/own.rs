@@ -65,6 +65,7 @@ impl OwnGrants {
     fn retain(&mut self, mut keep: impl FnMut(SubKey, OwnGrant) -> bool) {
         if let Some(grants) = &mut self.0 {
             grants.retain(|key, grant| keep(*key, *grant));
+            // An empty map would keep its memory for as long as the connection lasts.
             if grants.is_empty() {
                 self.0 = None;
             }

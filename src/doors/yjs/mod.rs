@@ -169,6 +169,8 @@ impl YjsDoor {
     /// Asks the client for what is not in the document.
     fn ask(&self, cx: &mut Cx<'_>, inside: &Inside) {
         let there = inside.topic.updates();
+        // The vector is worked out from what the room has not looked through yet. Much of that is a task for a worker;
+        // the client may be asked a little later.
         if inside.room.unseen_bytes(&there) <= defaults::LOOK_THROUGH_BYTES {
             return cx.send(&said(message::step1(&inside.room.vector(&there))));
         }
@@ -304,6 +306,7 @@ impl Drop for YjsDoor {
 /// Takes what a client has, unless all of it is there.
 fn offer(broker: &Arc<Broker>, cx: &mut Cx<'_>, inside: &Inside, update: &[u8]) -> Result<(), Closing> {
     crate::document::check(update)?;
+    // Given back by the worker: one look at a time for each connection, however much it brings.
     if inside.offering.swap(true, Ordering::AcqRel) {
         // Once per connection is the rule; what else comes is an update like any other.
         let published = broker.publish(

@@ -22,6 +22,7 @@ fn pieces(text: &str) -> Option<Vec<Piece<'_>>> {
         let inside = code[..end].trim_matches(['-', '+', ' ', '\t', '\r', '\n']);
         match open {
             "{{" => pieces.push(Piece::Expression(inside)),
+            // What follows is text, whatever it looks like.
             "{%" if inside == "raw" => return None,
             "{%" => pieces.push(Piece::Block(inside)),
             _ => {}
