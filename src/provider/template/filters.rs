@@ -1,5 +1,10 @@
 //! Filters of our own, and bounds for those of minijinja that make much of little: what they are given comes from outside.
 
+use std::{
+    borrow::Cow,
+    fmt::{self, Write as _},
+};
+
 use minijinja::{
     Environment, Error, ErrorKind, State, Value, filters,
     value::{Rest, ValueKind, ValueOrKwargs},
@@ -76,20 +81,44 @@ fn at_most(name: &str, width: usize) -> Result<(), Error> {
     }
 }
 
-fn length(arguments: &[Value], index: usize) -> usize {
-    arguments.get(index).and_then(Value::as_str).map_or(0, str::len)
+/// An argument as the filters of minijinja read it: a text as it is, everything else as it is put out.
+fn shown(argument: Option<&Value>) -> Result<Cow<'_, str>, Error> {
+    let Some(argument) = argument else { return Ok("".into()) };
+    if let Some(text) = argument.as_str() {
+        return Ok(text.into());
+    }
+    let mut text = Shown(String::new());
+    write!(text, "{argument}").map_err(|_| too_long())?;
+    Ok(text.0.into())
+}
+
+/// A text that refuses to become too long.
+struct Shown(String);
+
+impl fmt::Write for Shown {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if self.0.len() + part.len() > OUTPUT_BYTES_MAX {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(part);
+        Ok(())
+    }
+}
+
+fn too_long() -> Error {
+    refused(format!("a value is more than {OUTPUT_BYTES_MAX} bytes as a text"))
 }
 
 fn replaced_bytes(_: &'static str, arguments: &[Value]) -> Result<usize, Error> {
-    let value = arguments.first().and_then(Value::as_str).unwrap_or_default();
-    let from = arguments.get(1).and_then(Value::as_str).unwrap_or_default();
+    let [value, from, to] = [0, 1, 2].map(|index| shown(arguments.get(index)));
+    let (value, from, to) = (value?, from?, to?);
     // An empty text is found between all characters, as `replace` does it.
-    let found = value.matches(from).count();
-    Ok(value.len().saturating_add(found.saturating_mul(length(arguments, 2))))
+    let found = value.matches(&*from).count();
+    Ok(value.len().saturating_add(found.saturating_mul(to.len())))
 }
 
 fn indented_bytes(name: &'static str, arguments: &[Value]) -> Result<usize, Error> {
-    let value = arguments.first().and_then(Value::as_str).unwrap_or_default();
+    let value = shown(arguments.first())?;
     let width = numbers(arguments.get(1..).unwrap_or_default()).max().unwrap_or(4);
     at_most(name, width)?;
     Ok(value.len().saturating_add(value.lines().count().saturating_mul(width)))
@@ -97,9 +126,22 @@ fn indented_bytes(name: &'static str, arguments: &[Value]) -> Result<usize, Erro
 
 fn joined_bytes(_: &'static str, arguments: &[Value]) -> Result<usize, Error> {
     let Some(elements) = arguments.first().and_then(|list| list.try_iter().ok()) else { return Ok(0) };
-    let joiner = length(arguments, 1);
-    let bytes = elements.map(|element| element.as_str().map_or(0, str::len).saturating_add(joiner));
-    Ok(bytes.fold(0, usize::saturating_add))
+    let named = arguments.iter().filter(|argument| argument.is_kwargs());
+    let named: Vec<Value> = named.filter_map(|named| named.get_item(&"d".into()).ok()).collect();
+    // Whichever of the two it is, the other one is absent or makes the filter fail.
+    let joiner = match arguments.get(1).filter(|joiner| !joiner.is_kwargs()) {
+        Some(joiner) => shown(Some(joiner))?,
+        None => shown(named.first())?,
+    };
+    let mut bytes: usize = 0;
+    for element in elements {
+        bytes = bytes.saturating_add(shown(Some(&element))?.len()).saturating_add(joiner.len());
+        // Enough to refuse it; showing the rest would only take time.
+        if bytes > OUTPUT_BYTES_MAX {
+            break;
+        }
+    }
+    Ok(bytes)
 }
 
 fn filled(name: &'static str, arguments: &[Value]) -> Result<usize, Error> {
@@ -176,6 +218,15 @@ mod tests {
             ("{{ body.few | indent(body.n) }}", "`indent` goes up to 1000"),
             ("{{ body.few | indent(width=body.n) }}", "`indent` goes up to 1000"),
             ("{{ body.s | join(body.s) }}", "`join` would make more"),
+            ("{{ body.s | join([body.s]) }}", "`join` would make more"),
+            ("{{ body.s | join(d=body.s) }}", "`join` would make more"),
+            ("{{ body.s | join(d=[body.s]) }}", "`join` would make more"),
+            ("{% set l = [[body.s]] * 50 %}{{ l | join('') }}", "`join` would make more"),
+            ("{{ body.s | replace('a', [body.s]) }}", "`replace` would make more"),
+            ("{{ body.s | replace('a', {'k': body.s}) }}", "`replace` would make more"),
+            ("{{ [body.s] | replace('a', body.s) }}", "`replace` would make more"),
+            ("{{ body.s | replace('aaaa', body.n) | replace(1, body.s) }}", "`replace` would make more"),
+            ("{{ ([body.s] * 50) | replace('b', '') }}", "more than"),
             ("{{ [1] | batch(body.n, 0) }}", "`batch` goes up to 1000"),
             ("{{ [1] | slice(body.n, 0) }}", "`slice` goes up to 1000"),
             ("{{ '%100000000d' | format(1) }}", "`format` goes up to 1000"),
@@ -195,6 +246,9 @@ mod tests {
             ("{{ body.few | replace('a', 'c') }}", "c\nb"),
             ("{{ body.few | indent(2) }}", "a\n  b"),
             ("{{ ['a', 'b', 1] | join(', ') }}", "a, b, 1"),
+            ("{{ ['a', [2], 1] | join(d=0) }}", "a0[2]01"),
+            ("{{ [{'n': 'a'}, {'n': 2}] | join(', ', attribute='n') }}", "a, 2"),
+            ("{{ 121 | replace(1, [3]) }}", "[3]2[3]"),
             ("{{ [1, 2, 3] | batch(2) | list }}", "[[1, 2], [3]]"),
             ("{{ '%05d|%s' | format(7, 'x') }}", "00007|x"),
             ("{{ {'a': '<'} | tojson }}", "{\"a\":\"\\u003c\"}"),
