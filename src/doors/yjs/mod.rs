@@ -203,11 +203,14 @@ impl YjsDoor {
                 }
                 Ok(())
             }
+            // Both alike: a step 2 costs what an update does, and looking through it besides.
+            Message::Step2(_) | Message::Update(_)
+                if !self.updates.take(defaults::MAX_UPDATES_PER_SECOND, cx.now()) =>
+            {
+                Err(TRY_AGAIN)
+            }
             Message::Step2(update) => offer(&self.broker, cx, inside, update),
             Message::Update(update) => {
-                if !self.updates.take(defaults::MAX_UPDATES_PER_SECOND, cx.now()) {
-                    return Err(TRY_AGAIN);
-                }
                 let draft = draft(cx, inside.by.clone(), update);
                 let published =
                     self.broker.publish(&inside.topic.name, draft, None, Asker::nobody, cx.now_ms());
