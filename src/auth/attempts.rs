@@ -11,7 +11,7 @@ use std::{
 use parking_lot::Mutex;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::{api_key::KEY_PREFIX, token::InvalidToken};
+use super::{api_key::KEY_PREFIX, network::network, token::InvalidToken};
 use crate::defaults;
 
 /// False tokens by address, and good ones.
@@ -108,14 +108,6 @@ impl State {
 
 /// Stands for all networks for which there is no room.
 const OTHERS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
-
-/// An address, or the 64 bits of it that somebody with IPv6 is given at least (RFC 6177).
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-    }
-}
 
 #[cfg(test)]
 mod tests {

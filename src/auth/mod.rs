@@ -8,6 +8,7 @@ mod attempts;
 mod claims;
 mod grant;
 mod keys;
+mod network;
 mod server_sub;
 mod token;
 
@@ -17,6 +18,7 @@ pub use api_key::{ApiKey, KEY_PREFIX, KeyHash, NewKey};
 pub use attempts::Attempts;
 pub use grant::{Allowed, Credential, Grant, Verb};
 pub use keys::{InvalidKey, KeySet, Published, Secret, VerifyingKey};
+pub use network::network;
 pub use server_sub::{BadOption, ServerSub, SubClaim, SubOptions};
 pub use token::{Audience, Claims, Expect, InvalidToken, MintError};
 

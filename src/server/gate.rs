@@ -1,4 +1,4 @@
-//! How many connections may be open, in all and from one address.
+//! How many connections may be open, in all and from one address, of IPv6 from one network.
 
 use std::{
     net::IpAddr,
@@ -9,6 +9,8 @@ use std::{
 };
 
 use dashmap::{DashMap, Entry};
+
+use crate::auth::network;
 
 /// Counts connections of any kind, from accepting to the end.
 #[derive(Debug, Default)]
@@ -22,6 +24,8 @@ pub(super) struct Gate {
 pub(super) struct Permit {
     gate: Arc<Gate>,
     address: IpAddr,
+    /// Where it is counted.
+    counted: IpAddr,
     /// The place of the proxy's connection that the client came by.
     by: Option<Arc<Self>>,
 }
@@ -51,19 +55,22 @@ impl Gate {
             self.open.fetch_sub(1, Ordering::Relaxed);
             return Err(Full::All);
         }
-        self.count(address, max_per_address).inspect_err(|_| {
+        let counted = self.count(address, max_per_address).inspect_err(|_| {
             self.open.fetch_sub(1, Ordering::Relaxed);
         })?;
-        Ok(Permit { gate: self.clone(), address, by: None })
+        Ok(Permit { gate: self.clone(), address, counted, by: None })
     }
 
-    fn count(&self, address: IpAddr, max_per_address: usize) -> Result<(), Full> {
-        let mut count = self.by_address.entry(address).or_insert(0);
+    /// Counts one more; says where.
+    fn count(&self, address: IpAddr, max_per_address: usize) -> Result<IpAddr, Full> {
+        // Who may have any number, as a trusted proxy, is counted apart, or its neighbours would pay for that.
+        let counted = if max_per_address == usize::MAX { address } else { network(address) };
+        let mut count = self.by_address.entry(counted).or_insert(0);
         if *count >= max_per_address {
             return Err(Full::Address);
         }
         *count += 1;
-        Ok(())
+        Ok(counted)
     }
 
     /// How many connections are open.
@@ -88,9 +95,9 @@ impl Permit {
         if client == self.address {
             return Ok(self);
         }
-        self.gate.count(client, max_per_address)?;
+        let counted = self.gate.count(client, max_per_address)?;
         // Holds the proxy's own place as well: the connection it came by is counted for as long as its client is.
-        Ok(Arc::new(Self { gate: self.gate.clone(), address: client, by: Some(self) }))
+        Ok(Arc::new(Self { gate: self.gate.clone(), address: client, counted, by: Some(self) }))
     }
 }
 
@@ -100,7 +107,7 @@ impl Drop for Permit {
         if self.by.is_none() {
             self.gate.open.fetch_sub(1, Ordering::Relaxed);
         }
-        if let Entry::Occupied(mut entry) = self.gate.by_address.entry(self.address) {
+        if let Entry::Occupied(mut entry) = self.gate.by_address.entry(self.counted) {
             *entry.get_mut() -= 1;
             if *entry.get() == 0 {
                 entry.remove();
@@ -125,6 +132,20 @@ mod tests {
         drop(first);
         assert!(gate.enter(b, 3, 2).is_ok());
         assert!(gate.enter(a, 3, 2).is_ok());
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one() {
+        let gate = Arc::new(Gate::default());
+        let six = |text: &str| text.parse::<IpAddr>().unwrap();
+        let _proxies = [1; 3].map(|_| gate.enter(six("2001:db8::9"), 9, usize::MAX).unwrap());
+        let first = gate.enter(six("2001:db8::1"), 9, 2).unwrap();
+        let second = gate.enter(six("2001:db8::2"), 9, 2).unwrap();
+        assert_eq!(gate.enter(six("2001:db8::3"), 9, 2).unwrap_err(), Full::Address);
+        assert!(gate.enter(six("2001:db8:0:1::1"), 9, 2).is_ok());
+        drop((first, second));
+        assert!(gate.enter(six("2001:db8::3"), 9, 2).is_ok());
+        assert_eq!(gate.by_address.len(), 1, "the proxy's");
     }
 
     #[test]

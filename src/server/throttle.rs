@@ -1,10 +1,10 @@
-//! Requests a second, from one address and with one API key.
+//! Requests a second, from one address (of IPv6 one network) and with one API key.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32, time::Duration};
 
 use governor::{DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock};
 
-use crate::auth::{ApiKey, KEY_PREFIX, KeyHash};
+use crate::auth::{ApiKey, KEY_PREFIX, KeyHash, network};
 
 /// Buckets with bursts of one second's worth. Each has its clock: making one asks the processor what it can do, which a
 /// virtual machine answers slowly.
@@ -45,7 +45,7 @@ impl Throttle {
     /// Counts a request; refuses it when there were too many.
     pub(super) fn check(&self, address: IpAddr, credential: Option<&str>) -> Result<(), Denied> {
         // The address first: somebody who tries keys pays for each, known or not.
-        self.by_address.check_key(&address).map_err(|denied| Denied {
+        self.by_address.check_key(&network(address)).map_err(|denied| Denied {
             wait: denied.wait_time_from(self.by_address.clock().now()),
             by_key: false,
         })?;
@@ -84,6 +84,15 @@ mod tests {
         let wait = throttle.check(a, None).unwrap_err().wait;
         assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500));
         assert!(throttle.check(b, None).is_ok());
+    }
+
+    #[test]
+    fn the_addresses_of_one_network_are_one() {
+        let throttle = Throttle::new(NonZeroU32::new(2).unwrap(), &[]);
+        let check = |text: &str| throttle.check(text.parse().unwrap(), None);
+        assert!(check("2001:db8::1").is_ok() && check("2001:db8::2").is_ok());
+        assert!(check("2001:db8::3").is_err());
+        assert!(check("2001:db8:0:1::1").is_ok());
     }
 
     #[test]
