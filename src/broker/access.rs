@@ -96,9 +96,6 @@ impl Broker {
     /// Forgets revocations whose time is over.
     pub(super) fn expire_revocations(&self, now_ms: u64) {
         // Nobody waits for this one: were it lost, the revocation would be read again at the start and expire again.
-        let batch = self.revoked.expire(now_ms);
-        if !batch.writes.is_empty() {
-            self.committer().write_later(batch);
-        }
+        self.revoked.expire(now_ms, |batch| self.committer().write_later(batch));
     }
 }

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 use dashmap::DashMap;
+use parking_lot::Mutex;
 
 use crate::{
     auth::Credential,
@@ -34,6 +35,8 @@ pub enum RevokeError {
 #[derive(Default)]
 pub(super) struct Revocations {
     until: DashMap<Who, u64>,
+    /// Held while one is put in force, and from forgetting until that is queued for the store.
+    changing: Mutex<()>,
 }
 
 impl Revocations {
@@ -60,7 +63,8 @@ impl Revocations {
         if key.len() > PREFIX.len() + defaults::REVOKED_NAME_BYTES {
             return Err(RevokeError::TooLong);
         }
-        // May be passed by as many requests as there are at once.
+        // Queued for the store after this, it is behind the removal of an earlier one of the same name.
+        let _changing = self.changing.lock();
         if self.until.len() >= defaults::REVOCATIONS && !self.until.contains_key(who) {
             return Err(RevokeError::TooMany(defaults::REVOCATIONS));
         }
@@ -74,8 +78,9 @@ impl Revocations {
         self.until.get(who).is_some_and(|until| *until > now_ms)
     }
 
-    /// Forgets those whose time is over; what is returned makes the store forget them.
-    pub(super) fn expire(&self, now_ms: u64) -> Batch {
+    /// Forgets those whose time is over; what is to be queued makes the store forget them.
+    pub(super) fn expire(&self, now_ms: u64, queue: impl FnOnce(Batch)) {
+        let _changing = self.changing.lock();
         let mut batch = Batch::default();
         self.until.retain(|who, until| {
             let lasts = *until > now_ms;
@@ -84,7 +89,9 @@ impl Revocations {
             }
             lasts
         });
-        batch
+        if !batch.writes.is_empty() {
+            queue(batch);
+        }
     }
 }
 
@@ -111,6 +118,8 @@ fn who_of(key: &[u8]) -> Option<Who> {
 
 #[cfg(test)]
 mod tests {
+    use std::{sync::mpsc, time::Duration};
+
     use super::*;
     use crate::store::Memory;
 
@@ -134,8 +143,32 @@ mod tests {
         let in_force = |now_ms| all("a/b").map(|who| after.is_in_force(&who, now_ms));
         assert_eq!(in_force(99), [true; 3]);
         assert_eq!(in_force(100), [false, true, true]);
-        store.commit(&after.expire(250)).unwrap();
+        after.expire(250, |batch| store.commit(&batch).unwrap());
         assert_eq!(Revocations::default().restore(&store).unwrap(), 1);
+    }
+
+    #[test]
+    fn one_of_the_same_name_is_not_forgotten_with_the_one_before() {
+        let store = Memory::default();
+        let revocations = Revocations::default();
+        let who = Who::User("a".into());
+        store.commit(&revocations.add(&who, 100).unwrap()).unwrap();
+        std::thread::scope(|scope| {
+            revocations.expire(200, |removal| {
+                let (done, added) = mpsc::channel();
+                let (revocations, store, who) = (&revocations, &store, &who);
+                scope.spawn(move || {
+                    store.commit(&revocations.add(who, 300).unwrap()).unwrap();
+                    let _ = done.send(());
+                });
+                // More than it takes, unless it is made to wait.
+                let _ = added.recv_timeout(Duration::from_millis(200));
+                store.commit(&removal).unwrap();
+            });
+        });
+        let after = Revocations::default();
+        after.restore(&store).unwrap();
+        assert!(after.is_in_force(&who, 250));
     }
 
     #[test]
