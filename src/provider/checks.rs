@@ -30,9 +30,7 @@ pub(super) fn needs(blueprint: &Blueprint, verifiers: &[Verifier], mistakes: &mu
         let secret = preset.secret.as_deref().unwrap_or("secret");
         mistakes.push(("secret_env", format!("or `secret_file` is missing: the {secret}")));
     }
-    if blueprint.tolerance_s.is_some()
-        && !verifiers.iter().any(|verifier| verifier.scheme.timestamp.is_some())
-    {
+    if blueprint.tolerance_s.is_some() && !verifiers.iter().any(|verifier| verifier.scheme.signs_time()) {
         mistakes.push(("tolerance_s", "does not belong to this provider, which signs no time".into()));
     }
     if !blueprint.public_keys.is_empty() && !preset.public_key {

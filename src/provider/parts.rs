@@ -133,8 +133,7 @@ impl Delivery<'_> {
             // By source, and apart from what is signed: the same bytes at another source are another delivery.
             seen.push(sha256(&[name, b"\0id\0", id]));
         }
-        let id_is_signed =
-            id.is_some() && (self.verified.id_is_signed || !self.source.dedupe.are_beside_body());
+        let id_is_signed = id.is_some() && self.verified.id_is_signed;
         // An id that is not signed can be changed by whoever has captured a request; what is signed cannot, so it is
         // remembered as well.
         let wanted = self.source.dedupe_signed.unwrap_or(self.verified.signed && !id_is_signed);

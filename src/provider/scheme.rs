@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     key::{Algorithm, Encoding, Key, KeyFormat},
-    place::Places,
+    place::{Place, Places},
     secret::Secret,
     signed::{Piece, Signed},
     time::TimeFormat,
@@ -107,6 +107,10 @@ impl Scheme {
             () if self.tolerance_s.is_some() && self.timestamp.is_none() => {
                 Some("`tolerance_s` without `timestamp`")
             }
+            () if self.tolerance_s.is_some() && !self.signs_time() => Some(
+                "`tolerance_s`, but the time at `timestamp` is not part of what is signed, so that anybody could \
+                 change it: `signed` needs `{timestamp}`",
+            ),
             () if self.certificate.is_some() && self.certificate_hosts.is_empty() => {
                 Some("`certificate` without `certificate_hosts`: anybody's would be taken")
             }
@@ -143,6 +147,26 @@ impl Scheme {
     /// Whether the address of the request is signed.
     pub(super) fn covers_address(&self) -> bool {
         self.signed.as_ref().is_some_and(|signed| signed.has(&Piece::Url))
+    }
+
+    /// Whether it proves when a request was signed.
+    pub(super) fn signs_time(&self) -> bool {
+        let Some(time) = &self.timestamp else { return false };
+        let is_signed = |place: &Place| match place {
+            Place::Json(_) | Place::Form(_) => self.covers_body(),
+            Place::Query(_) => self.covers_address(),
+            // What stands beside a signature, in its header or in another one, is signed only where `signed` repeats it.
+            Place::Header(_) | Place::List(_) => false,
+        };
+        let repeated = self.signed.as_ref().is_some_and(|signed| signed.has(&Piece::Timestamp));
+        repeated || !self.algorithm.is_bearer() && time.0.iter().flatten().all(is_signed)
+    }
+
+    /// Whether it proves a delivery's own name, found at these places.
+    pub(super) fn covers_id(&self, places: &Places) -> bool {
+        let repeated = self.signed.as_ref().is_some_and(|signed| signed.has(&Piece::Id));
+        // The very same places: of two headers that a request may have, `{id}` is only the first.
+        (repeated && self.id.as_ref() == Some(places)) || (self.covers_body() && !places.are_beside_body())
     }
 
     /// Whether it proves the value that the source expects.

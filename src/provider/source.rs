@@ -192,7 +192,7 @@ impl Source {
             }
             match attempt.verify(request) {
                 Ok(fresh) => {
-                    let id_is_signed = scheme.id.is_some();
+                    let id_is_signed = scheme.covers_id(&self.dedupe);
                     return Ok(Verified { signed: true, fresh, id_is_signed });
                 }
                 // Of several schemes the one that came farthest was meant; "there is no signature" of the others would

@@ -420,3 +420,62 @@ fn bodies_need_not_be_text() {
     let fanwire_proto::Payload::Json(json) = &outgoing.payload else { panic!("{:?}", outgoing.payload) };
     assert!(json.get().contains(r#""raw_b64":"/wDDKA==""#), "{json}");
 }
+
+/// A source of one's own with HMAC, under the key `k`.
+fn own(verify: &str, dedupe: &str) -> Result<Source, Vec<Mistake>> {
+    let scheme = format!("algorithm = 'hmac-sha256'\nsignature = 'header:x-signature'\n{verify}");
+    let verify = Some(vec![toml::from_str(&scheme).unwrap()]);
+    let dedupe = Some(serde_json::from_value(dedupe.into()).unwrap());
+    Source::build(Blueprint { verify, dedupe, ..blueprint("custom", &["k"]) })
+}
+
+#[test]
+fn an_id_is_signed_only_where_it_is_the_one_that_is_signed() {
+    let repeated = "signed = '{id}.{body}'\nid = 'header:x-id'";
+    for (verify, signed, dedupe, known_by) in [
+        (repeated, "1.{}", "header:x-id", 1),
+        (repeated, "1.{}", "header:x-other", 2),
+        ("signed = '{body}'\nid = 'header:x-id'", "{}", "header:x-id", 2),
+        ("signed = '{body}'", "{}", "json:/id", 1),
+        ("signed = '{id}'\nid = 'header:x-id'", "1", "json:/id", 2),
+    ] {
+        let body = br#"{"id":2}"#;
+        let signed = signed.replace("{}", r#"{"id":2}"#);
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, b"k");
+        let signature = data_encoding::HEXLOWER.encode(ring::hmac::sign(&key, signed.as_bytes()).as_ref());
+        let headers = headers(&[("x-signature", &signature), ("x-id", "1"), ("x-other", "3")]);
+        let source = own(verify, dedupe).unwrap();
+        let request = Request::new("POST", "", &headers, body, 0);
+        let verified = source.verify(&request, &NoCertificates).unwrap();
+        let parts = source.parts(&request, &verified, Naming { id: "d", max_message_bytes: 1_000 });
+        assert_eq!(parts[0].seen_as.len(), known_by, "{verify}, {dedupe}");
+    }
+}
+
+#[test]
+fn a_time_that_nobody_signed_proves_nothing() {
+    let built = |verify: &str| own(&format!("{verify}\ntolerance_s = 60"), "header:x-id");
+    for unsigned in [
+        "signed = '{body}'\ntimestamp = 'header:x-time'",
+        "signed = '{body}'\ntimestamp = 'query:t'",
+        "signed = '{body}'\ntimestamp = ['json:/time', 'header:x-time']",
+        "signed = '{body}'\ntimestamp = 'list:t'\nlist_separator = ','\nlist_pair = '='\nlist_name = 'v1'",
+        "signed = '{method}'\ntimestamp = 'json:/time'",
+    ] {
+        let mistakes = built(unsigned).unwrap_err();
+        assert!(mistakes[0].1.contains("is not part of what is signed"), "{unsigned}: {mistakes:?}");
+    }
+    for signed in [
+        "signed = '{timestamp}{body}'\ntimestamp = 'header:x-time'",
+        "signed = '{url}{body}'\ntimestamp = 'query:t'",
+        "signed = '{body}'\ntimestamp = 'json:/time'",
+    ] {
+        assert!(built(signed).is_ok(), "{signed}");
+    }
+    // Nor does it when the tolerance is the source's.
+    let scheme =
+        "algorithm = 'hmac-sha256'\nsignature = 'header:x'\nsigned = '{body}'\ntimestamp = 'header:t'";
+    let verify = Some(vec![toml::from_str(scheme).unwrap()]);
+    let wanted = Blueprint { verify, tolerance_s: Some(30), ..blueprint("custom", &["k"]) };
+    assert_eq!(Source::build(wanted).unwrap_err()[0].0, "tolerance_s");
+}
