@@ -42,7 +42,8 @@ const KEY_BYTES_MAX: usize = 255;
 /// What makes a request the same as another one.
 fn fingerprint(parts: &Parts, body: &[u8]) -> Fingerprint {
     let told = |name: &str| {
-        name == "content-type" || name == "message-id" || name == "message-key" || name.starts_with("ce-")
+        matches!(name, "content-type" | "message-id" | "message-key" | "message-except")
+            || name.starts_with("ce-")
     };
     let mut headers: Vec<[&[u8]; 2]> = parts
         .headers
@@ -116,5 +117,32 @@ fn key_of(headers: &HeaderMap) -> Result<Option<String>, Problem> {
             let what = format!("`Idempotency-Key` must have 1 to {KEY_BYTES_MAX} ASCII characters, once");
             Err(Problem::bad_request(what))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Request;
+
+    use super::*;
+
+    fn of(headers: &[(&str, &str)]) -> Fingerprint {
+        let request = Request::post("/v1/topics/a/messages");
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        fingerprint(&request.body(()).unwrap().into_parts().0, b"{}")
+    }
+
+    #[test]
+    fn whatever_says_what_is_published_to_whom_makes_another_request() {
+        let plain = of(&[]);
+        for name in ["content-type", "message-id", "message-key", "message-except", "ce-id"] {
+            assert_ne!(of(&[(name, "a")]), plain, "{name}");
+            assert_ne!(of(&[(name, "a")]), of(&[(name, "b")]), "{name}");
+        }
+        assert_eq!(of(&[("via", "a proxy")]), plain);
+        assert_eq!(
+            of(&[("message-id", "a"), ("message-except", "b")]),
+            of(&[("message-except", "b"), ("message-id", "a")])
+        );
     }
 }
