@@ -146,7 +146,7 @@ impl Published {
     }
 
     /// Notes that a token names a key; if it is not here, it may have been published since.
-    pub(super) fn look_for(&self, id: Option<&str>) {
+    pub(crate) fn look_for(&self, id: Option<&str>) {
         let known = id.is_none_or(|id| self.keys.load().iter().any(|key| key.id.as_deref() == Some(id)));
         if !known {
             // Relaxed: a hint to somebody who looks every now and then, and the keys themselves come through the

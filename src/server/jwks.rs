@@ -37,7 +37,7 @@ async fn refresh(url: Uri, published: Weak<Published>) {
     // So that the first round fetches at once.
     let mut age = REFRESH;
     while let Some(published) = published.upgrade() {
-        if age >= REFRESH || (published.take_wanted() && age >= REFRESH_EARLY) {
+        if is_due(age, &published) {
             match fetch(&url).await {
                 Ok(keys) => published.replace(keys),
                 Err(error) => {
@@ -53,7 +53,29 @@ async fn refresh(url: Uri, published: Weak<Published>) {
     }
 }
 
+/// Whether keys are to be fetched, so long after the last time.
+fn is_due(age: Duration, published: &Published) -> bool {
+    // Asked last, as that takes the wish away: one from within the pause is granted at its end.
+    age >= REFRESH || (age >= REFRESH_EARLY && published.take_wanted())
+}
+
 async fn fetch(url: &Uri) -> Result<KeySet, FetchError> {
     // The configuration allows `http:` on loopback only.
     Ok(KeySet::from_jwks(&fetch::fetch(url, BYTES_MAX, TIMEOUT).await?)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::Published;
+
+    #[test]
+    fn a_key_that_is_missed_soon_after_a_fetch_is_looked_for_at_the_end_of_the_pause() {
+        let published = Published::default();
+        published.look_for(Some("new"));
+        assert!(!is_due(REFRESH_EARLY - POLL, &published));
+        assert!(is_due(REFRESH_EARLY, &published));
+        assert!(!is_due(REFRESH_EARLY, &published), "once");
+        assert!(is_due(REFRESH, &published));
+    }
 }
