@@ -11,7 +11,7 @@ use dashmap::DashMap;
 
 use super::turns::Turns;
 use crate::{
-    clock::{machine_ms, unix_ms},
+    clock::unix_ms,
     defaults,
     fetch::{FetchError, fetch_with},
     provider::{CERTIFICATE_BYTES_MAX, Certificate, Certificates, Source},
@@ -64,7 +64,7 @@ impl Certificates for OfSource<'_> {
         // The first that was asked for counts; a request names one.
         let _ = self.asked.set(address.to_owned());
         let found = self.fetched.found.get(&key(self.source, address))?;
-        found.usable(machine_ms()).cloned()
+        found.usable(unix_ms()).cloned()
     }
 }
 
