@@ -34,6 +34,8 @@ struct Row {
 pub(super) struct Retention {
     rows: Mutex<HashMap<String, Row>>,
     recent: Mutex<HashMap<String, Recent>>,
+    /// What is no row any more, and still in the store.
+    pub(super) removals: Mutex<Vec<Batch>>,
     /// Kept, and not published yet.
     pub(super) pending: Pending,
 }
