@@ -32,29 +32,37 @@ impl Form {
         if accept.trim().is_empty() {
             return Ok(Self::Json);
         }
-        let mut best: Option<(f32, Self)> = None;
-        for (weight, form) in accept.split(',').filter_map(Self::read) {
-            // Strictly greater, so that of equals the first wins, and `q=0`, which means "not acceptable" (RFC 9110
-            // §12.4.2), never does.
-            if weight > best.map_or(0.0, |(weight, _)| weight) {
-                best = Some((weight, form));
+        let entries: Vec<(String, f32)> =
+            accept.split(',').map(|entry| (media_type(entry), weight(entry))).collect();
+        let mut best: Option<(f32, usize, Self)> = None;
+        for form in [Self::Json, Self::Text, Self::State] {
+            let Some((at, weight)) = form.liked(&entries) else { continue };
+            let better = best.is_none_or(|(most, first, _)| weight > most || weight == most && at < first);
+            // `q=0` means "not acceptable" (RFC 9110 §12.4.2).
+            if weight > 0.0 && better {
+                best = Some((weight, at, form));
             }
         }
         let none = "documents are `application/json`, `text/plain` or `application/octet-stream`";
-        best.map(|(_, form)| form).ok_or_else(|| Problem::new(Code::NotAcceptable, none))
+        best.map(|(_, _, form)| form).ok_or_else(|| Problem::new(Code::NotAcceptable, none))
     }
 
-    /// One entry of an `Accept` header with its weight; none for a form that documents do not have.
-    fn read(entry: &str) -> Option<(f32, Self)> {
-        let form = match media_type(entry).as_str() {
-            "application/json" | "application/*" | "*/*" => Self::Json,
-            "text/plain" | "text/*" => Self::Text,
-            "application/octet-stream" => Self::State,
-            _ => return None,
-        };
-        let mut parameters = entry.split(';').skip(1).map(str::trim);
-        let weight = parameters.find_map(|parameter| parameter.strip_prefix(['q', 'Q'])?.strip_prefix('='));
-        Some((weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0)), form))
+    /// What this form is called, from its own name to those that many share.
+    fn names(self) -> [&'static str; 3] {
+        match self {
+            Self::Json => ["application/json", "application/*", "*/*"],
+            Self::Text => ["text/plain", "text/*", "*/*"],
+            Self::State => ["application/octet-stream", "application/*", "*/*"],
+        }
+    }
+
+    /// The entry that says how much this form is liked, and how much that is. What names it more closely goes before
+    /// what names others as well.
+    fn liked(self, entries: &[(String, f32)]) -> Option<(usize, f32)> {
+        self.names().iter().find_map(|name| {
+            let at = entries.iter().position(|(entry, _)| entry == name)?;
+            Some((at, entries[at].1))
+        })
     }
 
     /// Only text is of one root; an answer of another form would not be what was asked for.
@@ -90,6 +98,13 @@ impl Form {
     }
 }
 
+/// The weight of an entry of an `Accept` header.
+fn weight(entry: &str) -> f32 {
+    let mut parameters = entry.split(';').skip(1).map(str::trim);
+    let weight = parameters.find_map(|parameter| parameter.strip_prefix(['q', 'Q'])?.strip_prefix('='));
+    weight.map_or(1.0, |weight| weight.parse().unwrap_or(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +125,12 @@ mod tests {
             ("image/png, application/JSON ; charset=utf-8", Some(Form::Json)),
             ("image/png", None),
             ("application/json;q=0", None),
+            ("application/json;q=0, */*", Some(Form::Text)),
+            ("*/*, application/json;q=0, text/*;q=0", Some(Form::State)),
+            ("application/json;q=0.5, text/*;q=0.4, */*;q=0.1", Some(Form::Json)),
+            ("application/*", Some(Form::Json)),
+            ("text/html;q=0.9, */*;q=0.1", Some(Form::Json)),
+            ("*/*;q=0, text/*;q=0", None),
             ("application/json;q=much", None),
             (";;,=", None),
         ] {
