@@ -41,6 +41,11 @@ impl Broker {
         }
     }
 
+    /// How far a topic has come, if there is one of this name; one from the disk stays, to be read on.
+    pub fn position(&self, name: &TopicName, now_ms: u64) -> Result<Option<Position>, Unreadable> {
+        Ok(self.find_or_restore(name, now_ms)?.map(|topic| topic.position()))
+    }
+
     /// Who is subscribed; `None` when the topic's rule keeps no presence.
     pub fn members(&self, name: &TopicName) -> Option<Members> {
         match self.find(name) {

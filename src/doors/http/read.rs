@@ -266,13 +266,14 @@ pub(super) async fn history(
     let [after, limit, reverse] = query(&uri, ["after", "limit", "reverse"])?;
     let limit = limit.map_or(Ok(defaults::PAGE), |limit| count("limit", &limit))?;
     let broker = &*api.door.broker;
-    let wanted = HistoryQuery {
-        since: after.as_deref().map(|after| position(broker, &topic, after)).transpose()?,
-        limit: limit.min(defaults::HISTORY_REPLY_COUNT),
-        reverse: reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?,
-    };
-    let reply = with_topic(broker, &topic, || broker.history(&topic, &wanted, caller.now_ms))?;
-    let next = next(&reply, wanted.reverse).map(|at| format!("{}:{}", at.epoch, at.offset));
+    let limit = limit.min(defaults::HISTORY_REPLY_COUNT);
+    let reverse = reverse.map_or(Ok(false), |reverse| flag("reverse", &reverse))?;
+    let reply = with_topic(broker, &topic, || {
+        let position = |after: &str| position(broker, &topic, after, caller.now_ms);
+        let since = after.as_deref().map(position).transpose()?;
+        Ok::<_, Problem>(broker.history(&topic, &HistoryQuery { since, limit, reverse }, caller.now_ms)?)
+    })?;
+    let next = next(&reply, reverse).map(|at| format!("{}:{}", at.epoch, at.offset));
     Ok(ok(&History { reply, next }))
 }
 
@@ -288,14 +289,17 @@ fn next(reply: &HistoryReply, reverse: bool) -> Option<Position> {
     offset.filter(|_| exists).map(|offset| Position { epoch: reply.epoch, offset })
 }
 
-/// `EPOCH:OFFSET`, or an offset of the epoch of the moment.
-fn position(broker: &Broker, topic: &TopicName, text: &str) -> Result<Position, Problem> {
+/// `EPOCH:OFFSET`, or an offset of the epoch of the moment, for which the topic may be read from the disk.
+fn position(broker: &Broker, topic: &TopicName, text: &str, now_ms: u64) -> Result<Position, Problem> {
     let wrong = |_| Problem::bad_request("`after` must be `EPOCH:OFFSET` or an offset");
-    let (epoch, offset) = match text.split_once(':') {
-        Some((epoch, offset)) => (Epoch::read(epoch), offset),
-        None => (broker.find(topic).map_or(Epoch::FOREIGN, |topic| topic.position().epoch), text),
+    let (epoch, offset) = text.split_once(':').map_or((None, text), |(epoch, rest)| (Some(epoch), rest));
+    // Before the disk is asked.
+    let offset = Offset(offset.parse().map_err(wrong)?);
+    let epoch = match epoch {
+        Some(epoch) => Epoch::read(epoch),
+        None => broker.position(topic, now_ms)?.map_or(Epoch::FOREIGN, |position| position.epoch),
     };
-    Ok(Position { epoch, offset: Offset(offset.parse().map_err(wrong)?) })
+    Ok(Position { epoch, offset })
 }
 
 /// Who is subscribed.
